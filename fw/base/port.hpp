@@ -1,0 +1,34 @@
+// Ports and port ranges of a transport protocol.
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <string>
+
+namespace fw {
+
+/// IANA protocol numbers (the values are those on the wire).
+enum class Protocol : std::uint8_t { tcp = 6, udp = 17 };
+
+/// All ports from first to last, both included; 1 <= first <= last.
+struct PortRange {
+  Protocol protocol = Protocol::tcp;
+  std::uint16_t first = 0;
+  std::uint16_t last = 0;
+
+  bool contains(Protocol p, std::uint16_t port) const {
+    return p == protocol && first <= port && port <= last;
+  }
+  bool overlaps(const PortRange& o) const {
+    return protocol == o.protocol && first <= o.last && o.first <= last;
+  }
+  bool single() const { return first == last; }
+  bool operator==(const PortRange&) const = default;
+  auto operator<=>(const PortRange&) const = default;
+};
+
+/// "tcp/22", "udp/8000-8100"; the form that the policy file takes.
+std::string to_string(const PortRange& range);
+constexpr const char* to_string(Protocol p) { return p == Protocol::tcp ? "tcp" : "udp"; }
+
+}  // namespace fw

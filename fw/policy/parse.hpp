@@ -1,0 +1,44 @@
+// From the text of a policy file to a Policy; the only part that knows TOML.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "fw/policy/policy.hpp"
+
+namespace fw {
+
+enum class Severity { error, warning };
+
+struct Problem {
+  Severity severity = Severity::error;
+  std::string what;  ///< one sentence with the remedy, e.g. `rate "5/10x": unknown unit 'x' (use s, m, h or d)`
+  Location where;
+
+  bool operator==(const Problem&) const = default;
+};
+
+/// "policy.toml:14:9: error: what"
+std::string to_string(const Problem& problem);
+
+struct Parsed {
+  Policy policy;  ///< meaningful only when there is no error among the problems
+  std::vector<Problem> problems;  ///< all of them, in the order of the file
+
+  bool ok() const;
+};
+
+/// Parses TOML text; `file` is only used to name places. All problems are reported at once.
+/// Unknown keys are errors with a suggestion. Includes the cross-field check below.
+Parsed parse_policy(std::string_view text, const std::string& file);
+
+/// Reads and parses a file of at most kPolicyBytesMax. A file that cannot be read is one error.
+Parsed read_policy(const std::string& path);
+
+/// Problems that only show when the whole policy is seen: duplicate names, a port in two limits of
+/// the same side, unknown addons, app addresses outside the app networks, no SSH port open
+/// (warning), a limit on a port that is closed (warning).
+std::vector<Problem> check(const Policy& policy);
+
+}  // namespace fw

@@ -1,0 +1,102 @@
+// What an admin asks for: the policy file as plain values, defaults filled in.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "fw/base/address.hpp"
+#include "fw/base/port.hpp"
+#include "fw/base/rate.hpp"
+#include "fw/base/result.hpp"
+
+namespace fw {
+
+/// A value and the line of the policy that it came from (file empty: a built-in default).
+template <class T>
+struct Located {
+  T value{};
+  Location where;
+
+  bool operator==(const Located&) const = default;
+};
+
+enum class Source : std::uint8_t { outside, apps };  ///< who a limit counts
+enum class LimitKey : std::uint8_t { ip, app };      ///< what shares one budget
+
+struct Limit {
+  std::string name;
+  std::vector<PortRange> ports;
+  Source from = Source::outside;
+  LimitKey per = LimitKey::ip;
+  Rate rate;
+  std::uint64_t burst = 0;  ///< token bucket size; parse fills in the default, rate.count
+  std::optional<std::uint32_t> concurrent;  ///< connections open at once
+  int prefix4 = 32;
+  int prefix6 = 64;
+  Location where;
+
+  bool operator==(const Limit&) const = default;
+};
+
+enum class ListAction : std::uint8_t { block, allow };
+
+struct List {
+  std::string name;
+  std::string file;  ///< as written; relative to the policy file's folder
+  ListAction action = ListAction::block;
+  Location where;
+
+  bool operator==(const List&) const = default;
+};
+
+struct App {
+  std::string name;
+  std::vector<Ip> addresses;
+  std::vector<PortRange> publishes;
+  std::optional<std::vector<std::string>> addons;  ///< absent: all
+  Location where;
+
+  bool operator==(const App&) const = default;
+};
+
+struct Addon {
+  std::string name;
+  std::vector<Ip> addresses;
+  std::vector<PortRange> ports;
+  Location where;
+
+  bool operator==(const Addon&) const = default;
+};
+
+struct Policy {
+  std::string file;  ///< "" for the built-in default
+  std::vector<Located<PortRange>> open_ports;  ///< [ports] tcp, udp as written
+  bool mail_enabled = false;                   ///< [mail] enabled
+  Location mail_where;
+  std::vector<Located<IpRange>> trusted;       ///< [trusted] networks
+  std::vector<Located<IpRange>> app_networks;  ///< [apps] network
+  std::vector<Limit> limits;                   ///< defaults first, each replaced by its namesake
+  std::vector<List> lists;
+  std::vector<App> apps;
+  std::vector<Addon> addons;
+  int mark_bit = 28;       ///< [advanced] ct_mark_bit: the conntrack mark bit of admitted flows
+  int nflog_group = 0;     ///< [advanced] nflog_group: where refused packets are copied; 0: nowhere
+
+  bool operator==(const Policy&) const = default;
+};
+
+/// The built-in default: the numbers of the product's promises (P1, L2-L8).
+Policy default_policy();
+
+/// The ports that `[mail] enabled = true` opens: 25, 587, 993, 4190 (P2).
+std::vector<PortRange> mail_ports();
+
+/// Everything that is open from outside on input: [ports], mail, and what apps publish.
+std::vector<Located<PortRange>> all_open_ports(const Policy& policy);
+
+/// The ports that SSH is reached by: those of the limit named "ssh", else 22 and 202.
+std::vector<PortRange> ssh_ports(const Policy& policy);
+
+}  // namespace fw
