@@ -1,0 +1,86 @@
+// The address lists that a policy names: read once, remembered, and combined into what the kernel
+// holds.
+#pragma once
+
+#include <cstddef>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "fw/lists/address_set.hpp"
+#include "fw/policy/policy.hpp"
+
+namespace fw {
+
+struct BadLine {
+  std::size_t line = 0;
+  std::string what;
+
+  bool operator==(const BadLine&) const = default;
+};
+
+struct ListText {
+  AddressSet set;               ///< normalized
+  std::size_t entries = 0;      ///< good lines, before merging
+  std::size_t bad_count = 0;    ///< all bad lines
+  std::vector<BadLine> bad;     ///< the first kListBadLinesShown of them
+};
+
+/// Reads an address, CIDR or range a line (# comments, blank lines, CRLF, leading and trailing
+/// space) from a file in bounded chunks: memory is that of the spans. A line longer than
+/// kListLineBytesMax is a bad line; more than kListEntriesMax entries is an error.
+/// Unlike in the policy file, host bits below a prefix length are masked silently: published lists
+/// are full of them.
+Result<ListText> read_list(const std::string& path);
+
+/// What one list of the policy came to.
+struct ListReport {
+  std::string name;
+  std::string file;             ///< resolved path
+  ListAction action = ListAction::block;
+  Digest digest;                ///< of the content in force
+  std::size_t entries = 0;
+  std::size_t bad_count = 0;
+  std::vector<BadLine> bad;
+  bool last_good = false;       ///< the file is unreadable or has bad lines: earlier content is in force
+  std::string problem;          ///< why, for a person; "" when all is well
+};
+
+/// The content that the kernel should hold; a zero digest is an empty set.
+struct EffectiveLists {
+  Digest block;  ///< all block lists, less allow lists and trusted networks
+  Digest allow;  ///< all allow lists
+  std::vector<ListReport> reports;
+
+  bool has_problems() const;
+};
+
+/// The lists of a policy and what is remembered of them under `state_dir`/lists: the last good
+/// content of each list with its file's stamp (size, mtime, inode), and the effective sets that
+/// were last applied, so that an unchanged file is not read and a changed one gives a small delta.
+/// A lost or damaged cache costs time, never correctness.
+class Lists {
+ public:
+  explicit Lists(std::string state_dir);
+
+  /// Brings every list of the policy up to date. Files whose stamp is unchanged are not opened.
+  /// A list without usable content (first reading failed) counts as empty and is reported.
+  EffectiveLists resolve(const Policy& policy);
+
+  /// The content of a digest that resolve() returned, or that an earlier run saved. An unknown
+  /// digest is an error of code io.
+  Result<AddressSet> content(const Digest& digest);
+
+  /// After the kernel took it: remembers what resolve() found, durably (write, fsync, rename), and
+  /// forgets content that is neither a list's last good one nor effective. Writes nothing when
+  /// nothing changed.
+  Result<void> save();
+
+ private:
+  struct Memory;  // see lists.cpp
+  std::string dir_;
+  std::map<std::string, AddressSet> fresh_;  // by digest: computed in this run, not yet saved
+  std::string index_;                        // the index file as resolve() left it
+};
+
+}  // namespace fw

@@ -1,0 +1,55 @@
+// Blocks: what an admin said, and what must hold at a given moment.
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "fw/base/address.hpp"
+
+namespace fw {
+
+/// Wall-clock time in milliseconds (blocks must survive a reboot).
+using WallTime = std::chrono::sys_time<std::chrono::milliseconds>;
+
+struct Block {
+  IpRange range;
+  std::optional<WallTime> until;  ///< absent: for good
+  std::string reason;
+  std::string origin;             ///< "admin"
+  WallTime since{};
+
+  bool operator==(const Block&) const = default;
+};
+
+/// A piece of the address space and when it stops being blocked: pieces of one family are disjoint.
+struct BlockedPiece {
+  IpRange range;
+  std::optional<WallTime> until;
+
+  bool operator==(const BlockedPiece&) const = default;
+};
+
+/// What is in force at `now`. Single addresses and networks live in different kernel sets, so they
+/// are partitioned apart: `singles` has the latest end of each address that was blocked by itself,
+/// `networks` the disjoint partition of all blocked ranges of more than one address, each piece with
+/// the latest end of the blocks that cover it; neighbours with one end are merged. Ascending.
+struct BlockedNow {
+  std::vector<BlockedPiece> singles;
+  std::vector<BlockedPiece> networks;
+
+  bool operator==(const BlockedNow&) const = default;
+};
+BlockedNow blocked_at(const std::vector<Block>& blocks, WallTime now);
+
+/// What a kernel that holds `before` must lose and gain to hold `after`.
+struct BlockDelta {
+  std::vector<BlockedPiece> removed;
+  std::vector<BlockedPiece> added;  ///< a changed end is in both
+
+  bool empty() const { return removed.empty() && added.empty(); }
+};
+BlockDelta compare(const BlockedNow& before, const BlockedNow& after);
+
+}  // namespace fw

@@ -1,0 +1,58 @@
+// The state that survives a reboot: blocks, in an embedded SQLite database.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "fw/store/blocks.hpp"
+
+namespace fw {
+
+/// What a change of blocks came to, for the kernel and for the person who asked.
+struct BlockChange {
+  BlockDelta delta;                ///< for the kernel sets
+  std::uint64_t generation = 0;    ///< after the change
+  std::vector<Block> removed;      ///< unblock: the rows that went
+  std::vector<Block> still_covers; ///< unblock: remaining blocks that cover (part of) what was asked
+  std::vector<IpRange> not_found;  ///< unblock: asked for, but no block is equal to it or inside it
+  std::vector<Block> kept_longer;  ///< block: rows that already lasted longer than what was asked
+};
+
+/// Every change is one durable transaction (on disk when the call returns). The generation grows by
+/// one with each change; the kernel carries the generation that it holds. Safe for several processes
+/// at once. Expired rows are forgotten at the next change.
+class Store {
+ public:
+  /// Opens or creates `state_dir`/state.db (folder 0700, file 0600). A database of a newer schema, a
+  /// damaged one or one that cannot be written is an error of code store that names the remedy.
+  static Result<Store> open(const std::string& state_dir);
+
+  Store(Store&&) noexcept;
+  Store& operator=(Store&&) noexcept;
+  ~Store();
+
+  /// Blocks that have not ended at `now`, ascending by range, and the generation that they are.
+  struct Snapshot {
+    std::vector<Block> blocks;
+    std::uint64_t generation = 0;
+  };
+  Result<Snapshot> blocks(WallTime now);
+  /// Only the number: what `apply` asks when nothing has to be done. 0 before the first change.
+  Result<std::uint64_t> generation();
+
+  /// Adds blocks; one that exists keeps the later end, and takes the new reason if one is given.
+  /// More than kBlocksMax active blocks is an error, and nothing is changed.
+  Result<BlockChange> block(const std::vector<Block>& add, WallTime now);
+
+  /// Removes the blocks that are equal to or inside each range.
+  Result<BlockChange> unblock(const std::vector<IpRange>& ranges, WallTime now);
+
+ private:
+  struct Impl;
+  explicit Store(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace fw
