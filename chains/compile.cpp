@@ -1,0 +1,62 @@
+// Puts the parts of a ruleset together.
+#include "chains/compile.hpp"
+
+#include <fmt/format.h>
+
+#include "chains/compile_parts.hpp"
+
+namespace chains {
+
+Chain& Compilation::chain(std::string name) {
+  out.chains.push_back({std::move(name), {}, {}, false});
+  return out.chains.back();
+}
+
+Set& Compilation::set(std::string name, std::vector<Field> key, const fw::Location& where) {
+  Set set;
+  set.name = std::move(name);
+  set.key = std::move(key);
+  set.where = where;
+  out.sets.push_back(std::move(set));
+  return out.sets.back();
+}
+
+void Compilation::counter(std::string name, const fw::Location& where) {
+  out.objects.push_back({std::move(name), {}, where});
+}
+
+void Compilation::limit(std::string name, RateLimit rate, const fw::Location& where) {
+  out.objects.push_back({std::move(name), rate, where});
+}
+
+Expr Compilation::admitted() const {
+  return build::match_masked(Field::ct_mark, build::u32(mark), build::u32(mark));
+}
+
+Expr Compilation::admit() const { return CtMarkOr{mark}; }
+
+std::string manifest_lists(const Surroundings& around) {
+  auto text = [](const ListVersion& v) { return v.digest.empty() ? "none" : v.digest; };
+  return fmt::format("lists {} {}", text(around.block_lists), text(around.allow_lists));
+}
+
+std::string manifest_blocks(std::uint64_t generation) {
+  return fmt::format("blocks {}", generation);
+}
+
+Ruleset compile(const fw::Policy& policy, const Surroundings& around) {
+  Compilation c{policy,
+                around,
+                std::uint32_t{1} << policy.mark_bit,
+                !policy.apps.empty() || !policy.addons.empty(),
+                {}};
+  compile_base(c);
+  compile_blocked(c);
+  compile_limits(c);
+  compile_ports(c);
+  compile_apps(c);
+  for (Set& set : c.out.sets) build::sort_elements(set);
+  return std::move(c.out);
+}
+
+}  // namespace chains

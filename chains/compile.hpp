@@ -1,0 +1,53 @@
+// From a policy to the table that enforces it.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "chains/ruleset.hpp"
+#include "fw/policy/policy.hpp"
+
+namespace chains {
+
+/// How many entries the kernel sets of the combined lists need, and which version they are.
+struct ListVersion {
+  std::string digest;  ///< of the content; "" when the policy names no such list
+  std::uint32_t addresses4 = 0;
+  std::uint32_t addresses6 = 0;
+
+  bool operator==(const ListVersion&) const = default;
+};
+
+/// What a ruleset depends on beside the policy.
+struct Surroundings {
+  std::vector<std::string> devices;   ///< network devices with an early drop, sorted
+  std::chrono::milliseconds tick{4};  ///< the kernel's timer resolution (1/HZ)
+  ListVersion block_lists;
+  ListVersion allow_lists;
+  std::uint64_t block_generation = 0;  ///< of the store
+};
+
+/// The same policy and surroundings always give the same value. Costs no system call.
+Ruleset compile(const fw::Policy& policy, const Surroundings& around);
+
+/// Names that other parts of the program need.
+inline constexpr const char* kListedSets[] = {"listed4", "listed_net4", "listed6", "listed_net6"};
+inline constexpr const char* kAllowedSets[] = {"allowed4", "allowed_net4", "allowed6",
+                                               "allowed_net6"};
+inline constexpr const char* kBlockSets[] = {"block4", "block_net4", "block6", "block_net6"};
+inline constexpr const char* kManifest = "manifest";
+inline constexpr std::uint32_t kManifestLists = 1;   ///< key of "lists BLOCK-DIGEST ALLOW-DIGEST"
+inline constexpr std::uint32_t kManifestBlocks = 2;  ///< key of "blocks GENERATION"
+std::string manifest_lists(const Surroundings& around);
+std::string manifest_blocks(std::uint64_t generation);
+
+/// Is the limit an exact sliding window (else a token bucket)?
+bool is_window(const fw::Limit& limit);
+
+/// Sets in which the kernel tracks the sources of a limit: of a window the first slot, of a bucket
+/// the meter, for both families.
+std::vector<std::string> meter_sets(const fw::Limit& limit);
+
+}  // namespace chains

@@ -1,0 +1,159 @@
+// CLOUDRON_FORWARD: published ports, and apps apart from one another.
+#include <algorithm>
+#include <map>
+
+#include "chains/compile_parts.hpp"
+
+namespace chains {
+
+using namespace build;
+
+namespace {
+
+bool uses_family(const Compilation& c, fw::Family family) {
+  return std::any_of(c.policy.app_networks.begin(), c.policy.app_networks.end(),
+                     [family](const auto& net) { return net.value.family == family; });
+}
+
+void network_sets(Compilation& c) {
+  for (fw::Family family : kFamilies) {
+    if (!uses_family(c, family)) continue;
+    Set& set = c.set(std::string("app_nets") + digit(family), {saddr(family)});
+    set.interval = true;
+    for (const auto& [net, where] : c.policy.app_networks) {
+      if (net.family != family) continue;
+      set.elements.push_back(
+          {ip_bytes({family, net.first}), ip_bytes({family, net.last}), {}, {}, where});
+    }
+  }
+}
+
+/// Who may reach which addon: app address, addon address, protocol, port.
+void reach_sets(Compilation& c) {
+  std::map<std::string, const fw::Addon*> by_name;
+  for (const fw::Addon& addon : c.policy.addons) by_name[addon.name] = &addon;
+  for (fw::Family family : kFamilies) {
+    Set set;
+    auto bind = [&](const fw::App& app, const fw::Addon& addon) {
+      for (fw::Ip from : app.addresses) {
+        for (fw::Ip to : addon.addresses) {
+          if (from.family != family || to.family != family) continue;
+          for (const fw::PortRange& ports : addon.ports) {
+            for (std::uint32_t port = ports.first; port <= ports.last; ++port) {
+              set.elements.push_back({concat({ip_bytes(from), ip_bytes(to),
+                                              u8(static_cast<std::uint8_t>(ports.protocol)),
+                                              u16(static_cast<std::uint16_t>(port))}),
+                                      {},
+                                      {},
+                                      {},
+                                      app.where});
+            }
+          }
+        }
+      }
+    };
+    for (const fw::App& app : c.policy.apps) {
+      if (!app.addons) {
+        for (const fw::Addon& addon : c.policy.addons) bind(app, addon);
+        continue;
+      }
+      for (const std::string& name : *app.addons) {
+        if (const auto it = by_name.find(name); it != by_name.end()) bind(app, *it->second);
+      }
+    }
+    sort_elements(set);
+    set.elements.erase(std::unique(set.elements.begin(), set.elements.end()), set.elements.end());
+    Set& made = c.set(std::string("reach") + digit(family),
+                      {saddr(family), daddr(family), Field::l4proto, Field::th_dport});
+    made.elements = std::move(set.elements);
+  }
+}
+
+void accept_reachable(Compilation& c, Chain& chain) {
+  if (!c.isolation) return;
+  for (fw::Family family : kFamilies) {
+    rule(chain, "app to its addon", {},
+         {is_family(family),
+          in_set(Key{{saddr(family), {}},
+                     {daddr(family), {}},
+                     {Field::l4proto, {}},
+                     {Field::th_dport, {}}},
+                 std::string("reach") + digit(family)),
+          accept()});
+  }
+}
+
+/// What apps may ask of the host itself, beside its open ports.
+void apps_to_host(Compilation& c) {
+  Chain& chain = c.chain("apps_to_host");
+  for (fw::Family family : kFamilies) {
+    if (!uses_family(c, family)) continue;
+    const std::string nets = std::string("app_nets") + digit(family);
+    for (fw::Protocol protocol : kProtocols) {
+      rule(chain, "DNS for apps", {},
+           {is_family(family), in_set(saddr(family), nets), is_protocol(protocol),
+            match(Field::th_dport, u16(53)), accept()});
+    }
+  }
+  accept_reachable(c, chain);
+}
+
+void to_apps(Compilation& c) {
+  Chain& chain = c.chain("to_apps");
+  rule(chain, "new without SYN", {},
+       {is_protocol(fw::Protocol::tcp),
+        match_masked(Field::tcp_flags, u8(kFin | kSyn | kRst | kAck), u8(kSyn), Compare::not_equal),
+        count("not_syn"), drop()});
+  accept_reachable(c, chain);
+  constexpr std::uint32_t kDnat = 1u << 5;  // IPS_DST_NAT
+  for (fw::Protocol protocol : kProtocols) {
+    const std::string name = std::string("open_") + fw::to_string(protocol);
+    for (const std::string& set : {name, name + "_ranges"}) {
+      if (find(c.out.sets, set) == nullptr) continue;
+      rule(chain, "published port", {},
+           {match_masked(Field::ct_status, u32(kDnat), u32(0), Compare::not_equal),
+            is_protocol(protocol), in_set(Field::ct_original_dport, set), accept()});
+    }
+  }
+  c.counter("isolated");
+  c.counter("unpublished");
+  rule(chain, "admin's rules", {}, {jump("CLOUDRON_FORWARD_AFTER")});
+  for (fw::Family family : kFamilies) {
+    if (!uses_family(c, family)) continue;
+    const Expr from_app = in_set(saddr(family), std::string("app_nets") + digit(family));
+    if (c.isolation) {
+      rule(chain, "app to app", {}, {is_family(family), from_app, count("isolated"), drop()});
+    } else {
+      rule(chain, "apps not named yet", {}, {is_family(family), from_app, accept()});
+    }
+  }
+  rule(chain, "unpublished port", {}, {count("unpublished"), drop()});
+}
+
+}  // namespace
+
+void compile_apps(Compilation& c) {
+  for (const char* name : {"CLOUDRON_FORWARD_BEFORE", "CLOUDRON_FORWARD_AFTER"}) {
+    c.chain(name).admin = true;
+  }
+  network_sets(c);
+  if (c.isolation) reach_sets(c);
+  if (!c.policy.app_networks.empty()) apps_to_host(c);
+
+  Chain forward{"CLOUDRON_FORWARD", {}, {}, false};
+  rule(forward, "admin's rules", {}, {jump("CLOUDRON_FORWARD_BEFORE")});
+  for (fw::Family family : kFamilies) {
+    if (!uses_family(c, family)) continue;
+    rule(forward, "to an app", {},
+         {is_family(family), in_set(daddr(family), std::string("app_nets") + digit(family)),
+          go("to_apps")});
+  }
+  constexpr std::uint32_t kDnat = 1u << 5;
+  rule(forward, "published by NAT", {},
+       {match_masked(Field::ct_status, u32(kDnat), u32(0), Compare::not_equal), go("to_apps")});
+  rule(forward, "not to an app", {}, {accept()});
+  c.out.chains.push_back(std::move(forward));
+  to_apps(c);
+}
+
+}  // namespace chains

@@ -1,0 +1,32 @@
+// The concerns that compile() is put together from; each adds its chains, sets and objects.
+#pragma once
+
+#include "chains/build.hpp"
+#include "chains/compile.hpp"
+
+namespace chains {
+
+/// What every part sees and adds to.
+struct Compilation {
+  const fw::Policy& policy;
+  const Surroundings& around;
+  std::uint32_t mark;  ///< the conntrack mark bit of admitted flows
+  bool isolation;      ///< apps are known, so they are kept apart
+  Ruleset out;
+
+  Chain& chain(std::string name);
+  Set& set(std::string name, std::vector<Field> key, const fw::Location& where = {});
+  void counter(std::string name, const fw::Location& where = {});
+  void limit(std::string name, RateLimit rate, const fw::Location& where = {});
+
+  Expr admitted() const;  ///< the flow carries the mark
+  Expr admit() const;     ///< sets it
+};
+
+void compile_base(Compilation& c);     ///< hooks, states, what every host needs
+void compile_blocked(Compilation& c);  ///< blocks and lists, early drop, manifest
+void compile_ports(Compilation& c);    ///< CLOUDRON: what is open
+void compile_limits(Compilation& c);   ///< CLOUDRON_RATELIMIT and a few chains for each limit
+void compile_apps(Compilation& c);     ///< CLOUDRON_FORWARD: published ports and isolation
+
+}  // namespace chains

@@ -1,0 +1,223 @@
+// What must change for the kernel to hold a ruleset.
+#include "chains/diff.hpp"
+
+#include <algorithm>
+#include <iterator>
+#include <set>
+
+#include "chains/text.hpp"
+
+namespace chains {
+namespace {
+
+const Ruleset kNothing;
+
+/// Names of observed things that cannot stay as they are.
+struct Stale {
+  std::set<std::string> sets;
+  std::set<std::string> objects;
+};
+
+Stale stale(const Ruleset& observed, const Ruleset& desired) {
+  Stale out;
+  for (const Set& set : observed.sets) {
+    const Set* wanted = find(desired.sets, set.name);
+    if (wanted == nullptr || !same_definition(set, *wanted)) out.sets.insert(set.name);
+  }
+  for (const Object& object : observed.objects) {
+    const Object* wanted = find(desired.objects, object.name);
+    if (wanted == nullptr || !(object == *wanted)) out.objects.insert(object.name);
+  }
+  return out;
+}
+
+bool uses_stale(const Chain& chain, const Stale& stale) {
+  for (const Rule& rule : chain.rules) {
+    for (const Expr& expr : rule.exprs) {
+      const Uses used = uses(expr);
+      if (stale.sets.contains(used.set) || stale.objects.contains(used.object)) return true;
+    }
+  }
+  return false;
+}
+
+bool by_key(const Element& a, const Element& b) { return a.key < b.key; }
+
+/// Elements of `from` that `other` does not have alike. Both sorted by key.
+std::vector<Element> missing_in(const std::vector<Element>& from,
+                                const std::vector<Element>& other) {
+  std::vector<Element> out;
+  for (const Element& element : from) {
+    const auto it = std::lower_bound(other.begin(), other.end(), element, by_key);
+    if (it == other.end() || !(*it == element)) out.push_back(element);
+  }
+  return out;
+}
+
+void diff_elements(const Set& have, const Set& want, const Stale& stale, Plan& plan) {
+  std::vector<Element> remove = missing_in(have.elements, want.elements);
+  std::vector<Element> add = missing_in(want.elements, have.elements);
+  // An element that holds an object that is made anew must let go of the old one.
+  for (const Element& element : have.elements) {
+    const auto* object = std::get_if<std::string>(&element.data);
+    if (object == nullptr || !stale.objects.contains(*object)) continue;
+    const auto same = [&](const Element& e) { return e.key == element.key; };
+    if (std::any_of(remove.begin(), remove.end(), same)) continue;
+    remove.push_back(element);
+    add.push_back(element);
+  }
+  auto change = [&want](std::vector<Element> elements) {
+    ElementChange out{want};
+    out.set.elements = std::move(elements);
+    return out;
+  };
+  if (!remove.empty()) plan.remove_elements.push_back(change(std::move(remove)));
+  if (!add.empty()) plan.add_elements.push_back(change(std::move(add)));
+}
+
+void diff_chains(const Ruleset& have, const Ruleset& want, const Stale& stale, Plan& plan) {
+  for (const Chain& chain : have.chains) {
+    if (find(want.chains, chain.name) != nullptr) continue;
+    plan.clear_chains.push_back(chain.name);
+    plan.remove_chains.push_back(chain.name);
+  }
+  for (const Chain& chain : want.chains) {
+    const Chain* old = find(have.chains, chain.name);
+    const bool remake = old != nullptr && old->base != chain.base;
+    if (old == nullptr || remake) plan.add_chains.push_back({chain.name, chain.base, {}, chain.admin});
+    if (remake) plan.remove_chains.push_back(chain.name);
+    if (chain.admin) continue;
+    const bool dirty =
+        old == nullptr || remake || old->rules != chain.rules || uses_stale(*old, stale);
+    if (!dirty) continue;
+    if (old != nullptr) plan.clear_chains.push_back(chain.name);
+    if (!chain.rules.empty()) plan.fill_chains.push_back(chain);
+  }
+}
+
+/// Rules that only one side has, in order, by longest common subsequence (chains are short).
+void describe_rules(const Chain& have, const Chain& want, std::vector<DiffLine>& lines) {
+  const auto& a = have.rules;
+  const auto& b = want.rules;
+  std::vector<std::vector<std::uint32_t>> common(a.size() + 1,
+                                                 std::vector<std::uint32_t>(b.size() + 1));
+  for (std::size_t i = a.size(); i-- > 0;) {
+    for (std::size_t j = b.size(); j-- > 0;) {
+      common[i][j] = a[i] == b[j] ? common[i + 1][j + 1] + 1
+                                  : std::max(common[i + 1][j], common[i][j + 1]);
+    }
+  }
+  const std::string place = "chain " + want.name;
+  auto line = [&](char sign, const Rule& rule) {
+    lines.push_back({sign, place, to_text(rule), rule.id, rule.where});
+  };
+  std::size_t i = 0;
+  std::size_t j = 0;
+  while (i < a.size() || j < b.size()) {
+    if (i < a.size() && j < b.size() && a[i] == b[j]) {
+      ++i, ++j;
+    } else if (j == b.size() || (i < a.size() && common[i + 1][j] >= common[i][j + 1])) {
+      line('-', a[i++]);
+    } else {
+      line('+', b[j++]);
+    }
+  }
+}
+
+void describe_sets(const Ruleset& have, const Ruleset& want, const Stale& stale,
+                   std::vector<DiffLine>& lines) {
+  auto place = [](const Set& set) { return (set.is_map() ? "map " : "set ") + set.name; };
+  auto elements = [&](char sign, const Set& set, const std::vector<Element>& list) {
+    for (const Element& e : list) lines.push_back({sign, place(set), to_text(set, e), {}, e.where});
+  };
+  for (const Set& set : have.sets) {
+    if (stale.sets.contains(set.name)) lines.push_back({'-', place(set), to_text(set), {}, set.where});
+  }
+  for (const Set& set : want.sets) {
+    const Set* old = find(have.sets, set.name);
+    if (old == nullptr || stale.sets.contains(set.name)) {
+      lines.push_back({'+', place(set), to_text(set), {}, set.where});
+      elements('+', set, set.elements);
+    } else if (set.content == Content::declared) {
+      elements('-', set, missing_in(old->elements, set.elements));
+      elements('+', set, missing_in(set.elements, old->elements));
+    }
+  }
+}
+
+}  // namespace
+
+bool Plan::empty() const {
+  return !make_table && clear_chains.empty() && remove_elements.empty() && remove_sets.empty() &&
+         remove_chains.empty() && remove_objects.empty() && add_objects.empty() &&
+         add_chains.empty() && add_sets.empty() && add_elements.empty() && fill_chains.empty();
+}
+
+bool Plan::makes_set(const std::string& name) const { return find(add_sets, name) != nullptr; }
+
+Plan diff(const Ruleset* observed, const Ruleset& desired) {
+  const Ruleset& have = observed != nullptr ? *observed : kNothing;
+  const Stale old = stale(have, desired);
+  Plan plan;
+  plan.make_table = observed == nullptr;
+  plan.remove_sets.assign(old.sets.begin(), old.sets.end());
+  for (const Object& object : have.objects) {
+    if (old.objects.contains(object.name)) plan.remove_objects.push_back(object);
+  }
+  for (const Object& object : desired.objects) {
+    if (find(have.objects, object.name) == nullptr || old.objects.contains(object.name)) {
+      plan.add_objects.push_back(object);
+    }
+  }
+  for (const Set& set : desired.sets) {
+    const Set* present = find(have.sets, set.name);
+    if (present == nullptr || old.sets.contains(set.name)) {
+      plan.add_sets.push_back(set);
+    } else if (set.content == Content::declared) {
+      diff_elements(*present, set, old, plan);
+    }
+  }
+  diff_chains(have, desired, old, plan);
+  return plan;
+}
+
+std::vector<DiffLine> describe(const Ruleset* observed, const Ruleset& desired) {
+  const Ruleset& have = observed != nullptr ? *observed : kNothing;
+  const Stale old = stale(have, desired);
+  std::vector<DiffLine> lines;
+  auto object_line = [&lines](char sign, const Object& object) {
+    lines.push_back({sign, object.limit ? "limit" : "counter", to_text(object), {}, object.where});
+  };
+  for (const Object& object : have.objects) {
+    if (old.objects.contains(object.name)) object_line('-', object);
+  }
+  for (const Object& object : desired.objects) {
+    if (find(have.objects, object.name) == nullptr || old.objects.contains(object.name)) {
+      object_line('+', object);
+    }
+  }
+  describe_sets(have, desired, old, lines);
+  for (const Chain& chain : have.chains) {
+    if (find(desired.chains, chain.name) != nullptr) continue;
+    describe_rules(chain, {chain.name, {}, {}, false}, lines);
+  }
+  for (const Chain& chain : desired.chains) {
+    const Chain* present = find(have.chains, chain.name);
+    if (chain.base && (present == nullptr || present->base != chain.base)) {
+      if (present != nullptr && present->base) {
+        lines.push_back({'-', "chain " + chain.name, to_text(*present->base), {}, {}});
+      }
+      lines.push_back({'+', "chain " + chain.name, to_text(*chain.base), {}, {}});
+    }
+    if (chain.admin) {
+      if (present == nullptr) {
+        lines.push_back({'+', "chain " + chain.name, "(empty, for the admin's rules)", {}, {}});
+      }
+      continue;
+    }
+    describe_rules(present != nullptr ? *present : Chain{chain.name, {}, {}, false}, chain, lines);
+  }
+  return lines;
+}
+
+}  // namespace chains

@@ -1,0 +1,49 @@
+// What must change for the kernel to hold a ruleset.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "chains/ruleset.hpp"
+
+namespace chains {
+
+struct ElementChange {
+  Set set;  ///< the definition, with the elements to remove or add
+};
+
+/// Steps in the order in which a transaction makes them. What a plan does not name is not touched:
+/// counters, limiter state and timers live on.
+struct Plan {
+  bool make_table = false;
+  std::vector<std::string> clear_chains;      ///< lose their rules
+  std::vector<ElementChange> remove_elements;
+  std::vector<std::string> remove_sets;
+  std::vector<std::string> remove_chains;
+  std::vector<Object> remove_objects;
+  std::vector<Object> add_objects;
+  std::vector<Chain> add_chains;              ///< without rules
+  std::vector<Set> add_sets;                  ///< with elements; managed ones are empty
+  std::vector<ElementChange> add_elements;
+  std::vector<Chain> fill_chains;             ///< rules of new and cleared chains
+
+  bool empty() const;
+  bool makes_set(const std::string& name) const;
+};
+
+/// `observed` is null when the table is not there.
+Plan diff(const Ruleset* observed, const Ruleset& desired);
+
+/// A line of the difference as an admin reads it.
+struct DiffLine {
+  char sign = '+';     ///< '+' or '-'
+  std::string place;   ///< "chain CLOUDRON", "set open_tcp", "counter", "limit"
+  std::string text;    ///< nft syntax
+  std::string id;      ///< of a rule
+  fw::Location where;
+
+  bool operator==(const DiffLine&) const = default;
+};
+std::vector<DiffLine> describe(const Ruleset* observed, const Ruleset& desired);
+
+}  // namespace chains

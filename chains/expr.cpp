@@ -1,0 +1,53 @@
+// The table of fields.
+#include "chains/expr.hpp"
+
+#include <array>
+#include <cassert>
+
+#include <linux/netfilter/nf_tables.h>
+
+namespace chains {
+namespace {
+
+using Load = FieldInfo::Load;
+constexpr std::uint32_t kNet = NFT_PAYLOAD_NETWORK_HEADER;
+constexpr std::uint32_t kTransport = NFT_PAYLOAD_TRANSPORT_HEADER;
+
+constexpr std::array kFields{
+    FieldInfo{Field::nfproto, "meta nfproto", "nf_proto", 2, 1, Load::meta, NFT_META_NFPROTO, 0},
+    FieldInfo{Field::l4proto, "meta l4proto", "inet_proto", 12, 1, Load::meta, NFT_META_L4PROTO, 0},
+    FieldInfo{Field::iif, "iif", "iface_index", 20, 4, Load::meta, NFT_META_IIF, 0},
+    FieldInfo{Field::ip_saddr, "ip saddr", "ipv4_addr", 7, 4, Load::payload, kNet, 12},
+    FieldInfo{Field::ip_daddr, "ip daddr", "ipv4_addr", 7, 4, Load::payload, kNet, 16},
+    FieldInfo{Field::ip6_saddr, "ip6 saddr", "ipv6_addr", 8, 16, Load::payload, kNet, 8},
+    FieldInfo{Field::ip6_daddr, "ip6 daddr", "ipv6_addr", 8, 16, Load::payload, kNet, 24},
+    FieldInfo{Field::ip6_hoplimit, "ip6 hoplimit", "integer", 4, 1, Load::payload, kNet, 7},
+    FieldInfo{Field::tcp_flags, "tcp flags", "tcp_flag", 15, 1, Load::payload, kTransport, 13},
+    FieldInfo{Field::udp_sport, "udp sport", "inet_service", 13, 2, Load::payload, kTransport, 0},
+    FieldInfo{Field::udp_dport, "udp dport", "inet_service", 13, 2, Load::payload, kTransport, 2},
+    FieldInfo{Field::th_dport, "th dport", "inet_service", 13, 2, Load::payload, kTransport, 2},
+    FieldInfo{Field::icmp_type, "icmp type", "icmp_type", 14, 1, Load::payload, kTransport, 0},
+    FieldInfo{Field::icmpv6_type, "icmpv6 type", "icmpv6_type", 29, 1, Load::payload, kTransport,
+              0},
+    FieldInfo{Field::ct_state, "ct state", "ct_state", 26, 4, Load::ct, NFT_CT_STATE, 0},
+    FieldInfo{Field::ct_direction, "ct direction", "ct_dir", 27, 1, Load::ct, NFT_CT_DIRECTION, 0},
+    FieldInfo{Field::ct_status, "ct status", "ct_status", 28, 4, Load::ct, NFT_CT_STATUS, 0},
+    FieldInfo{Field::ct_mark, "ct mark", "mark", 19, 4, Load::ct, NFT_CT_MARK, 0},
+    FieldInfo{Field::ct_original_dport, "ct original proto-dst", "inet_service", 13, 2, Load::ct,
+              NFT_CT_PROTO_DST, 0, true},
+    FieldInfo{Field::mark, "meta mark", "mark", 19, 4, Load::meta, NFT_META_MARK, 0},
+};
+
+constexpr bool in_order() {
+  for (std::size_t i = 0; i < kFields.size(); ++i) {
+    if (kFields[i].field != static_cast<Field>(i)) return false;
+  }
+  return true;
+}
+static_assert(in_order(), "kFields is indexed by Field");
+
+}  // namespace
+
+const FieldInfo& info(Field field) { return kFields[static_cast<std::size_t>(field)]; }
+
+}  // namespace chains

@@ -1,0 +1,177 @@
+// What a rule can say: one small struct for each kernel expression, with registers left out.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace chains {
+
+using Bytes = std::vector<std::uint8_t>;  ///< a value as it stands in a register
+
+/// What can be loaded from a packet or its connection.
+enum class Field : std::uint8_t {
+  nfproto,
+  l4proto,
+  iif,
+  ip_saddr,
+  ip_daddr,
+  ip6_saddr,
+  ip6_daddr,
+  ip6_hoplimit,
+  tcp_flags,
+  udp_sport,
+  udp_dport,
+  th_dport,
+  icmp_type,
+  icmpv6_type,
+  ct_state,
+  ct_direction,
+  ct_status,
+  ct_mark,
+  ct_original_dport,  ///< destination port of the connection's first packet, before any DNAT
+  mark,               ///< never matched; the key type of the manifest set
+};
+
+/// A field, or the part of it that a mask leaves. An empty mask means all of it.
+struct KeyPart {
+  Field field{};
+  Bytes mask;
+
+  bool operator==(const KeyPart&) const = default;
+};
+using Key = std::vector<KeyPart>;
+
+enum class Unit : std::uint32_t {
+  second = 1,
+  minute = 60,
+  hour = 3600,
+  day = 86'400,
+  week = 604'800
+};
+
+/// A token bucket of `burst` packets that refills `count` in every `unit`. The kernel takes any
+/// integer for a unit; these are the ones that every tool can print.
+struct RateLimit {
+  std::uint64_t count = 0;
+  Unit unit = Unit::second;
+  std::uint32_t burst = 0;
+
+  bool operator==(const RateLimit&) const = default;
+};
+
+/// True when the key has more than `count` connections open.
+struct ConnLimit {
+  std::uint32_t count = 0;
+
+  bool operator==(const ConnLimit&) const = default;
+};
+
+enum class Compare : std::uint8_t { equal, not_equal };
+
+struct Match {
+  KeyPart what;
+  Compare op = Compare::equal;
+  Bytes value;
+
+  bool operator==(const Match&) const = default;
+};
+
+struct Lookup {
+  Key key;
+  std::string set;
+  bool inverted = false;
+  bool verdict = false;  ///< a verdict map: the element decides
+
+  bool operator==(const Lookup&) const = default;
+};
+
+enum class DynOp : std::uint8_t { add, update };
+
+/// Adds the key to a set (update: and restarts its timeout), then evaluates the element's own
+/// state. Does not match when that state says no, or when the set is full.
+struct DynSet {
+  DynOp op = DynOp::add;
+  Key key;
+  std::string set;
+  std::variant<std::monostate, RateLimit, ConnLimit> state;
+
+  bool operator==(const DynSet&) const = default;
+};
+
+enum class ObjectKind : std::uint32_t { counter = 1, limit = 4 };
+
+/// A named counter or limit. A limit that is used up does not match.
+struct ObjectRef {
+  ObjectKind kind{};
+  std::string name;
+
+  bool operator==(const ObjectRef&) const = default;
+};
+
+/// The object that a map holds for the key. Does not match when there is none.
+struct ObjectMap {
+  ObjectKind kind{};
+  Key key;
+  std::string map;
+
+  bool operator==(const ObjectMap&) const = default;
+};
+
+/// Sets bits of the conntrack mark and leaves the others alone.
+struct CtMarkOr {
+  std::uint32_t bits = 0;
+
+  bool operator==(const CtMarkOr&) const = default;
+};
+
+/// A copy of the packet to an nflog group.
+struct Log {
+  std::uint16_t group = 0;
+
+  bool operator==(const Log&) const = default;
+};
+
+struct RejectTcpReset {
+  bool operator==(const RejectTcpReset&) const = default;
+};
+
+enum class VerdictKind : std::int32_t { drop = 0, accept = 1, jump = -3, go_to = -4, return_ = -5 };
+
+struct Verdict {
+  VerdictKind kind = VerdictKind::drop;
+  std::string chain;  ///< of a jump or goto
+
+  bool operator==(const Verdict&) const = default;
+};
+
+/// Something in the kernel that is none of the above (never compiled, only observed).
+struct Foreign {
+  std::string text;
+
+  bool operator==(const Foreign&) const = default;
+};
+
+using Expr = std::variant<Match, Lookup, DynSet, RateLimit, ObjectRef, ObjectMap, CtMarkOr, Log,
+                          RejectTcpReset, Verdict, Foreign>;
+
+/// How a field is loaded and printed; sources: linux/netfilter/nf_tables.h and nftables'
+/// datatype.h.
+struct FieldInfo {
+  enum class Load : std::uint8_t { meta, payload, ct };
+  Field field;
+  const char* text;       ///< nft's name
+  const char* type_text;  ///< nft's set key type
+  std::uint32_t type_id;  ///< nft's number of that type, 6 bits
+  std::uint32_t length;   ///< bytes
+  Load load;
+  std::uint32_t key;      ///< meta or ct key, or payload base
+  std::uint32_t offset;   ///< payload offset
+  bool original = false;  ///< ct: of the original direction
+};
+
+const FieldInfo& info(Field field);
+
+}  // namespace chains

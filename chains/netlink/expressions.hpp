@@ -1,0 +1,19 @@
+// Expressions to and from the kernel's form: this is where registers exist.
+#pragma once
+
+#include <vector>
+
+#include "chains/expr.hpp"
+
+struct nftnl_rule;
+
+namespace chains {
+
+/// Appends the kernel expressions of `exprs` to a rule.
+void lower(const std::vector<Expr>& exprs, nftnl_rule* rule);
+
+/// The inverse: raise(lower(x)) == x for everything that compile() makes. What it does not know
+/// comes back as Foreign, with libnftnl's text.
+std::vector<Expr> raise(const nftnl_rule* rule);
+
+}  // namespace chains

@@ -1,0 +1,61 @@
+// The kernel's nf_tables: read our table, commit a batch. The only place that talks netlink.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "chains/netlink/batch.hpp"
+#include "chains/ruleset.hpp"
+
+namespace chains {
+
+struct Counted {
+  std::uint64_t packets = 0;
+  std::uint64_t bytes = 0;
+};
+
+/// Our table as the kernel holds it.
+struct Observed {
+  std::uint32_t generation = 0;     ///< of the whole ruleset, for Batch
+  std::optional<Ruleset> ruleset;   ///< absent: no table; managed and learned sets without elements
+  std::map<std::string, Counted> counters;                     ///< named counters
+  std::map<std::string, std::vector<Counted>> element_counts;  ///< by set, parallel to its elements
+  std::map<std::string, std::uint32_t> set_fill;               ///< elements held, where the kernel says
+
+  const Ruleset* table() const { return ruleset ? &*ruleset : nullptr; }
+};
+
+class Kernel {
+ public:
+  /// Opens a netlink socket. Fails with permission or unsupported, and the remedy.
+  static fw::Result<Kernel> open();
+
+  Kernel(Kernel&&) noexcept;
+  Kernel& operator=(Kernel&&) noexcept;
+  ~Kernel();
+
+  /// Reads table inet cloudron, consistently (again if somebody changes it meanwhile). The elements
+  /// of sets that lists, blocks or packets fill are not read.
+  fw::Result<Observed> read();
+
+  /// Counts the elements of a set by dumping it: for kernels that do not tell (before 6.16).
+  fw::Result<std::uint32_t> count_elements(const std::string& set);
+
+  /// All or nothing. kernel_busy: the ruleset is of another generation by now. kernel_refused names
+  /// the message's origin.
+  fw::Result<void> commit(Batch& batch);
+
+  /// The generation of the whole ruleset.
+  fw::Result<std::uint32_t> generation();
+
+ private:
+  struct Impl;
+  explicit Kernel(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace chains

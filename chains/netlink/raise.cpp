@@ -1,0 +1,238 @@
+// The kernel's form back into expressions.
+#include <cstring>
+#include <optional>
+#include <string_view>
+
+#include <linux/netfilter/nf_tables.h>
+
+#include "chains/netlink/expressions.hpp"
+#include "chains/netlink/handles.hpp"
+
+namespace chains {
+namespace {
+
+Bytes bytes_of(const nftnl_expr* expr, std::uint16_t attribute) {
+  std::uint32_t length = 0;
+  const auto* data = static_cast<const std::uint8_t*>(nftnl_expr_get(expr, attribute, &length));
+  return data == nullptr ? Bytes{} : Bytes(data, data + length);
+}
+
+std::uint32_t u32_of(const Bytes& bytes) {
+  std::uint32_t value = 0;
+  std::memcpy(&value, bytes.data(), std::min(bytes.size(), sizeof value));
+  return value;
+}
+
+std::optional<Field> field_by(FieldInfo::Load load, std::uint32_t key, std::uint32_t offset,
+                              std::uint32_t length, bool original, const Bytes& protocol) {
+  std::optional<Field> found;
+  for (int i = 0; i <= static_cast<int>(Field::mark); ++i) {
+    const FieldInfo& f = info(static_cast<Field>(i));
+    if (f.load != load || f.key != key || f.original != original) continue;
+    if (load == FieldInfo::Load::payload && (f.offset != offset || f.length != length)) continue;
+    if (load == FieldInfo::Load::payload && key == NFT_PAYLOAD_TRANSPORT_HEADER) {
+      // The same bytes have a name for each protocol; the rule's own test says which is meant.
+      const bool udp = f.field == Field::udp_sport || f.field == Field::udp_dport;
+      if (f.field == Field::icmp_type && protocol != Bytes{1}) continue;
+      if (f.field == Field::icmpv6_type && protocol != Bytes{58}) continue;
+      if (udp && protocol != Bytes{17}) continue;
+      if (f.field == Field::th_dport && found) continue;
+    }
+    found = f.field;
+    if (f.field != Field::th_dport) break;
+  }
+  return found;
+}
+
+class Raising {
+ public:
+  std::vector<Expr> out;
+
+  void take(nftnl_expr* expr) {
+    const std::string_view name = nftnl_expr_get_str(expr, NFTNL_EXPR_NAME);
+    bool known = false;
+    if (name == "meta" || name == "payload" || name == "ct") known = load_or_set(expr, name);
+    if (name == "bitwise") known = mask(expr);
+    if (name == "cmp") known = compare(expr);
+    if (name == "lookup") known = lookup(expr);
+    if (name == "dynset") known = dynset(expr);
+    if (name == "objref") known = objref(expr);
+    if (name == "immediate") known = verdict(expr);
+    if (name == "limit") known = push(limit_of(expr));
+    if (name == "log") known = push(Log{nftnl_expr_get_u16(expr, NFTNL_EXPR_LOG_GROUP)});
+    if (name == "reject") known = reject(expr);
+    if (known) return;
+    flush();
+    out.push_back(Foreign{text_of(expr)});
+  }
+
+  /// Loads that nothing used are a stranger's work.
+  void flush() {
+    for (const KeyPart& part : key_) out.push_back(Foreign{std::string("load ") + info(part.field).text});
+    key_.clear();
+    flip_.clear();
+  }
+
+ private:
+  static std::string text_of(nftnl_expr* expr) {
+    char text[512];
+    const int length = nftnl_expr_snprintf(text, sizeof text, expr, NFTNL_OUTPUT_DEFAULT, 0);
+    const char* name = nftnl_expr_get_str(expr, NFTNL_EXPR_NAME);
+    return length > 0 ? std::string(name) + " " + text : name;
+  }
+
+  template <class T>
+  bool push(T expr) {
+    out.push_back(std::move(expr));
+    return true;
+  }
+
+  bool load_or_set(nftnl_expr* expr, std::string_view name) {
+    std::optional<Field> field;
+    if (name == "meta") {
+      if (nftnl_expr_is_set(expr, NFTNL_EXPR_META_SREG)) return false;
+      field = field_by(FieldInfo::Load::meta, nftnl_expr_get_u32(expr, NFTNL_EXPR_META_KEY), 0, 0,
+                       false, protocol_);
+    } else if (name == "payload") {
+      field = field_by(FieldInfo::Load::payload,
+                       nftnl_expr_get_u32(expr, NFTNL_EXPR_PAYLOAD_BASE),
+                       nftnl_expr_get_u32(expr, NFTNL_EXPR_PAYLOAD_OFFSET),
+                       nftnl_expr_get_u32(expr, NFTNL_EXPR_PAYLOAD_LEN), false, protocol_);
+    } else {
+      if (nftnl_expr_is_set(expr, NFTNL_EXPR_CT_SREG)) return set_mark(expr);
+      field = field_by(FieldInfo::Load::ct, nftnl_expr_get_u32(expr, NFTNL_EXPR_CT_KEY), 0, 0,
+                       nftnl_expr_is_set(expr, NFTNL_EXPR_CT_DIR) &&
+                           nftnl_expr_get_u8(expr, NFTNL_EXPR_CT_DIR) == 0,
+                       protocol_);
+    }
+    if (!field) return false;
+    key_.push_back({*field, {}});
+    return true;
+  }
+
+  bool mask(nftnl_expr* expr) {
+    if (key_.empty() || nftnl_expr_get_u32(expr, NFTNL_EXPR_BITWISE_OP) != NFT_BITWISE_BOOL) {
+      return false;
+    }
+    key_.back().mask = bytes_of(expr, NFTNL_EXPR_BITWISE_MASK);
+    flip_ = bytes_of(expr, NFTNL_EXPR_BITWISE_XOR);
+    const bool flips = u32_of(flip_) != 0;
+    if (flips && key_.back().field != Field::ct_mark) return false;
+    if (!flips) flip_.clear();
+    return true;
+  }
+
+  bool set_mark(nftnl_expr* expr) {
+    if (nftnl_expr_get_u32(expr, NFTNL_EXPR_CT_KEY) != NFT_CT_MARK || key_.size() != 1 ||
+        flip_.empty() || u32_of(key_.front().mask) != ~u32_of(flip_)) {
+      return false;
+    }
+    out.push_back(CtMarkOr{u32_of(flip_)});
+    key_.clear();
+    flip_.clear();
+    return true;
+  }
+
+  Key take_key() {
+    Key key = std::move(key_);
+    key_.clear();
+    return key;
+  }
+
+  bool compare(nftnl_expr* expr) {
+    const std::uint32_t op = nftnl_expr_get_u32(expr, NFTNL_EXPR_CMP_OP);
+    if (key_.size() != 1 || (op != NFT_CMP_EQ && op != NFT_CMP_NEQ)) return false;
+    Match match{key_.front(), op == NFT_CMP_EQ ? Compare::equal : Compare::not_equal,
+                bytes_of(expr, NFTNL_EXPR_CMP_DATA)};
+    key_.clear();
+    if (match.what.field == Field::l4proto && match.op == Compare::equal) protocol_ = match.value;
+    return push(std::move(match));
+  }
+
+  bool lookup(nftnl_expr* expr) {
+    const bool mapped = nftnl_expr_is_set(expr, NFTNL_EXPR_LOOKUP_DREG);
+    if (key_.empty() ||
+        (mapped && nftnl_expr_get_u32(expr, NFTNL_EXPR_LOOKUP_DREG) != NFT_REG_VERDICT)) {
+      return false;
+    }
+    const bool inverted =
+        (nftnl_expr_get_u32(expr, NFTNL_EXPR_LOOKUP_FLAGS) & NFT_LOOKUP_F_INV) != 0;
+    return push(Lookup{take_key(), nftnl_expr_get_str(expr, NFTNL_EXPR_LOOKUP_SET), inverted,
+                       mapped});
+  }
+
+  static RateLimit limit_of(const nftnl_expr* expr) {
+    return {nftnl_expr_get_u64(expr, NFTNL_EXPR_LIMIT_RATE),
+            static_cast<Unit>(nftnl_expr_get_u64(expr, NFTNL_EXPR_LIMIT_UNIT)),
+            nftnl_expr_get_u32(expr, NFTNL_EXPR_LIMIT_BURST)};
+  }
+
+  bool dynset(nftnl_expr* expr) {
+    if (key_.empty() || nftnl_expr_is_set(expr, NFTNL_EXPR_DYNSET_SREG_DATA)) return false;
+    const std::uint32_t op = nftnl_expr_get_u32(expr, NFTNL_EXPR_DYNSET_OP);
+    if (op != NFT_DYNSET_OP_ADD && op != NFT_DYNSET_OP_UPDATE) return false;
+    DynSet dyn{op == NFT_DYNSET_OP_ADD ? DynOp::add : DynOp::update,
+               take_key(),
+               nftnl_expr_get_str(expr, NFTNL_EXPR_DYNSET_SET_NAME),
+               {}};
+    nftnl_expr_expr_foreach(
+        expr,
+        [](nftnl_expr* inner, void* data) {
+          auto& target = *static_cast<DynSet*>(data);
+          const std::string_view name = nftnl_expr_get_str(inner, NFTNL_EXPR_NAME);
+          if (name == "limit") target.state = limit_of(inner);
+          if (name == "connlimit") {
+            target.state = ConnLimit{nftnl_expr_get_u32(inner, NFTNL_EXPR_CONNLIMIT_COUNT)};
+          }
+          return 0;
+        },
+        &dyn);
+    return push(std::move(dyn));
+  }
+
+  bool objref(nftnl_expr* expr) {
+    if (nftnl_expr_is_set(expr, NFTNL_EXPR_OBJREF_SET_NAME)) {
+      if (key_.empty()) return false;
+      return push(ObjectMap{ObjectKind::limit, take_key(),
+                            nftnl_expr_get_str(expr, NFTNL_EXPR_OBJREF_SET_NAME)});
+    }
+    return push(
+        ObjectRef{static_cast<ObjectKind>(nftnl_expr_get_u32(expr, NFTNL_EXPR_OBJREF_IMM_TYPE)),
+                  nftnl_expr_get_str(expr, NFTNL_EXPR_OBJREF_IMM_NAME)});
+  }
+
+  bool verdict(nftnl_expr* expr) {
+    if (nftnl_expr_get_u32(expr, NFTNL_EXPR_IMM_DREG) != NFT_REG_VERDICT) return false;
+    Verdict verdict{static_cast<VerdictKind>(nftnl_expr_get_u32(expr, NFTNL_EXPR_IMM_VERDICT)), {}};
+    if (nftnl_expr_is_set(expr, NFTNL_EXPR_IMM_CHAIN)) {
+      verdict.chain = nftnl_expr_get_str(expr, NFTNL_EXPR_IMM_CHAIN);
+    }
+    return push(std::move(verdict));
+  }
+
+  bool reject(nftnl_expr* expr) {
+    if (nftnl_expr_get_u32(expr, NFTNL_EXPR_REJECT_TYPE) != NFT_REJECT_TCP_RST) return false;
+    return push(RejectTcpReset{});
+  }
+
+  Key key_;         // loaded, not used yet
+  Bytes flip_;      // xor of the last bitwise
+  Bytes protocol_;  // the l4proto that the rule has tested for
+};
+
+}  // namespace
+
+std::vector<Expr> raise(const nftnl_rule* rule) {
+  Raising raising;
+  nftnl_expr_foreach(
+      const_cast<nftnl_rule*>(rule),
+      [](nftnl_expr* expr, void* data) {
+        static_cast<Raising*>(data)->take(expr);
+        return 0;
+      },
+      &raising);
+  raising.flush();
+  return std::move(raising.out);
+}
+
+}  // namespace chains
