@@ -85,15 +85,17 @@ void accept_reachable(Compilation& c, Chain& chain) {
 
 /// What apps may ask of the host itself, beside its open ports.
 void apps_to_host(Compilation& c) {
+  Set& services = c.set("app_services", {Field::l4proto, Field::th_dport});
+  for (fw::Protocol protocol : kProtocols) {
+    services.elements.push_back(
+        {concat({u8(static_cast<std::uint8_t>(protocol)), u16(53)}), {}, {}, {}, {}});
+  }
   Chain& chain = c.chain("apps_to_host");
   for (fw::Family family : kFamilies) {
     if (!uses_family(c, family)) continue;
-    const std::string nets = std::string("app_nets") + digit(family);
-    for (fw::Protocol protocol : kProtocols) {
-      rule(chain, "DNS for apps", {},
-           {is_family(family), in_set(saddr(family), nets), is_protocol(protocol),
-            match(Field::th_dport, u16(53)), accept()});
-    }
+    rule(chain, "DNS for apps", {},
+         {is_family(family), in_set(saddr(family), std::string("app_nets") + digit(family)),
+          in_set(Key{{Field::l4proto, {}}, {Field::th_dport, {}}}, "app_services"), accept()});
   }
   accept_reachable(c, chain);
 }

@@ -84,7 +84,8 @@ void diff_chains(const Ruleset& have, const Ruleset& want, const Stale& stale, P
   for (const Chain& chain : want.chains) {
     const Chain* old = find(have.chains, chain.name);
     const bool remake = old != nullptr && old->base != chain.base;
-    if (old == nullptr || remake) plan.add_chains.push_back({chain.name, chain.base, {}, chain.admin});
+    if (old == nullptr || remake)
+      plan.add_chains.push_back({chain.name, chain.base, {}, chain.admin});
     if (remake) plan.remove_chains.push_back(chain.name);
     if (chain.admin) continue;
     const bool dirty =
@@ -103,8 +104,8 @@ void describe_rules(const Chain& have, const Chain& want, std::vector<DiffLine>&
                                                  std::vector<std::uint32_t>(b.size() + 1));
   for (std::size_t i = a.size(); i-- > 0;) {
     for (std::size_t j = b.size(); j-- > 0;) {
-      common[i][j] = a[i] == b[j] ? common[i + 1][j + 1] + 1
-                                  : std::max(common[i + 1][j], common[i][j + 1]);
+      common[i][j] =
+          a[i] == b[j] ? common[i + 1][j + 1] + 1 : std::max(common[i + 1][j], common[i][j + 1]);
     }
   }
   const std::string place = "chain " + want.name;
@@ -131,7 +132,8 @@ void describe_sets(const Ruleset& have, const Ruleset& want, const Stale& stale,
     for (const Element& e : list) lines.push_back({sign, place(set), to_text(set, e), {}, e.where});
   };
   for (const Set& set : have.sets) {
-    if (stale.sets.contains(set.name)) lines.push_back({'-', place(set), to_text(set), {}, set.where});
+    if (stale.sets.contains(set.name))
+      lines.push_back({'-', place(set), to_text(set), {}, set.where});
   }
   for (const Set& set : want.sets) {
     const Set* old = find(have.sets, set.name);

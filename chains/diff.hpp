@@ -16,16 +16,16 @@ struct ElementChange {
 /// counters, limiter state and timers live on.
 struct Plan {
   bool make_table = false;
-  std::vector<std::string> clear_chains;      ///< lose their rules
+  std::vector<std::string> clear_chains;  ///< lose their rules
   std::vector<ElementChange> remove_elements;
   std::vector<std::string> remove_sets;
   std::vector<std::string> remove_chains;
   std::vector<Object> remove_objects;
   std::vector<Object> add_objects;
-  std::vector<Chain> add_chains;              ///< without rules
-  std::vector<Set> add_sets;                  ///< with elements; managed ones are empty
+  std::vector<Chain> add_chains;  ///< without rules
+  std::vector<Set> add_sets;      ///< with elements; managed ones are empty
   std::vector<ElementChange> add_elements;
-  std::vector<Chain> fill_chains;             ///< rules of new and cleared chains
+  std::vector<Chain> fill_chains;  ///< rules of new and cleared chains
 
   bool empty() const;
   bool makes_set(const std::string& name) const;
@@ -36,10 +36,10 @@ Plan diff(const Ruleset* observed, const Ruleset& desired);
 
 /// A line of the difference as an admin reads it.
 struct DiffLine {
-  char sign = '+';     ///< '+' or '-'
-  std::string place;   ///< "chain CLOUDRON", "set open_tcp", "counter", "limit"
-  std::string text;    ///< nft syntax
-  std::string id;      ///< of a rule
+  char sign = '+';    ///< '+' or '-'
+  std::string place;  ///< "chain CLOUDRON", "set open_tcp", "counter", "limit"
+  std::string text;   ///< nft syntax
+  std::string id;     ///< of a rule
   fw::Location where;
 
   bool operator==(const DiffLine&) const = default;

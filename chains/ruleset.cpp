@@ -8,8 +8,8 @@ namespace chains {
 
 bool same_definition(const Set& a, const Set& b) {
   auto parts = [](const Set& s) {
-    return std::tie(s.name, s.interval, s.dynamic, s.timeout, s.counter, s.size,
-                    s.timeout_default, s.gc_interval, s.comment);
+    return std::tie(s.name, s.interval, s.dynamic, s.timeout, s.counter, s.size, s.timeout_default,
+                    s.gc_interval, s.comment);
   };
   auto same_type = [](Field x, Field y) { return info(x).type_id == info(y).type_id; };
   if (parts(a) != parts(b) || a.data.index() != b.data.index() ||

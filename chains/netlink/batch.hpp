@@ -35,7 +35,7 @@ class Batch {
   void finish();
 
   std::vector<iovec> pieces() const;
-  std::size_t size() const;       ///< bytes
+  std::size_t size() const;  ///< bytes
   std::uint32_t messages() const { return static_cast<std::uint32_t>(origins_.size()); }
   std::uint32_t first_sequence() const { return first_sequence_; }
   /// Null for the batch's own frame messages.

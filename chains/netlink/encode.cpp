@@ -20,9 +20,12 @@ constexpr std::size_t kNestMax = 65'000;  // an attribute's length has 16 bits
 
 std::uint32_t hook_number(Hook hook) {
   switch (hook) {
-    case Hook::ingress: return NF_INET_INGRESS;
-    case Hook::input: return NF_INET_LOCAL_IN;
-    case Hook::forward: return NF_INET_FORWARD;
+    case Hook::ingress:
+      return NF_INET_INGRESS;
+    case Hook::input:
+      return NF_INET_LOCAL_IN;
+    case Hook::forward:
+      return NF_INET_FORWARD;
   }
   return 0;
 }
@@ -124,19 +127,20 @@ void set_message(const Set& set, Batch& batch) {
   nftnl_set_set_u32(s, NFTNL_SET_ID, batch.messages() + 1);
   if (set.size != 0) nftnl_set_set_u32(s, NFTNL_SET_DESC_SIZE, set.size);
   if (set.timeout_default.count() != 0) {
-    nftnl_set_set_u64(s, NFTNL_SET_TIMEOUT, static_cast<std::uint64_t>(set.timeout_default.count()));
+    nftnl_set_set_u64(s, NFTNL_SET_TIMEOUT,
+                      static_cast<std::uint64_t>(set.timeout_default.count()));
   }
   if (set.gc_interval.count() != 0) {
-    nftnl_set_set_u32(s, NFTNL_SET_GC_INTERVAL, static_cast<std::uint32_t>(set.gc_interval.count()));
+    nftnl_set_set_u32(s, NFTNL_SET_GC_INTERVAL,
+                      static_cast<std::uint32_t>(set.gc_interval.count()));
   }
   put_set_userdata(s, set);
   if (set.counter) {
     nftnl_expr* counter = nftnl_expr_alloc("counter");
     nftnl_set_add_expr(s, counter);
   }
-  nftnl_set_nlmsg_build_payload(batch.begin(NFT_MSG_NEWSET, NLM_F_CREATE,
-                                            {fmt::format("set '{}'", set.name), set.where}),
-                                s);
+  nftnl_set_nlmsg_build_payload(
+      batch.begin(NFT_MSG_NEWSET, NLM_F_CREATE, {fmt::format("set '{}'", set.name), set.where}), s);
   batch.end();
 }
 
@@ -219,9 +223,9 @@ void object_message(const Object& object, Batch& batch) {
     nftnl_obj_set_u32(o, NFTNL_OBJ_LIMIT_FLAGS, 0);
   }
   nftnl_obj_nlmsg_build_payload(
-      batch.begin(NFT_MSG_NEWOBJ, NLM_F_CREATE,
-                  {fmt::format("{} '{}'", object.limit ? "limit" : "counter", object.name),
-                   object.where}),
+      batch.begin(
+          NFT_MSG_NEWOBJ, NLM_F_CREATE,
+          {fmt::format("{} '{}'", object.limit ? "limit" : "counter", object.name), object.where}),
       o);
   batch.end();
 }
@@ -275,6 +279,12 @@ void encode(const Plan& plan, Batch& batch) {
   for (const Chain& chain : plan.fill_chains) {
     for (const Rule& rule : chain.rules) rule_message(chain.name, rule, batch);
   }
+}
+
+void encode_remove_table(Batch& batch) {
+  nlmsghdr* message = batch.begin(NFT_MSG_DELTABLE, 0, {fmt::format("table inet {}", kTable), {}});
+  mnl_attr_put_strz(message, NFTA_TABLE_NAME, kTable);
+  batch.end();
 }
 
 void encode_flush_set(const std::string& set, Batch& batch) {

@@ -12,9 +12,12 @@
 
 namespace chains {
 
-/// Appends a plan's removals, then its additions. Content for managed sets goes between encode() and
-/// Batch::finish(), with ElementStream.
+/// Appends a plan's removals, then its additions. Content for managed sets goes between encode()
+/// and Batch::finish(), with ElementStream.
 void encode(const Plan& plan, Batch& batch);
+
+/// Removes our table with everything in it.
+void encode_remove_table(Batch& batch);
 
 /// One message that removes all elements of a set.
 void encode_flush_set(const std::string& set, Batch& batch);
@@ -22,8 +25,8 @@ void encode_flush_set(const std::string& set, Batch& batch);
 /// Replaces the manifest's note under `key`.
 void encode_manifest(std::uint32_t key, const std::string& note, Batch& batch);
 
-/// Appends elements of a set of addresses, millions if need be: 16 bytes for an IPv4 address, 40 for
-/// an IPv4 range. Ascending order is cheapest for the kernel.
+/// Appends elements of a set of addresses, millions if need be: 16 bytes for an IPv4 address, 40
+/// for an IPv4 range. Ascending order is cheapest for the kernel.
 class ElementStream {
  public:
   enum class Do { add, remove };

@@ -65,10 +65,16 @@ fw::Error refusal(int code, const Origin* origin, const std::string& hint) {
           "in a container, the host must load them: modprobe nf_tables nf_conntrack)";
       break;
     case ENOSPC:
-    case ENFILE: error.what = "the set is full"; break;
+    case ENFILE:
+      error.what = "the set is full";
+      break;
     case ENOBUFS:
-    case ENOMEM: error.what = "the kernel has no memory for a change of this size"; break;
-    default: error.what = "the kernel refused"; break;
+    case ENOMEM:
+      error.what = "the kernel has no memory for a change of this size";
+      break;
+    default:
+      error.what = "the kernel refused";
+      break;
   }
   if (!hint.empty()) error.what += " (" + hint + ")";
   return error;
@@ -267,6 +273,19 @@ Result<Observed> Kernel::read() {
                 "another program keeps changing the firewall, it cannot be read consistently");
   }
   return fail_errno(ErrorCode::kernel_refused, "cannot read the firewall", code);
+}
+
+Result<std::vector<Element>> Kernel::elements(const std::string& name) {
+  Set set;
+  set.name = name;
+  std::vector<Counted> counts;
+  const int code = impl_->read_elements(set, counts);
+  if (code == ENOENT) return std::vector<Element>{};
+  if (code == EPERM) {
+    return fail(ErrorCode::permission, needs_root("the firewall cannot be read"));
+  }
+  if (code != 0) return fail_errno(ErrorCode::kernel_refused, "cannot read set " + name, code);
+  return std::move(set.elements);
 }
 
 Result<std::uint32_t> Kernel::count_elements(const std::string& set) {

@@ -20,11 +20,11 @@ struct Counted {
 
 /// Our table as the kernel holds it.
 struct Observed {
-  std::uint32_t generation = 0;     ///< of the whole ruleset, for Batch
-  std::optional<Ruleset> ruleset;   ///< absent: no table; managed and learned sets without elements
+  std::uint32_t generation = 0;    ///< of the whole ruleset, for Batch
+  std::optional<Ruleset> ruleset;  ///< absent: no table; managed and learned sets without elements
   std::map<std::string, Counted> counters;                     ///< named counters
   std::map<std::string, std::vector<Counted>> element_counts;  ///< by set, parallel to its elements
-  std::map<std::string, std::uint32_t> set_fill;               ///< elements held, where the kernel says
+  std::map<std::string, std::uint32_t> set_fill;  ///< elements held, where the kernel says
 
   const Ruleset* table() const { return ruleset ? &*ruleset : nullptr; }
 };
@@ -41,6 +41,9 @@ class Kernel {
   /// Reads table inet cloudron, consistently (again if somebody changes it meanwhile). The elements
   /// of sets that lists, blocks or packets fill are not read.
   fw::Result<Observed> read();
+
+  /// The elements of one small set; nothing when the set or the table is not there.
+  fw::Result<std::vector<Element>> elements(const std::string& set);
 
   /// Counts the elements of a set by dumping it: for kernels that do not tell (before 6.16).
   fw::Result<std::uint32_t> count_elements(const std::string& set);

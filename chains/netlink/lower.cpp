@@ -9,8 +9,8 @@
 namespace chains {
 namespace {
 
-/// Register of the 32-bit slot: slots 0, 4, 8, 12 have a 16-byte register's name too, and the kernel
-/// reports them by it.
+/// Register of the 32-bit slot: slots 0, 4, 8, 12 have a 16-byte register's name too, and the
+/// kernel reports them by it.
 std::uint32_t register_of(std::uint32_t slot) {
   return slot % 4 == 0 ? NFT_REG_1 + slot / 4 : NFT_REG32_00 + slot;
 }
@@ -23,8 +23,7 @@ class Lowering {
     load(e.what, 0);
     nftnl_expr* cmp = add("cmp");
     nftnl_expr_set_u32(cmp, NFTNL_EXPR_CMP_SREG, NFT_REG_1);
-    nftnl_expr_set_u32(cmp, NFTNL_EXPR_CMP_OP,
-                       e.op == Compare::equal ? NFT_CMP_EQ : NFT_CMP_NEQ);
+    nftnl_expr_set_u32(cmp, NFTNL_EXPR_CMP_OP, e.op == Compare::equal ? NFT_CMP_EQ : NFT_CMP_NEQ);
     nftnl_expr_set(cmp, NFTNL_EXPR_CMP_DATA, e.value.data(),
                    static_cast<std::uint32_t>(e.value.size()));
   }
@@ -78,9 +77,7 @@ class Lowering {
     nftnl_expr_set_u32(ct, NFTNL_EXPR_CT_SREG, NFT_REG_1);
   }
 
-  void operator()(const Log& e) {
-    nftnl_expr_set_u16(add("log"), NFTNL_EXPR_LOG_GROUP, e.group);
-  }
+  void operator()(const Log& e) { nftnl_expr_set_u16(add("log"), NFTNL_EXPR_LOG_GROUP, e.group); }
 
   void operator()(const RejectTcpReset&) {
     nftnl_expr* reject = add("reject");

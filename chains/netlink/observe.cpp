@@ -79,8 +79,7 @@ Content content_of(const Set& set) {
 std::optional<Chain> observe_chain(const nlmsghdr* message) {
   ChainHandle handle(nftnl_chain_alloc());
   nftnl_chain* c = handle.get();
-  if (nftnl_chain_nlmsg_parse(message, c) < 0 ||
-      !ours(nftnl_chain_get_str(c, NFTNL_CHAIN_TABLE))) {
+  if (nftnl_chain_nlmsg_parse(message, c) < 0 || !ours(nftnl_chain_get_str(c, NFTNL_CHAIN_TABLE))) {
     return {};
   }
   Chain chain{nftnl_chain_get_str(c, NFTNL_CHAIN_NAME), {}, {}, false};
@@ -184,19 +183,18 @@ RawElement observe_element(nftnl_set_elem* e) {
   RawElement out;
   auto bytes = [e](std::uint16_t attribute) {
     std::uint32_t length = 0;
-    const auto* data =
-        static_cast<const std::uint8_t*>(nftnl_set_elem_get(e, attribute, &length));
+    const auto* data = static_cast<const std::uint8_t*>(nftnl_set_elem_get(e, attribute, &length));
     return data == nullptr ? Bytes{} : Bytes(data, data + length);
   };
   out.element.key = bytes(NFTNL_SET_ELEM_KEY);
-  out.interval_end = nftnl_set_elem_is_set(e, NFTNL_SET_ELEM_FLAGS) &&
-                     (nftnl_set_elem_get_u32(e, NFTNL_SET_ELEM_FLAGS) &
-                      NFT_SET_ELEM_INTERVAL_END) != 0;
+  out.interval_end =
+      nftnl_set_elem_is_set(e, NFTNL_SET_ELEM_FLAGS) &&
+      (nftnl_set_elem_get_u32(e, NFTNL_SET_ELEM_FLAGS) & NFT_SET_ELEM_INTERVAL_END) != 0;
   if (nftnl_set_elem_is_set(e, NFTNL_SET_ELEM_OBJREF)) {
     out.element.data = std::string(nftnl_set_elem_get_str(e, NFTNL_SET_ELEM_OBJREF));
   } else if (nftnl_set_elem_is_set(e, NFTNL_SET_ELEM_VERDICT)) {
-    Verdict verdict{
-        static_cast<VerdictKind>(nftnl_set_elem_get_u32(e, NFTNL_SET_ELEM_VERDICT)), {}};
+    Verdict verdict{static_cast<VerdictKind>(nftnl_set_elem_get_u32(e, NFTNL_SET_ELEM_VERDICT)),
+                    {}};
     if (nftnl_set_elem_is_set(e, NFTNL_SET_ELEM_CHAIN)) {
       verdict.chain = nftnl_set_elem_get_str(e, NFTNL_SET_ELEM_CHAIN);
     }

@@ -68,7 +68,8 @@ class Raising {
 
   /// Loads that nothing used are a stranger's work.
   void flush() {
-    for (const KeyPart& part : key_) out.push_back(Foreign{std::string("load ") + info(part.field).text});
+    for (const KeyPart& part : key_)
+      out.push_back(Foreign{std::string("load ") + info(part.field).text});
     key_.clear();
     flip_.clear();
   }
@@ -94,8 +95,7 @@ class Raising {
       field = field_by(FieldInfo::Load::meta, nftnl_expr_get_u32(expr, NFTNL_EXPR_META_KEY), 0, 0,
                        false, protocol_);
     } else if (name == "payload") {
-      field = field_by(FieldInfo::Load::payload,
-                       nftnl_expr_get_u32(expr, NFTNL_EXPR_PAYLOAD_BASE),
+      field = field_by(FieldInfo::Load::payload, nftnl_expr_get_u32(expr, NFTNL_EXPR_PAYLOAD_BASE),
                        nftnl_expr_get_u32(expr, NFTNL_EXPR_PAYLOAD_OFFSET),
                        nftnl_expr_get_u32(expr, NFTNL_EXPR_PAYLOAD_LEN), false, protocol_);
     } else {
@@ -157,8 +157,8 @@ class Raising {
     }
     const bool inverted =
         (nftnl_expr_get_u32(expr, NFTNL_EXPR_LOOKUP_FLAGS) & NFT_LOOKUP_F_INV) != 0;
-    return push(Lookup{take_key(), nftnl_expr_get_str(expr, NFTNL_EXPR_LOOKUP_SET), inverted,
-                       mapped});
+    return push(
+        Lookup{take_key(), nftnl_expr_get_str(expr, NFTNL_EXPR_LOOKUP_SET), inverted, mapped});
   }
 
   static RateLimit limit_of(const nftnl_expr* expr) {

@@ -1,0 +1,251 @@
+// The connection tracking table over netlink.
+#include "chains/netlink/conntrack.hpp"
+
+#include <cerrno>
+#include <cstring>
+
+#include <arpa/inet.h>
+#include <linux/netfilter/nf_conntrack_common.h>
+#include <linux/netfilter/nf_conntrack_tcp.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netfilter/nfnetlink_conntrack.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include "chains/netlink/attributes.hpp"
+#include "chains/netlink/handles.hpp"
+
+namespace chains {
+
+using fw::ErrorCode;
+using fw::fail_errno;
+using fw::Family;
+using fw::Ip;
+using fw::Result;
+
+namespace {
+
+constexpr std::size_t kBufferBytes = 256 * 1024;
+constexpr std::size_t kSendBytes = 60 * 1024;
+constexpr std::uint32_t kEstablishedSeconds = 5 * 24 * 3600;  // the kernel's own default
+
+/// What is needed of a conntrack entry: its identity as raw attributes, and who talks.
+struct Flow {
+  std::vector<char> identity;  // CTA_TUPLE_ORIG and CTA_ZONE as they came
+  Ip original_source;
+  Ip reply_source;
+  std::uint32_t status = 0;
+  std::uint32_t mark = 0;
+};
+
+Ip tuple_source(const nlattr* tuple) {
+  Ip source;
+  for_each_nested(tuple, [&source](const nlattr* part) {
+    if (mnl_attr_get_type(part) != CTA_TUPLE_IP) return;
+    for_each_nested(part, [&source](const nlattr* a) {
+      if (mnl_attr_get_type(a) == CTA_IP_V4_SRC) {
+        source = fw::ip_from_bytes(Family::ipv4, mnl_attr_get_payload(a));
+      }
+      if (mnl_attr_get_type(a) == CTA_IP_V6_SRC) {
+        source = fw::ip_from_bytes(Family::ipv6, mnl_attr_get_payload(a));
+      }
+    });
+  });
+  return source;
+}
+
+Flow read_flow(const nlmsghdr* message) {
+  Flow flow;
+  for_each_attribute(message, sizeof(nfgenmsg), [&flow](const nlattr* a) {
+    const auto type = mnl_attr_get_type(a);
+    if (type == CTA_TUPLE_ORIG || type == CTA_ZONE) {
+      const auto* raw = reinterpret_cast<const char*>(a);
+      flow.identity.insert(flow.identity.end(), raw, raw + MNL_ALIGN(a->nla_len));
+    }
+    if (type == CTA_TUPLE_ORIG) flow.original_source = tuple_source(a);
+    if (type == CTA_TUPLE_REPLY) flow.reply_source = tuple_source(a);
+    if (type == CTA_STATUS) flow.status = ntohl(mnl_attr_get_u32(a));
+    if (type == CTA_MARK) flow.mark = ntohl(mnl_attr_get_u32(a));
+  });
+  return flow;
+}
+
+class Conntrack {
+ public:
+  static Result<Conntrack> open() {
+    Conntrack conntrack;
+    conntrack.socket_.reset(mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC));
+    if (!conntrack.socket_ || mnl_socket_bind(conntrack.socket_.get(), 0, MNL_SOCKET_AUTOPID) < 0) {
+      return fail_errno(ErrorCode::unsupported, "cannot open a netfilter netlink socket", errno);
+    }
+    return conntrack;
+  }
+
+  /// Hands every flow whose mark has `value` under `mask` to `on`.
+  template <class On>
+  Result<void> dump(std::uint32_t value, std::uint32_t mask, const On& on) {
+    alignas(nlmsghdr) char request[256];
+    nlmsghdr* header = put_header(request, IPCTNL_MSG_CT_GET, NLM_F_DUMP, AF_UNSPEC);
+    mnl_attr_put_u32(header, CTA_MARK, htonl(value));
+    mnl_attr_put_u32(header, CTA_MARK_MASK, htonl(mask));
+    if (mnl_socket_sendto(socket_.get(), header, header->nlmsg_len) < 0) return refused(errno);
+    for (;;) {
+      const ssize_t got = mnl_socket_recvfrom(socket_.get(), buffer_.data(), buffer_.size());
+      if (got < 0) return refused(errno);
+      int left = static_cast<int>(got);
+      for (auto* m = reinterpret_cast<const nlmsghdr*>(buffer_.data()); mnl_nlmsg_ok(m, left);
+           m = mnl_nlmsg_next(m, &left)) {
+        if (m->nlmsg_type == NLMSG_DONE) return {};
+        if (m->nlmsg_type == NLMSG_ERROR) {
+          return refused(-static_cast<const nlmsgerr*>(mnl_nlmsg_get_payload(m))->error);
+        }
+        on(read_flow(m));
+      }
+    }
+  }
+
+  /// Queues: mark = (mark & ~mask) | value for a flow.
+  void change_mark(const Flow& flow, std::uint32_t value, std::uint32_t mask) {
+    const auto family = flow.original_source.family == Family::ipv4 ? AF_INET : AF_INET6;
+    nlmsghdr* header = queue(IPCTNL_MSG_CT_NEW, 0, family);
+    auto* tail = static_cast<char*>(mnl_nlmsg_get_payload_tail(header));
+    std::memcpy(tail, flow.identity.data(), flow.identity.size());
+    header->nlmsg_len += static_cast<std::uint32_t>(flow.identity.size());
+    mnl_attr_put_u32(header, CTA_MARK, htonl(value));
+    mnl_attr_put_u32(header, CTA_MARK_MASK, htonl(mask));
+    queued(header);
+  }
+
+  /// Queues a new entry for an open TCP connection, window tracking left liberal because its past
+  /// is unknown. One that exists already stays as it is.
+  void enter(const OpenConnection& c, std::uint32_t mark) {
+    const auto family = c.local.family == Family::ipv4 ? AF_INET : AF_INET6;
+    nlmsghdr* header = queue(IPCTNL_MSG_CT_NEW, NLM_F_CREATE | NLM_F_EXCL, family);
+    put_tuple(header, CTA_TUPLE_ORIG, c.remote, c.remote_port, c.local, c.local_port);
+    put_tuple(header, CTA_TUPLE_REPLY, c.local, c.local_port, c.remote, c.remote_port);
+    mnl_attr_put_u32(header, CTA_STATUS, htonl(IPS_CONFIRMED | IPS_SEEN_REPLY | IPS_ASSURED));
+    mnl_attr_put_u32(header, CTA_TIMEOUT, htonl(kEstablishedSeconds));
+    mnl_attr_put_u32(header, CTA_MARK, htonl(mark));
+    nlattr* info = mnl_attr_nest_start(header, CTA_PROTOINFO);
+    nlattr* tcp = mnl_attr_nest_start(header, CTA_PROTOINFO_TCP);
+    mnl_attr_put_u8(header, CTA_PROTOINFO_TCP_STATE, TCP_CONNTRACK_ESTABLISHED);
+    const nf_ct_tcp_flags liberal{IP_CT_TCP_FLAG_BE_LIBERAL, IP_CT_TCP_FLAG_BE_LIBERAL};
+    mnl_attr_put(header, CTA_PROTOINFO_TCP_FLAGS_ORIGINAL, sizeof liberal, &liberal);
+    mnl_attr_put(header, CTA_PROTOINFO_TCP_FLAGS_REPLY, sizeof liberal, &liberal);
+    mnl_attr_nest_end(header, tcp);
+    mnl_attr_nest_end(header, info);
+    queued(header);
+  }
+
+  /// Sends what is queued. Entries that vanished or exist already are no errors: nobody listens.
+  void flush() {
+    if (used_ == 0) return;
+    (void)mnl_socket_sendto(socket_.get(), send_.data(), used_);
+    while (recv(mnl_socket_get_fd(socket_.get()), buffer_.data(), buffer_.size(), MSG_DONTWAIT) >
+           0) {
+    }
+    used_ = 0;
+  }
+
+ private:
+  static std::unexpected<fw::Error> refused(int code) {
+    if (code == EPERM) {
+      return fw::fail(ErrorCode::permission,
+                      "connection tracking cannot be read: this needs root, or the capability "
+                      "CAP_NET_ADMIN (try: sudo)");
+    }
+    return fail_errno(ErrorCode::unsupported,
+                      "the kernel's connection tracking table cannot be read "
+                      "(CONFIG_NF_CT_NETLINK; try: modprobe nf_conntrack_netlink)",
+                      code);
+  }
+
+  nlmsghdr* put_header(char* at, std::uint16_t type, int flags, int family) {
+    nlmsghdr* header = mnl_nlmsg_put_header(at);
+    header->nlmsg_type = static_cast<std::uint16_t>(NFNL_SUBSYS_CTNETLINK << 8 | type);
+    header->nlmsg_flags = static_cast<std::uint16_t>(NLM_F_REQUEST | flags);
+    header->nlmsg_seq = ++sequence_;
+    auto* nfg = static_cast<nfgenmsg*>(mnl_nlmsg_put_extra_header(header, sizeof(nfgenmsg)));
+    nfg->nfgen_family = static_cast<std::uint8_t>(family);
+    nfg->version = NFNETLINK_V0;
+    nfg->res_id = 0;
+    return header;
+  }
+
+  nlmsghdr* queue(std::uint16_t type, int flags, int family) {
+    if (used_ + 1024 > send_.size()) flush();
+    return put_header(send_.data() + used_, type, flags, family);
+  }
+
+  void queued(const nlmsghdr* header) { used_ += MNL_ALIGN(header->nlmsg_len); }
+
+  static void put_tuple(nlmsghdr* header, std::uint16_t type, Ip from, std::uint16_t from_port,
+                        Ip to, std::uint16_t to_port) {
+    nlattr* tuple = mnl_attr_nest_start(header, type);
+    nlattr* ip = mnl_attr_nest_start(header, CTA_TUPLE_IP);
+    const bool v4 = from.family == Family::ipv4;
+    const auto source = fw::to_bytes(from);
+    const auto target = fw::to_bytes(to);
+    mnl_attr_put(header, v4 ? CTA_IP_V4_SRC : CTA_IP_V6_SRC, source.size(), source.data());
+    mnl_attr_put(header, v4 ? CTA_IP_V4_DST : CTA_IP_V6_DST, target.size(), target.data());
+    mnl_attr_nest_end(header, ip);
+    nlattr* proto = mnl_attr_nest_start(header, CTA_TUPLE_PROTO);
+    mnl_attr_put_u8(header, CTA_PROTO_NUM, IPPROTO_TCP);
+    mnl_attr_put_u16(header, CTA_PROTO_SRC_PORT, htons(from_port));
+    mnl_attr_put_u16(header, CTA_PROTO_DST_PORT, htons(to_port));
+    mnl_attr_nest_end(header, proto);
+    mnl_attr_nest_end(header, tuple);
+  }
+
+  SocketHandle socket_;
+  std::vector<char> buffer_ = std::vector<char>(kBufferBytes);
+  std::vector<char> send_ = std::vector<char>(kSendBytes);
+  std::size_t used_ = 0;
+  std::uint32_t sequence_ = 0;
+};
+
+}  // namespace
+
+Result<std::size_t> admit_existing_flows(std::uint32_t mark,
+                                         const std::vector<OpenConnection>& connections) {
+  if (const auto entered = enter_connections(mark, connections); !entered) {
+    return std::unexpected(entered.error());
+  }
+  auto conntrack = Conntrack::open();
+  if (!conntrack) return std::unexpected(conntrack.error());
+  std::vector<Flow> flows;
+  const auto done = conntrack->dump(0, mark, [&flows](Flow flow) {
+    if ((flow.status & IPS_SEEN_REPLY) != 0) flows.push_back(std::move(flow));
+  });
+  if (!done) return std::unexpected(done.error());
+  for (const Flow& flow : flows) conntrack->change_mark(flow, mark, mark);
+  conntrack->flush();
+  return flows.size() + connections.size();
+}
+
+Result<void> enter_connections(std::uint32_t mark, const std::vector<OpenConnection>& connections) {
+  if (connections.empty()) return {};
+  auto conntrack = Conntrack::open();
+  if (!conntrack) return std::unexpected(conntrack.error());
+  // Which end opened a connection is not known here, and an admitted flow needs no direction. One
+  // that is tracked already is found by either, and stays as it is.
+  for (const OpenConnection& connection : connections) conntrack->enter(connection, mark);
+  conntrack->flush();
+  return {};
+}
+
+Result<std::size_t> expel_flows(std::uint32_t mark, const std::function<bool(Ip)>& blocked) {
+  auto conntrack = Conntrack::open();
+  if (!conntrack) return std::unexpected(conntrack.error());
+  std::vector<Flow> flows;
+  const auto done = conntrack->dump(mark, mark, [&](Flow flow) {
+    if (blocked(flow.original_source) || blocked(flow.reply_source))
+      flows.push_back(std::move(flow));
+  });
+  if (!done) return std::unexpected(done.error());
+  for (const Flow& flow : flows) conntrack->change_mark(flow, 0, mark);
+  conntrack->flush();
+  return flows.size();
+}
+
+}  // namespace chains

@@ -1,0 +1,35 @@
+// The connection tracking table: the mark bit that says "admitted".
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "fw/base/address.hpp"
+#include "fw/base/result.hpp"
+
+namespace chains {
+
+/// A TCP connection that a socket of this host has open.
+struct OpenConnection {
+  fw::Ip local;
+  std::uint16_t local_port = 0;
+  fw::Ip remote;
+  std::uint16_t remote_port = 0;
+};
+
+/// Marks every flow that has seen packets both ways as admitted, and enters the host's open
+/// connections that the kernel did not track before: what exists when the firewall is first made
+/// goes on undisturbed. Returns how many flows carry the mark now.
+fw::Result<std::size_t> admit_existing_flows(std::uint32_t mark,
+                                             const std::vector<OpenConnection>& connections);
+
+/// Only enters connections that are not tracked.
+fw::Result<void> enter_connections(std::uint32_t mark,
+                                   const std::vector<OpenConnection>& connections);
+
+/// Takes the mark off admitted flows with an end for which `blocked` holds: their next packet meets
+/// the block. Returns how many there were.
+fw::Result<std::size_t> expel_flows(std::uint32_t mark, const std::function<bool(fw::Ip)>& blocked);
+
+}  // namespace chains

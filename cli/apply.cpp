@@ -1,0 +1,154 @@
+// cloudron-fw apply
+#include <CLI/CLI.hpp>
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include "cli/commands.hpp"
+#include "fw/host/last_good.hpp"
+#include "fw/host/lock.hpp"
+
+namespace cli {
+namespace {
+
+namespace json = boost::json;
+using Style = Context::Style;
+
+constexpr std::size_t kLinesShown = 40;
+
+struct Options {
+  bool dry_run = false;
+  bool boot = false;
+};
+
+/// At boot something must come into force, whatever the state of the files: the policy, else the
+/// last good one, else the built-in default (which leaves SSH open).
+LoadedPolicy boot_policy(const Context& context) {
+  if (auto loaded = load_policy(context)) return std::move(*loaded);
+  LoadedPolicy loaded;
+  if (auto last_good = fw::read_last_good(context.state_dir)) {
+    loaded.policy = std::move(*last_good);
+    loaded.name = "the last good policy";
+  } else {
+    loaded.policy = fw::default_policy();
+    loaded.name = "the built-in default policy";
+  }
+  loaded.warnings = fw::check(loaded.policy);
+  context.error("the policy cannot be used: " + loaded.name + " is applied instead");
+  return loaded;
+}
+
+fw::Result<fw::Manager> boot_manager(const Context& context) {
+  auto manager = open_manager(context);
+  if (manager || manager.error().code != fw::ErrorCode::store) return manager;
+  context.error(manager.error());
+  context.error("blocks are not in force until the state database is mended");
+  auto kernel = chains::Kernel::open();
+  if (!kernel) return std::unexpected(kernel.error());
+  return fw::Manager(std::move(*kernel), fw::Lists(context.state_dir), std::nullopt);
+}
+
+void print_report(const Context& context, const LoadedPolicy& loaded, const Options& options,
+                  const fw::ApplyReport& report) {
+  if (context.json) {
+    json::array warnings;
+    for (const std::string& warning : report.warnings) warnings.emplace_back(warning);
+    for (const fw::Problem& problem : loaded.warnings) warnings.emplace_back(to_string(problem));
+    context.print(json::object{{"policy", loaded.name},
+                               {"changed", report.changed},
+                               {"dry_run", options.dry_run},
+                               {"first", report.first},
+                               {"flows_admitted", report.flows_admitted},
+                               {"flows_cut", report.flows_cut},
+                               {"difference", to_json(report.difference)},
+                               {"lists", to_json(report.lists.reports)},
+                               {"warnings", std::move(warnings)}});
+    return;
+  }
+  if (!report.changed) {
+    context.say("nothing to do: the kernel holds " + loaded.name);
+    return;
+  }
+  if (report.first) {
+    fw::Difference contents{{}, report.difference.contents};
+    context.say(fmt::format("table inet {}: made, {}", chains::kTable,
+                            plural(report.difference.lines.size(), "line")));
+    print_difference(context, contents, kLinesShown);
+    if (report.flows_admitted != 0) {
+      context.say(
+          plural(report.flows_admitted, "open connection goes on", "open connections go on"));
+    }
+  } else {
+    print_difference(context, report.difference, kLinesShown);
+  }
+  if (report.flows_cut != 0) {
+    context.say(plural(report.flows_cut, "open connection") + " of blocked addresses cut");
+  }
+  context.say(context.styled(
+      options.dry_run ? Style::yellow : Style::green,
+      options.dry_run ? "dry run: nothing was changed" : loaded.name + " is in force"));
+}
+
+int run(Context& context, const Options& options) {
+  context.boot = options.boot;
+  std::optional<LoadedPolicy> loaded;
+  if (options.boot) {
+    loaded = boot_policy(context);
+  } else {
+    loaded = load_policy(context);
+  }
+  if (!loaded) {
+    context.error("the policy has errors: nothing was changed");
+    return kError;
+  }
+  context.problems(loaded->warnings);
+  const auto lock = fw::StateLock::take(context.state_dir);
+  if (!lock && !options.boot) {
+    context.error(lock.error());
+    return kError;
+  }
+  auto manager = options.boot ? boot_manager(context) : open_manager(context);
+  if (!manager) {
+    context.error(manager.error());
+    return kError;
+  }
+  const auto report = manager->apply(
+      loaded->policy, options.dry_run ? fw::ApplyMode::dry_run : fw::ApplyMode::commit);
+  if (!report) {
+    context.error(report.error());
+    return kError;
+  }
+  print_report(context, *loaded, options, *report);
+  for (const std::string& warning : report->warnings) context.warn(warning);
+  print_lists(context, report->lists.reports);
+  if (!options.dry_run && !loaded->text.empty()) {
+    const auto path = context.policy_path.empty() ? kDefaultPolicy : context.policy_path;
+    if (const auto saved = fw::save_last_good(context.state_dir, path, loaded->text); !saved) {
+      context.warn("the policy is not remembered for the next boot: " + to_string(saved.error()));
+    }
+  }
+  return report->lists.has_problems() || !report->warnings.empty() ? kPartly : kOk;
+}
+
+}  // namespace
+
+void add_apply(CLI::App& program, Context& context, int& exit) {
+  auto options = std::make_shared<Options>();
+  CLI::App* command = program.add_subcommand(
+      "apply",
+      "Compile the policy and make the kernel hold it, in one transaction.\n"
+      "The kernel holds the old rules or the new ones, never a mix; what did not change keeps its "
+      "counters, limits and timers. Connections that are open when the firewall is first made go "
+      "on. Prints what changed; says so when there is nothing to do.");
+  command->add_flag("--dry-run", options->dry_run, "Only print what would change");
+  command
+      ->add_flag(
+          "--boot", options->boot,
+          "For the systemd unit: with a missing or broken policy apply the last good one, or "
+          "else the built-in default, and say so in the journal")
+      ->group("At boot");
+  command->callback([&context, &exit, options] { exit = run(context, *options); });
+}
+
+}  // namespace cli

@@ -1,0 +1,311 @@
+// cloudron-fw block, unblock, blocks
+#include "fw/host/block.hpp"
+
+#include <fstream>
+#include <iostream>
+
+#include <CLI/CLI.hpp>
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+#include <fmt/format.h>
+
+#include "cli/commands.hpp"
+#include "fw/base/limits.hpp"
+#include "fw/base/rate.hpp"
+#include "fw/host/lock.hpp"
+
+namespace cli {
+namespace {
+
+namespace json = boost::json;
+
+struct Options {
+  std::vector<std::string> addresses;
+  std::string from;
+  std::string for_time;
+  std::string reason;
+  bool force = false;
+};
+
+void read_lines(std::istream& in, const std::string& name, std::vector<fw::IpRange>& ranges,
+                std::vector<std::string>& errors) {
+  std::string line;
+  for (std::size_t number = 1; std::getline(in, line); ++number) {
+    line.resize(std::min(line.find_first_of("#;"), line.size()));
+    const auto first = line.find_first_not_of(" \t\r");
+    if (first == std::string::npos) continue;
+    line = line.substr(first, line.find_last_not_of(" \t\r") + 1 - first);
+    const auto range = fw::parse_ip_range(line);
+    if (range) {
+      ranges.push_back(*range);
+    } else {
+      errors.push_back(fmt::format("{}:{}: {}", name, number, to_string(range.error())));
+    }
+    if (errors.size() >= fw::kListBadLinesShown || ranges.size() > fw::kBlocksMax) return;
+  }
+}
+
+/// Everything that was named, or nothing and all complaints printed.
+std::optional<std::vector<fw::IpRange>> ranges_of(const Context& context, const Options& options) {
+  std::vector<fw::IpRange> ranges;
+  std::vector<std::string> errors;
+  for (const std::string& text : options.addresses) {
+    const auto range = fw::parse_ip_range(text);
+    if (range) ranges.push_back(*range);
+    if (!range) errors.push_back(to_string(range.error()));
+  }
+  if (options.from == "-") {
+    read_lines(std::cin, "standard input", ranges, errors);
+  } else if (!options.from.empty()) {
+    std::ifstream file(options.from);
+    if (file) read_lines(file, options.from, ranges, errors);
+    if (!file.is_open()) errors.push_back("cannot read " + options.from);
+  }
+  if (errors.empty() && ranges.empty()) errors.emplace_back("no address was given");
+  for (const std::string& error : errors) context.error(error);
+  if (!errors.empty()) return {};
+  return ranges;
+}
+
+bool needs_force(const Context& context, const fw::Policy& policy,
+                 const std::vector<fw::IpRange>& ranges) {
+  bool refused = false;
+  for (const fw::IpRange& range : ranges) {
+    for (const auto& [trusted, where] : policy.trusted) {
+      if (!trusted.overlaps(range)) continue;
+      context.error(
+          fmt::format("{} is in the trusted network {} ({}): nothing was blocked; say "
+                      "--force to block it all the same",
+                      to_string(range), to_string(trusted), to_string(where)));
+      refused = true;
+    }
+  }
+  return refused;
+}
+
+struct Opened {
+  fw::StateLock lock;
+  chains::Kernel kernel;
+  fw::Store store;
+};
+
+fw::Result<Opened> open_all(const Context& context) {
+  auto lock = fw::StateLock::take(context.state_dir);
+  if (!lock) return std::unexpected(lock.error());
+  auto kernel = chains::Kernel::open();
+  if (!kernel) return std::unexpected(kernel.error());
+  auto store = fw::Store::open(context.state_dir);
+  if (!store) return std::unexpected(store.error());
+  return Opened{std::move(*lock), std::move(*kernel), std::move(*store)};
+}
+
+json::array blocks_json(const std::vector<fw::Block>& blocks, fw::WallTime now) {
+  json::array out;
+  for (const fw::Block& block : blocks) out.push_back(to_json(block, now));
+  return out;
+}
+
+void say_in_force(const Context& context, const fw::BlockOutcome& outcome) {
+  if (!outcome.in_force) {
+    context.warn("the firewall is not applied yet: it comes into force with 'cloudron-fw apply'");
+  }
+  for (const std::string& warning : outcome.warnings) context.warn(warning);
+}
+
+int run_block(const Context& context, const Options& options) {
+  const auto ranges = ranges_of(context, options);
+  if (!ranges) return kError;
+  std::optional<fw::WallTime> until;
+  const fw::WallTime now = fw::wall_clock();
+  if (!options.for_time.empty()) {
+    const auto duration = fw::parse_duration(options.for_time);
+    if (!duration) {
+      context.error("--for " + to_string(duration.error()));
+      return kUsage;
+    }
+    until = now + *duration;
+  }
+  const auto loaded = load_policy(context);
+  if (!loaded) {
+    context.error("the policy has errors: nothing was blocked");
+    return kError;
+  }
+  if (!options.force && needs_force(context, loaded->policy, *ranges)) return kError;
+  std::vector<fw::Block> blocks;
+  blocks.reserve(ranges->size());
+  for (const fw::IpRange& range : *ranges) {
+    blocks.push_back({range, until, options.reason, "admin", now});
+  }
+  auto opened = open_all(context);
+  const std::uint32_t mark = std::uint32_t{1} << loaded->policy.mark_bit;
+  const auto outcome = opened ? fw::block(opened->kernel, opened->store, mark, blocks, now)
+                              : fw::Result<fw::BlockOutcome>(std::unexpected(opened.error()));
+  if (!outcome) {
+    context.error(outcome.error());
+    return kError;
+  }
+  if (context.json) {
+    context.print(json::object{{"blocked", blocks_json(blocks, now)},
+                               {"kept_longer", blocks_json(outcome->change.kept_longer, now)},
+                               {"in_force", outcome->in_force},
+                               {"flows_cut", outcome->flows_cut}});
+  }
+  if (blocks.size() == 1) {
+    context.say(
+        fmt::format("{} blocked, {}", to_string(blocks.front().range), until_text(until, now)));
+  } else {
+    context.say(fmt::format("{} blocked, {}", plural(blocks.size(), "entry", "entries"),
+                            until_text(until, now)));
+  }
+  for (const fw::Block& block : outcome->change.kept_longer) {
+    context.say(fmt::format("{} stays blocked longer than that: {}", to_string(block.range),
+                            until_text(block.until, now)));
+  }
+  if (outcome->flows_cut != 0) {
+    context.say(plural(outcome->flows_cut, "open connection") + " cut");
+  }
+  say_in_force(context, *outcome);
+  return kOk;
+}
+
+bool overlap(const fw::AddressSet& set, const fw::IpRange& range) {
+  fw::AddressSet one;
+  if (range.family == fw::Family::ipv6) {
+    one.v6.push_back({range.first, range.last});
+  } else {
+    one.v4.push_back(
+        {static_cast<std::uint32_t>(range.first), static_cast<std::uint32_t>(range.last)});
+  }
+  return !fw::disjoint(set, one);
+}
+
+/// Names the lists that hold an address which someone wants unblocked.
+bool warn_listed(const Context& context, const std::vector<fw::IpRange>& ranges) {
+  const auto loaded = load_policy(context);
+  if (!loaded || loaded->policy.lists.empty()) return false;
+  fw::Lists lists(context.state_dir);
+  const fw::EffectiveLists effective = lists.resolve(loaded->policy);
+  const auto blocked = lists.content(effective.block);
+  if (!blocked) return false;
+  bool any = false;
+  for (const fw::IpRange& range : ranges) {
+    if (!overlap(*blocked, range)) continue;
+    for (const fw::ListReport& report : effective.reports) {
+      if (report.action != fw::ListAction::block) continue;
+      const auto content = lists.content(report.digest);
+      if (!content || !overlap(*content, range)) continue;
+      context.warn(fmt::format(
+          "{} stays blocked by list '{}' ({}): take it out there, or into an allow list",
+          to_string(range), report.name, report.file));
+      any = true;
+    }
+  }
+  return any;
+}
+
+int run_unblock(const Context& context, const Options& options) {
+  const auto ranges = ranges_of(context, options);
+  if (!ranges) return kError;
+  const fw::WallTime now = fw::wall_clock();
+  auto opened = open_all(context);
+  const auto outcome = opened ? fw::unblock(opened->kernel, opened->store, *ranges, now)
+                              : fw::Result<fw::BlockOutcome>(std::unexpected(opened.error()));
+  if (!outcome) {
+    context.error(outcome.error());
+    return kError;
+  }
+  const fw::BlockChange& change = outcome->change;
+  if (context.json) {
+    json::array not_found;
+    for (const fw::IpRange& range : change.not_found) not_found.emplace_back(to_string(range));
+    context.print(json::object{{"unblocked", blocks_json(change.removed, now)},
+                               {"still_blocked_by", blocks_json(change.still_covers, now)},
+                               {"not_found", std::move(not_found)},
+                               {"in_force", outcome->in_force}});
+  }
+  for (std::size_t i = 0; i < change.removed.size() && i < 20; ++i) {
+    context.say(to_string(change.removed[i].range) + " unblocked");
+  }
+  if (change.removed.size() > 20) {
+    context.say(fmt::format("... and {} more", grouped(change.removed.size() - 20)));
+  }
+  for (const fw::Block& block : change.still_covers) {
+    context.warn(fmt::format("still blocked: it is in {} ({}{}{})", to_string(block.range),
+                             until_text(block.until, now), block.reason.empty() ? "" : ", ",
+                             printable(block.reason)));
+  }
+  const bool listed = warn_listed(context, *ranges);
+  if (change.still_covers.empty() && !listed) {
+    for (const fw::IpRange& range : change.not_found) {
+      context.warn(to_string(range) + " was not blocked");
+    }
+  }
+  say_in_force(context, *outcome);
+  const bool all = change.still_covers.empty() && !listed && change.not_found.empty();
+  return all ? kOk : kPartly;
+}
+
+int run_blocks(const Context& context) {
+  const fw::WallTime now = fw::wall_clock();
+  auto store = fw::Store::open(context.state_dir);
+  const auto snapshot =
+      store ? store->blocks(now) : fw::Result<fw::Store::Snapshot>(std::unexpected(store.error()));
+  if (!snapshot) {
+    context.error(snapshot.error());
+    return kError;
+  }
+  if (context.json) {
+    context.print(json::object{{"blocks", blocks_json(snapshot->blocks, now)}});
+    return kOk;
+  }
+  if (snapshot->blocks.empty()) context.say("nothing is blocked");
+  Table table({Table::Align::left, Table::Align::left, Table::Align::left, Table::Align::left});
+  table.heading({"blocked", "since", "ends", "reason"});
+  for (const fw::Block& block : snapshot->blocks) {
+    table.row({to_string(block.range), time_text(block.since), until_text(block.until, now),
+               printable(block.reason)});
+  }
+  if (!table.empty()) table.print(context, "");
+  return kOk;
+}
+
+void add_addresses(CLI::App* command, Options& options) {
+  command->add_option("ADDR", options.addresses,
+                      "IPv4 or IPv6 address, network (203.0.113.0/24) or range "
+                      "(203.0.113.5-203.0.113.9)");
+  command
+      ->add_option("--from", options.from,
+                   "Read addresses from a file, one a line, # comments; - is standard input")
+      ->type_name("FILE|-");
+}
+
+}  // namespace
+
+void add_block(CLI::App& program, Context& context, int& exit) {
+  auto options = std::make_shared<Options>();
+  CLI::App* block = program.add_subcommand(
+      "block",
+      "Block addresses, networks or ranges, at once and for open connections too. Blocks outlive a "
+      "reboot. An address is blocked until the latest end that it was given.");
+  add_addresses(block, *options);
+  block
+      ->add_option("--for", options->for_time, "How long: 90s, 10m, 1h, 7d, 2w (default: for good)")
+      ->type_name("TIME");
+  block->add_option("--reason", options->reason, "Why, for 'blocks' and 'status'")
+      ->type_name("TEXT");
+  block->add_flag("--force", options->force, "Block addresses of trusted networks too");
+  block->callback([&context, &exit, options] { exit = run_block(context, *options); });
+
+  CLI::App* unblock = program.add_subcommand(
+      "unblock",
+      "Lift blocks: those of exactly what is named, and those inside it. Says so when an address "
+      "stays blocked by a larger network or a list (exit code 3).");
+  add_addresses(unblock, *options);
+  unblock->callback([&context, &exit, options] { exit = run_unblock(context, *options); });
+
+  CLI::App* blocks =
+      program.add_subcommand("blocks", "List what is blocked, since when, how long and why.");
+  blocks->callback([&context, &exit] { exit = run_blocks(context); });
+}
+
+}  // namespace cli

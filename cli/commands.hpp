@@ -1,0 +1,20 @@
+// The commands, one file each. Each adds itself to the program and sets `exit` when it runs.
+#pragma once
+
+#include "cli/context.hpp"
+
+namespace CLI {
+class App;
+}
+
+namespace cli {
+
+void add_apply(CLI::App& program, Context& context, int& exit);
+void add_plan(CLI::App& program, Context& context, int& exit);
+void add_check(CLI::App& program, Context& context, int& exit);
+void add_show(CLI::App& program, Context& context, int& exit);
+void add_status(CLI::App& program, Context& context, int& exit);
+void add_block(CLI::App& program, Context& context, int& exit);
+void add_reset(CLI::App& program, Context& context, int& exit);
+
+}  // namespace cli

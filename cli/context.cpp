@@ -1,0 +1,287 @@
+// Loading what commands need, and saying things.
+#include "cli/context.hpp"
+
+#include <algorithm>
+#include <fstream>
+#include <sstream>
+
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+#include <boost/json/serialize.hpp>
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include "fw/host/block.hpp"
+
+namespace cli {
+
+namespace json = boost::json;
+
+std::string Context::styled(Style style, const std::string& text) const {
+  if (!color || style == Style::plain) return text;
+  const char* code = "";
+  switch (style) {
+    case Style::plain:
+      break;
+    case Style::bold:
+      code = "1";
+      break;
+    case Style::dim:
+      code = "2";
+      break;
+    case Style::red:
+      code = "31";
+      break;
+    case Style::green:
+      code = "32";
+      break;
+    case Style::yellow:
+      code = "33";
+      break;
+  }
+  return fmt::format("\x1b[{}m{}\x1b[0m", code, text);
+}
+
+void Context::say(const std::string& line) const {
+  if (!quiet && !json) fmt::print("{}\n", line);
+}
+
+void Context::warn(const std::string& line) const {
+  if (quiet && !boot) return;
+  const char* const label = color_err ? "\x1b[33mwarning:\x1b[0m" : "warning:";
+  fmt::print(stderr, "{}cloudron-fw: {} {}\n", boot ? "<4>" : "", label, line);
+}
+
+void Context::error(const std::string& line) const {
+  const char* const label = color_err ? "\x1b[31merror:\x1b[0m" : "error:";
+  fmt::print(stderr, "{}cloudron-fw: {} {}\n", boot ? "<3>" : "", label, line);
+}
+
+void Context::print(const json::value& value) const { fmt::print("{}\n", json::serialize(value)); }
+
+void Context::problems(const std::vector<fw::Problem>& problems) const {
+  for (const fw::Problem& problem : problems) {
+    if (problem.severity == fw::Severity::warning && quiet && !boot) continue;
+    std::string where = to_string(problem.where);
+    if (!where.empty()) where += ": ";
+    const bool bad = problem.severity == fw::Severity::error;
+    std::string label = bad ? "error:" : "warning:";
+    if (color_err) label = fmt::format("\x1b[{}m{}\x1b[0m", bad ? 31 : 33, label);
+    fmt::print(stderr, "{}{}{} {}\n", boot ? (bad ? "<3>" : "<4>") : "", where, label,
+               problem.what);
+  }
+}
+
+std::optional<LoadedPolicy> load_policy(const Context& context) {
+  LoadedPolicy loaded;
+  const bool given = !context.policy_path.empty();
+  const std::string path = given ? context.policy_path : kDefaultPolicy;
+  if (!given && access(path.c_str(), F_OK) != 0 && errno == ENOENT) {
+    loaded.policy = fw::default_policy();
+    loaded.warnings = fw::check(loaded.policy);
+    loaded.name = "the built-in default policy";
+    return loaded;
+  }
+  std::ifstream file(path, std::ios::binary);
+  std::ostringstream text;
+  text << file.rdbuf();
+  fw::Parsed parsed = fw::read_policy(path);
+  if (!parsed.ok()) {
+    context.problems(parsed.problems);
+    return {};
+  }
+  loaded.policy = std::move(parsed.policy);
+  loaded.warnings = std::move(parsed.problems);
+  loaded.text = text.str();
+  loaded.name = path;
+  return loaded;
+}
+
+fw::Result<fw::Manager> open_manager(const Context& context) {
+  auto kernel = chains::Kernel::open();
+  if (!kernel) return std::unexpected(kernel.error());
+  auto store = fw::Store::open(context.state_dir);
+  if (!store) return std::unexpected(store.error());
+  return fw::Manager(std::move(*kernel), fw::Lists(context.state_dir), std::move(*store));
+}
+
+void Table::print(const Context& context, const std::string& indent) const {
+  if (context.quiet || context.json) return;
+  std::vector<std::size_t> widths(columns_.size());
+  auto measure = [&widths](const std::vector<std::string>& cells) {
+    for (std::size_t i = 0; i < cells.size(); ++i) widths[i] = std::max(widths[i], cells[i].size());
+  };
+  measure(heading_);
+  for (const auto& cells : rows_) measure(cells);
+  auto line = [&](const std::vector<std::string>& cells) {
+    std::string text = indent;
+    for (std::size_t i = 0; i < cells.size(); ++i) {
+      if (i != 0) text += "  ";
+      text += columns_[i] == Align::right ? fmt::format("{:>{}}", cells[i], widths[i])
+                                          : fmt::format("{:<{}}", cells[i], widths[i]);
+    }
+    text.erase(text.find_last_not_of(' ') + 1);
+    return text;
+  };
+  if (!heading_.empty()) fmt::print("{}\n", context.styled(Context::Style::dim, line(heading_)));
+  for (const auto& cells : rows_) fmt::print("{}\n", line(cells));
+}
+
+std::string grouped(std::uint64_t number) {
+  std::string text = std::to_string(number);
+  for (auto at = static_cast<int>(text.size()) - 3; at > 0; at -= 3) {
+    text.insert(static_cast<std::size_t>(at), ",");
+  }
+  return text;
+}
+
+std::string plural(std::uint64_t n, const char* one, const char* many) {
+  std::string word = one;
+  if (n != 1) word = many != nullptr ? many : word + "s";
+  return grouped(n) + " " + word;
+}
+
+std::string until_text(const std::optional<fw::WallTime>& until, fw::WallTime now) {
+  if (!until) return "for good";
+  const auto left = std::chrono::ceil<std::chrono::seconds>(*until - now);
+  if (left.count() <= 0) return "ended";
+  // Two units are enough to know what one has: "2d 3h", "14m 5s".
+  std::string text;
+  auto rest = left.count();
+  int parts = 0;
+  for (const auto& [unit, name] : {std::pair{86'400L, 'd'}, {3600L, 'h'}, {60L, 'm'}, {1L, 's'}}) {
+    if (rest < unit || parts == 2) continue;
+    text += fmt::format("{}{}{}", parts == 0 ? "" : " ", rest / unit, name);
+    rest %= unit;
+    ++parts;
+  }
+  return text + " left";
+}
+
+std::string time_text(fw::WallTime time) {
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(time);
+  return fmt::format("{:%Y-%m-%d %H:%M:%S}Z",
+                     fmt::gmtime(std::chrono::system_clock::to_time_t(seconds)));
+}
+
+std::string printable(const std::string& text) {
+  std::string out;
+  for (const char c : text) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
+      out += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
+    } else {
+      out += c;
+    }
+  }
+  return out;
+}
+
+json::value to_json(const fw::Location& where) {
+  if (where.file.empty()) return nullptr;
+  return json::object{{"file", where.file}, {"line", where.line}, {"column", where.column}};
+}
+
+json::value to_json(const fw::Problem& problem) {
+  return json::object{{"severity", problem.severity == fw::Severity::error ? "error" : "warning"},
+                      {"what", problem.what},
+                      {"where", to_json(problem.where)}};
+}
+
+json::value to_json(const fw::Difference& difference) {
+  json::array lines;
+  for (const chains::DiffLine& line : difference.lines) {
+    lines.push_back(json::object{{"sign", std::string(1, line.sign)},
+                                 {"place", line.place},
+                                 {"text", line.text},
+                                 {"id", line.id},
+                                 {"where", to_json(line.where)}});
+  }
+  json::array contents;
+  for (const fw::ContentChange& change : difference.contents) {
+    contents.push_back(json::object{{"what", change.what},
+                                    {"added", change.added},
+                                    {"removed", change.removed},
+                                    {"whole", change.whole}});
+  }
+  return json::object{{"lines", std::move(lines)}, {"contents", std::move(contents)}};
+}
+
+json::value to_json(const std::vector<fw::ListReport>& reports) {
+  json::array out;
+  for (const fw::ListReport& report : reports) {
+    json::array bad;
+    for (const fw::BadLine& line : report.bad) {
+      bad.push_back(json::object{{"line", line.line}, {"what", line.what}});
+    }
+    out.push_back(
+        json::object{{"name", report.name},
+                     {"file", report.file},
+                     {"action", report.action == fw::ListAction::block ? "block" : "allow"},
+                     {"entries", report.entries},
+                     {"bad_lines", report.bad_count},
+                     {"bad", std::move(bad)},
+                     {"last_good", report.last_good},
+                     {"problem", report.problem}});
+  }
+  return out;
+}
+
+json::value to_json(const fw::Block& block, fw::WallTime now) {
+  json::object out{{"address", to_string(block.range)},
+                   {"since", time_text(block.since)},
+                   {"reason", block.reason},
+                   {"origin", block.origin},
+                   {"until", nullptr},
+                   {"seconds_left", nullptr}};
+  if (block.until) {
+    out["until"] = time_text(*block.until);
+    out["seconds_left"] = std::chrono::ceil<std::chrono::seconds>(*block.until - now).count();
+  }
+  return out;
+}
+
+void print_lists(const Context& context, const std::vector<fw::ListReport>& reports) {
+  for (const fw::ListReport& report : reports) {
+    if (report.problem.empty()) continue;
+    for (const fw::BadLine& line : report.bad) {
+      context.warn(fmt::format("{}:{}: {}", report.file, line.line, line.what));
+    }
+    if (report.bad_count > report.bad.size()) {
+      context.warn(fmt::format("{}: and {} more bad lines", report.file,
+                               grouped(report.bad_count - report.bad.size())));
+    }
+    context.warn(fmt::format("list '{}': {}", report.name, report.problem));
+  }
+}
+
+void print_difference(const Context& context, const fw::Difference& difference, std::size_t most) {
+  std::string place;
+  std::size_t shown = 0;
+  for (const chains::DiffLine& line : difference.lines) {
+    if (shown++ == most) break;
+    if (line.place != place) context.say(context.styled(Context::Style::bold, line.place));
+    place = line.place;
+    std::string note = line.id;
+    if (const std::string where = to_string(line.where); !where.empty()) {
+      note += (note.empty() ? "" : ", ") + where;
+    }
+    if (!note.empty()) note = context.styled(Context::Style::dim, "   # " + note);
+    const auto style = line.sign == '+' ? Context::Style::green : Context::Style::red;
+    context.say("  " + context.styled(style, fmt::format("{} {}", line.sign, line.text)) + note);
+  }
+  if (difference.lines.size() > most) {
+    context.say(fmt::format("  ... and {} more lines", grouped(difference.lines.size() - most)));
+  }
+  for (const fw::ContentChange& change : difference.contents) {
+    if (change.whole) {
+      context.say(
+          fmt::format("{}: {} loaded", change.what, plural(change.added, "entry", "entries")));
+    } else {
+      context.say(fmt::format("{}: {} added, {} removed", change.what, grouped(change.added),
+                              grouped(change.removed)));
+    }
+  }
+}
+
+}  // namespace cli

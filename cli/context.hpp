@@ -1,0 +1,95 @@
+// What every command works with: the global options, and how to say things.
+#pragma once
+
+#include <cstdio>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <boost/json/value.hpp>
+
+#include "fw/base/result.hpp"
+#include "fw/host/apply.hpp"
+#include "fw/policy/parse.hpp"
+
+namespace cli {
+
+/// Exit codes; stable, documented in --help and the man page.
+enum Exit : int {
+  kOk = 0,
+  kError = 1,
+  kDifferent = 2,  ///< plan, status: the kernel does not hold the policy
+  kPartly = 3,     ///< done, but something needs attention (a bad list, an address still blocked)
+  kUsage = 64,
+};
+
+inline constexpr const char* kDefaultPolicy = "/etc/cloudron-fw/policy.toml";
+inline constexpr const char* kDefaultStateDir = "/var/lib/cloudron-fw";
+
+struct Context {
+  std::string policy_path;  ///< "" when not given
+  std::string state_dir = kDefaultStateDir;
+  bool quiet = false;
+  bool json = false;
+  bool color = false;  ///< on stdout
+  bool color_err = false;
+  bool boot = false;  ///< messages carry the journal's priority
+
+  enum class Style { plain, bold, dim, red, green, yellow };
+  std::string styled(Style style, const std::string& text) const;
+
+  /// A line on stdout, unless --quiet or --json.
+  void say(const std::string& line) const;
+  /// stderr; errors are printed even with --quiet.
+  void warn(const std::string& line) const;
+  void error(const std::string& line) const;
+  void error(const fw::Error& error) const { this->error(to_string(error)); }
+  void print(const boost::json::value& value) const;
+  void problems(const std::vector<fw::Problem>& problems) const;
+};
+
+/// The policy that the options name: the file, or without one the built-in default.
+struct LoadedPolicy {
+  fw::Policy policy;
+  std::vector<fw::Problem> warnings;
+  std::string text;  ///< of the file; "" for the built-in default
+  std::string name;  ///< "/etc/cloudron-fw/policy.toml" or "the built-in default policy"
+};
+/// Prints all problems itself when there is an error among them, and then gives nothing.
+std::optional<LoadedPolicy> load_policy(const Context& context);
+
+/// Opens kernel, lists and store.
+fw::Result<fw::Manager> open_manager(const Context& context);
+
+/// A table with aligned columns; widths in display columns.
+class Table {
+ public:
+  enum class Align { left, right };
+  explicit Table(std::vector<Align> columns) : columns_(std::move(columns)) {}
+  void heading(std::vector<std::string> cells) { heading_ = std::move(cells); }
+  void row(std::vector<std::string> cells) { rows_.push_back(std::move(cells)); }
+  bool empty() const { return rows_.empty(); }
+  void print(const Context& context, const std::string& indent = "  ") const;
+
+ private:
+  std::vector<Align> columns_;
+  std::vector<std::string> heading_;
+  std::vector<std::vector<std::string>> rows_;
+};
+
+std::string grouped(std::uint64_t number);  ///< 1,234,567
+std::string plural(std::uint64_t n, const char* one, const char* many = nullptr);
+std::string until_text(const std::optional<fw::WallTime>& until, fw::WallTime now);
+std::string time_text(fw::WallTime time);        ///< 2026-11-23 14:03:11Z
+std::string printable(const std::string& text);  ///< control characters escaped
+
+boost::json::value to_json(const fw::Location& where);
+boost::json::value to_json(const fw::Problem& problem);
+boost::json::value to_json(const fw::Difference& difference);
+boost::json::value to_json(const std::vector<fw::ListReport>& reports);
+boost::json::value to_json(const fw::Block& block, fw::WallTime now);
+
+void print_lists(const Context& context, const std::vector<fw::ListReport>& reports);
+void print_difference(const Context& context, const fw::Difference& difference, std::size_t most);
+
+}  // namespace cli

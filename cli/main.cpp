@@ -1,0 +1,86 @@
+// The command line: global options, the list of commands, exit codes.
+#include <cstdlib>
+#include <string>
+
+#include <CLI/CLI.hpp>
+#include <unistd.h>
+
+#include "cli/commands.hpp"
+
+namespace {
+
+constexpr const char* kAbout =
+    "Keeps the network of a self-hosted app server secure: compiles a short policy (open ports, "
+    "limits, blocked addresses) into nftables chains and makes the kernel hold it.";
+
+constexpr const char* kFooter = R"(
+Exit codes
+  0   done; nothing to do; the kernel holds the policy
+  1   error: nothing was changed
+  2   plan, status: the kernel does not hold the policy
+  3   done, but something needs attention (a list with bad lines, an address still blocked)
+  64  the command line cannot be meant
+
+Files
+  /etc/cloudron-fw/policy.toml   the policy; without it the built-in default is in force
+  /var/lib/cloudron-fw/          blocks, remembered lists, the last good policy
+
+Examples
+  sudo cloudron-fw plan                     what apply would change
+  sudo cloudron-fw apply                    make the kernel hold the policy
+  sudo cloudron-fw block 203.0.113.7 --for 1h --reason "guessing passwords"
+  sudo cloudron-fw status                   what is open, counted, refused and blocked
+)";
+
+bool wants_color(int fd) {
+  const char* const no_color = std::getenv("NO_COLOR");
+  const char* const term = std::getenv("TERM");
+  return isatty(fd) == 1 && (no_color == nullptr || *no_color == '\0') &&
+         (term == nullptr || std::string(term) != "dumb");
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  cli::Context context;
+  context.color = wants_color(STDOUT_FILENO);
+  context.color_err = wants_color(STDERR_FILENO);
+  bool no_color = false;
+
+  CLI::App program{kAbout, "cloudron-fw"};
+  program.footer(kFooter);
+  program.require_subcommand(1);
+  program.fallthrough();
+  program.set_version_flag("--version", "cloudron-fw " CLOUDRON_FW_VERSION);
+  program
+      .add_option("--policy", context.policy_path,
+                  std::string("Policy file (default: ") + cli::kDefaultPolicy +
+                      ", and without that file the built-in default policy)")
+      ->type_name("FILE");
+  program.add_option("--state-dir", context.state_dir, "Folder of the state database and lists")
+      ->type_name("DIR")
+      ->capture_default_str();
+  program.add_flag("--json", context.json, "Print JSON");
+  program.add_flag("--quiet,-q", context.quiet, "Print errors only");
+  program.add_flag("--no-color", no_color, "No colours, even on a terminal");
+  program.parse_complete_callback([&] {
+    if (no_color) context.color = context.color_err = false;
+  });
+
+  int exit = cli::kOk;
+  cli::add_apply(program, context, exit);
+  cli::add_plan(program, context, exit);
+  cli::add_check(program, context, exit);
+  cli::add_show(program, context, exit);
+  cli::add_status(program, context, exit);
+  cli::add_block(program, context, exit);
+  cli::add_reset(program, context, exit);
+  try {
+    program.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    const int code = program.exit(error);
+    return code == 0 ? cli::kOk : cli::kUsage;
+  }
+  if (std::fflush(stdout) != 0) return cli::kError;
+  return exit;
+}

@@ -1,0 +1,49 @@
+// cloudron-fw plan
+#include <CLI/CLI.hpp>
+#include <boost/json/object.hpp>
+
+#include "cli/commands.hpp"
+
+namespace cli {
+namespace {
+
+int run(const Context& context) {
+  const auto loaded = load_policy(context);
+  if (!loaded) return kError;
+  context.problems(loaded->warnings);
+  auto manager = open_manager(context);
+  if (!manager) {
+    context.error(manager.error());
+    return kError;
+  }
+  const auto report = manager->apply(loaded->policy, fw::ApplyMode::dry_run);
+  if (!report) {
+    context.error(report.error());
+    return kError;
+  }
+  if (context.json) {
+    context.print(boost::json::object{{"policy", loaded->name},
+                                      {"changed", report->changed},
+                                      {"difference", to_json(report->difference)},
+                                      {"lists", to_json(report->lists.reports)}});
+  } else if (report->changed) {
+    print_difference(context, report->difference, report->difference.lines.size());
+  } else {
+    context.say("nothing to do: the kernel holds " + loaded->name);
+  }
+  print_lists(context, report->lists.reports);
+  return report->changed ? kDifferent : kOk;
+}
+
+}  // namespace
+
+void add_plan(CLI::App& program, Context& context, int& exit) {
+  CLI::App* command = program.add_subcommand(
+      "plan",
+      "Print the exact difference between the kernel and the policy, as rule lines (+ to be added, "
+      "- to be removed), each with the policy line that it comes from. Changes nothing.\n"
+      "Exit code: 0 nothing to do, 2 something to do, 1 error.");
+  command->callback([&context, &exit] { exit = run(context); });
+}
+
+}  // namespace cli

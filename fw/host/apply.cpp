@@ -1,0 +1,125 @@
+// Makes the kernel hold a policy.
+#include "fw/host/apply.hpp"
+
+#include <algorithm>
+#include <functional>
+#include <memory>
+
+#include <fmt/format.h>
+
+#include "chains/netlink/conntrack.hpp"
+#include "chains/netlink/encode.hpp"
+#include "fw/base/limits.hpp"
+#include "fw/host/contents.hpp"
+#include "fw/host/surroundings.hpp"
+
+namespace fw {
+namespace {
+
+std::uint32_t mark_of(const Policy& policy) { return std::uint32_t{1} << policy.mark_bit; }
+
+/// The mark bit that the table in the kernel works with; 0 if it cannot be told.
+std::uint32_t mark_of(const chains::Ruleset* table) {
+  const chains::Chain* input = table != nullptr ? chains::find(table->chains, "input") : nullptr;
+  if (input == nullptr || input->rules.empty() || input->rules.front().exprs.empty()) return 0;
+  const auto* match = std::get_if<chains::Match>(&input->rules.front().exprs.front());
+  if (match == nullptr || match->what.field != chains::Field::ct_mark || match->value.size() != 4) {
+    return 0;
+  }
+  std::uint32_t mark = 0;
+  std::copy(match->value.begin(), match->value.end(), reinterpret_cast<std::uint8_t*>(&mark));
+  return mark;
+}
+
+chains::ListVersion version(const EffectiveLists& lists, ListAction action) {
+  const bool block = action == ListAction::block;
+  const bool named = std::any_of(lists.reports.begin(), lists.reports.end(),
+                                 [action](const ListReport& r) { return r.action == action; });
+  if (!named) return {};
+  const ListSize& size = block ? lists.block_size : lists.allow_size;
+  return {to_string(block ? lists.block : lists.allow), size.addresses4, size.addresses6};
+}
+
+}  // namespace
+
+Manager::Manager(chains::Kernel kernel, Lists lists, std::optional<Store> store)
+    : kernel_(std::move(kernel)), lists_(std::move(lists)), store_(std::move(store)) {}
+
+Result<Target> compile_target(const Policy& policy, Lists& lists, Store* store) {
+  Target target;
+  target.lists = lists.resolve(policy);
+  chains::Surroundings& around = target.around;
+  around.devices = early_drop_devices();
+  around.tick = kernel_tick();
+  around.block_lists = version(target.lists, ListAction::block);
+  around.allow_lists = version(target.lists, ListAction::allow);
+  if (store != nullptr) {
+    auto generation = store->generation();
+    if (!generation) return std::unexpected(generation.error());
+    around.block_generation = *generation;
+  }
+  target.ruleset = chains::compile(policy, around);
+  return target;
+}
+
+Result<ApplyReport> Manager::apply(const Policy& policy, ApplyMode mode) {
+  ApplyReport report;
+  auto target = compile_target(policy, lists_, store_ ? &*store_ : nullptr);
+  if (!target) return std::unexpected(target.error());
+  report.lists = target->lists;
+  for (int attempt = 1;; ++attempt) {
+    auto observed = kernel_.read();
+    if (!observed) return std::unexpected(observed.error());
+    if (!store_) keep_block_version(*observed, *target);
+    const chains::Plan plan = chains::diff(observed->table(), target->ruleset);
+    auto contents = Contents::plan(*observed, *target, plan, lists_, store_);
+    if (!contents) return std::unexpected(contents.error());
+    report.first = plan.make_table;
+    report.changed = !plan.empty() || !contents->empty();
+    report.difference = {chains::describe(observed->table(), target->ruleset), contents->summary()};
+    if (mode == ApplyMode::dry_run || !report.changed) break;
+
+    const std::uint32_t mark = mark_of(policy);
+    const bool adopt = mark_of(observed->table()) != mark;
+    if (adopt) {
+      const auto flows = chains::admit_existing_flows(mark, open_connections());
+      if (flows) report.flows_admitted = *flows;
+      if (!flows) {
+        report.warnings.push_back("open connections may be interrupted: " +
+                                  to_string(flows.error()));
+      }
+    }
+    chains::Batch batch(observed->generation);
+    chains::encode(plan, batch);
+    contents->encode(batch);
+    const auto committed = kernel_.commit(batch);
+    if (!committed && committed.error().code == ErrorCode::kernel_busy && attempt < kApplyTries) {
+      continue;
+    }
+    if (!committed) return std::unexpected(committed.error());
+    // A connection that was made while the above was on its way is not tracked yet.
+    if (adopt) (void)chains::enter_connections(mark, open_connections());
+    if (const auto blocked = contents->newly_blocked()) {
+      const auto cut = chains::expel_flows(mark, blocked);
+      if (cut) report.flows_cut = *cut;
+      if (!cut) {
+        report.warnings.push_back("open connections of blocked addresses may live on: " +
+                                  to_string(cut.error()));
+      }
+    }
+    break;
+  }
+  if (mode == ApplyMode::commit) {
+    if (const auto saved = lists_.save(); !saved) {
+      report.warnings.push_back("lists are not remembered: " + to_string(saved.error()));
+    }
+    if (!policy.apps.empty() || !policy.addons.empty()) {
+      if (const auto filtered = filter_bridged_packets(); !filtered) {
+        report.warnings.push_back(to_string(filtered.error()));
+      }
+    }
+  }
+  return report;
+}
+
+}  // namespace fw

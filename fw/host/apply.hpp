@@ -1,0 +1,76 @@
+// Makes the kernel hold a policy.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "chains/compile.hpp"
+#include "chains/diff.hpp"
+#include "chains/netlink/kernel.hpp"
+#include "fw/lists/lists.hpp"
+#include "fw/policy/policy.hpp"
+#include "fw/store/store.hpp"
+
+namespace fw {
+
+/// What the kernel should hold, and what that was made from.
+struct Target {
+  chains::Surroundings around;
+  chains::Ruleset ruleset;
+  EffectiveLists lists;
+};
+
+/// What the policy asks of the kernel now; reads lists that changed. Without a store there are no
+/// blocks.
+Result<Target> compile_target(const Policy& policy, Lists& lists, Store* store);
+
+/// How a set that lists or blocks fill changes.
+struct ContentChange {
+  std::string what;       ///< "block lists", "allow lists", "blocks"
+  std::size_t added = 0;  ///< elements
+  std::size_t removed = 0;
+  bool whole = false;  ///< everything is loaded anew
+};
+
+struct Difference {
+  std::vector<chains::DiffLine> lines;
+  std::vector<ContentChange> contents;
+
+  bool empty() const { return lines.empty() && contents.empty(); }
+};
+
+struct ApplyReport {
+  bool changed = false;
+  bool first = false;     ///< there was no table before
+  Difference difference;  ///< what was (or, with dry_run, would be) changed
+  EffectiveLists lists;
+  std::size_t flows_admitted = 0;  ///< existing flows that go on undisturbed
+  std::size_t flows_cut = 0;       ///< admitted flows whose ends are blocked now
+  std::vector<std::string> warnings;
+};
+
+enum class ApplyMode { commit, dry_run };
+
+/// Everything that an apply works with; the state folder is locked by the caller.
+class Manager {
+ public:
+  /// `store` may be absent at boot, when it is unusable: blocks then stay as the kernel has them.
+  Manager(chains::Kernel kernel, Lists lists, std::optional<Store> store);
+
+  /// One transaction; tries again when another program changed the ruleset meanwhile. Afterwards
+  /// flows with a newly blocked end lose their admission.
+  Result<ApplyReport> apply(const Policy& policy, ApplyMode mode);
+
+  Result<chains::Observed> observe() { return kernel_.read(); }
+  chains::Kernel& kernel() { return kernel_; }
+  std::optional<Store>& store() { return store_; }
+
+ private:
+  chains::Kernel kernel_;
+  Lists lists_;
+  std::optional<Store> store_;
+};
+
+}  // namespace fw

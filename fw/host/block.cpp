@@ -1,0 +1,92 @@
+// Blocking and unblocking.
+#include "fw/host/block.hpp"
+
+#include "chains/netlink/conntrack.hpp"
+#include "chains/netlink/encode.hpp"
+#include "fw/base/limits.hpp"
+#include "fw/host/contents.hpp"
+
+namespace fw {
+namespace {
+
+/// Brings the kernel's block sets from the version before `change` to the one after it. A kernel
+/// that holds another version gets all blocks anew.
+Result<bool> put_in_force(chains::Kernel& kernel, Store& store, const BlockChange& change,
+                          WallTime now) {
+  for (int attempt = 1;; ++attempt) {
+    const auto generation = kernel.generation();
+    if (!generation) return std::unexpected(generation.error());
+    const auto manifest = kernel.elements(chains::kManifest);
+    if (!manifest) return std::unexpected(manifest.error());
+    const std::string held = manifest_note(*manifest, chains::kManifestBlocks);
+    if (held.empty()) return false;
+    const std::string wanted = chains::manifest_blocks(change.generation);
+    if (held == wanted) return true;
+
+    chains::Batch batch(*generation);
+    if (held == chains::manifest_blocks(change.generation - 1)) {
+      encode_block_delta(change.delta, now, batch);
+    } else {
+      const auto snapshot = store.blocks(now);
+      if (!snapshot) return std::unexpected(snapshot.error());
+      for (const char* set : chains::kBlockSets) chains::encode_flush_set(set, batch);
+      encode_block_delta({{}, blocked_at(snapshot->blocks, now)}, now, batch);
+    }
+    chains::encode_manifest(chains::kManifestBlocks, wanted, batch);
+    const auto committed = kernel.commit(batch);
+    if (committed) return true;
+    if (committed.error().code != ErrorCode::kernel_busy || attempt == kApplyTries) {
+      return std::unexpected(committed.error());
+    }
+  }
+}
+
+}  // namespace
+
+WallTime wall_clock() {
+  return std::chrono::time_point_cast<std::chrono::milliseconds>(std::chrono::system_clock::now());
+}
+
+Result<BlockOutcome> block(chains::Kernel& kernel, Store& store, std::uint32_t mark,
+                           const std::vector<Block>& add, WallTime now) {
+  auto change = store.block(add, now);
+  if (!change) return std::unexpected(change.error());
+  BlockOutcome outcome;
+  const auto in_force = put_in_force(kernel, store, *change, now);
+  if (!in_force) {
+    Error error = in_force.error();
+    error.what += "; the block is stored, and the next apply puts it in force";
+    return std::unexpected(std::move(error));
+  }
+  outcome.in_force = *in_force;
+  if (outcome.in_force) {
+    if (const auto blocked = is_among(change->delta.added)) {
+      const auto cut = chains::expel_flows(mark, blocked);
+      if (cut) outcome.flows_cut = *cut;
+      if (!cut) {
+        outcome.warnings.push_back("open connections of blocked addresses may live on: " +
+                                   to_string(cut.error()));
+      }
+    }
+  }
+  outcome.change = std::move(*change);
+  return outcome;
+}
+
+Result<BlockOutcome> unblock(chains::Kernel& kernel, Store& store,
+                             const std::vector<IpRange>& ranges, WallTime now) {
+  auto change = store.unblock(ranges, now);
+  if (!change) return std::unexpected(change.error());
+  BlockOutcome outcome;
+  const auto in_force = put_in_force(kernel, store, *change, now);
+  if (!in_force) {
+    Error error = in_force.error();
+    error.what += "; the store has it unblocked, and the next apply puts that in force";
+    return std::unexpected(std::move(error));
+  }
+  outcome.in_force = *in_force;
+  outcome.change = std::move(*change);
+  return outcome;
+}
+
+}  // namespace fw

@@ -1,0 +1,27 @@
+// Blocking and unblocking, in the store and in the kernel.
+#pragma once
+
+#include <vector>
+
+#include "fw/host/apply.hpp"
+
+namespace fw {
+
+struct BlockOutcome {
+  BlockChange change;
+  bool in_force = false;  ///< the kernel has it; else there is no table yet: the next apply does
+  std::size_t flows_cut = 0;  ///< admitted flows that lost their admission
+  std::vector<std::string> warnings;
+};
+
+/// Durable first, then in the kernel: a crash between the two loses nothing, the next apply or
+/// block completes it. Only set elements change, never rules. The state folder is locked by the
+/// caller.
+Result<BlockOutcome> block(chains::Kernel& kernel, Store& store, std::uint32_t mark,
+                           const std::vector<Block>& add, WallTime now);
+Result<BlockOutcome> unblock(chains::Kernel& kernel, Store& store,
+                             const std::vector<IpRange>& ranges, WallTime now);
+
+WallTime wall_clock();
+
+}  // namespace fw

@@ -1,0 +1,258 @@
+// The sets that lists and blocks fill.
+#include "fw/host/contents.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <functional>
+
+#include "chains/netlink/encode.hpp"
+
+namespace fw {
+namespace {
+
+using chains::Batch;
+using chains::ElementStream;
+using Do = ElementStream::Do;
+
+constexpr Family family_of(int set) { return set < 2 ? Family::ipv4 : Family::ipv6; }
+constexpr bool is_network(int set) { return set % 2 == 1; }
+
+template <class Spans>
+std::size_t put_spans(const Spans& spans, bool networks, ElementStream& stream) {
+  std::size_t count = 0;
+  for (const auto& span : spans) {
+    if ((span.first != span.last) != networks) continue;
+    stream.put(span.first, span.last);
+    ++count;
+  }
+  return count;
+}
+
+void put_set(const AddressSet& set, int index, Do what, const char* name, Batch& batch) {
+  ElementStream stream(batch, what, name, family_of(index), is_network(index));
+  if (family_of(index) == Family::ipv4) {
+    put_spans(set.v4, is_network(index), stream);
+  } else {
+    put_spans(set.v6, is_network(index), stream);
+  }
+}
+
+std::size_t span_count(const AddressSet& set) { return set.v4.size() + set.v6.size(); }
+
+void put_pieces(const std::vector<BlockedPiece>& pieces, int index, Do what, WallTime now,
+                Batch& batch) {
+  ElementStream stream(batch, what, chains::kBlockSets[index], family_of(index), is_network(index));
+  for (const BlockedPiece& piece : pieces) {
+    if (piece.range.family != family_of(index)) continue;
+    std::optional<std::chrono::milliseconds> left;
+    // A piece that ends this very moment still goes in: the kernel has no timeout of zero.
+    if (piece.until) left = std::max(*piece.until - now, std::chrono::milliseconds{1});
+    stream.put(piece.range.first, piece.range.last, left);
+  }
+}
+
+const std::vector<BlockedPiece>& pieces_of(const BlockedNow& blocked, int index) {
+  return is_network(index) ? blocked.networks : blocked.singles;
+}
+
+using SharedSet = std::shared_ptr<const AddressSet>;
+
+Result<SharedSet> shared_content(Lists& lists, const Digest& digest) {
+  auto set = lists.content(digest);
+  if (!set) return std::unexpected(set.error());
+  return std::make_shared<const AddressSet>(std::move(*set));
+}
+
+void insert(AddressSet& set, const IpRange& range) {
+  if (range.family == Family::ipv6) {
+    set.v6.push_back({range.first, range.last});
+  } else {
+    set.v4.push_back(
+        {static_cast<std::uint32_t>(range.first), static_cast<std::uint32_t>(range.last)});
+  }
+}
+
+/// The word of a manifest note, counted from 0.
+std::string word(const std::string& note, int index) {
+  std::size_t from = 0;
+  for (; index > 0 && from != std::string::npos; --index) from = note.find(' ', from) + 1;
+  return note.substr(from, note.find(' ', from) - from);
+}
+
+}  // namespace
+
+std::string manifest_note(const std::vector<chains::Element>& manifest, std::uint32_t key) {
+  for (const chains::Element& element : manifest) {
+    if (element.key.size() == sizeof key &&
+        std::memcmp(element.key.data(), &key, sizeof key) == 0) {
+      return element.comment;
+    }
+  }
+  return {};
+}
+
+std::string manifest_note(const chains::Ruleset* table, std::uint32_t key) {
+  const chains::Set* manifest =
+      table != nullptr ? chains::find(table->sets, chains::kManifest) : nullptr;
+  return manifest != nullptr ? manifest_note(manifest->elements, key) : std::string{};
+}
+
+void keep_block_version(const chains::Observed& observed, Target& target) {
+  const std::string note = manifest_note(observed.table(), chains::kManifestBlocks);
+  if (note.empty()) return;
+  for (chains::Set& set : target.ruleset.sets) {
+    if (set.name != chains::kManifest) continue;
+    for (chains::Element& element : set.elements) {
+      if (element.comment.starts_with("blocks ")) element.comment = note;
+    }
+  }
+}
+
+Result<std::optional<Contents::ListChange>> Contents::plan_lists(ListAction action,
+                                                                 const std::string& held,
+                                                                 const Target& target,
+                                                                 const chains::Plan& plan,
+                                                                 Lists& lists) {
+  const bool block = action == ListAction::block;
+  const auto& wanted = block ? target.around.block_lists : target.around.allow_lists;
+  if (wanted.digest.empty()) return std::nullopt;
+  ListChange change;
+  change.action = action;
+  change.sets = block ? chains::kListedSets : chains::kAllowedSets;
+  for (int i = 0; i < 4; ++i) change.whole[i] = plan.makes_set(change.sets[i]);
+  const bool all = std::all_of(change.whole, change.whole + 4, [](bool b) { return b; });
+  const bool none = std::none_of(change.whole, change.whole + 4, [](bool b) { return b; });
+  if (none && held == wanted.digest) return std::nullopt;
+
+  auto after = shared_content(lists, block ? target.lists.block : target.lists.allow);
+  if (!after) return std::unexpected(after.error());
+  change.after = std::move(*after);
+  if (all || held == wanted.digest) return change;
+  const auto digest = parse_digest(held);
+  auto before =
+      digest ? shared_content(lists, *digest) : Result<SharedSet>(std::unexpected(digest.error()));
+  if (before) {
+    change.delta = compare_spans(**before, *change.after);
+  } else {
+    change.flush = true;
+  }
+  return change;
+}
+
+Result<Contents> Contents::plan(const chains::Observed& observed, const Target& target,
+                                const chains::Plan& plan, Lists& lists,
+                                std::optional<Store>& store) {
+  Contents out;
+  const std::string note = manifest_note(observed.table(), chains::kManifestLists);
+  for (const ListAction action : {ListAction::block, ListAction::allow}) {
+    auto change =
+        plan_lists(action, word(note, action == ListAction::block ? 1 : 2), target, plan, lists);
+    if (!change) return std::unexpected(change.error());
+    if (*change) out.lists_.push_back(std::move(**change));
+  }
+  if (!store) return out;
+  BlockChanges blocks;
+  bool any = false;
+  for (int i = 0; i < 4; ++i) {
+    blocks.made[i] = plan.makes_set(chains::kBlockSets[i]);
+    any = any || blocks.made[i];
+  }
+  blocks.all = manifest_note(observed.table(), chains::kManifestBlocks) !=
+               chains::manifest_blocks(target.around.block_generation);
+  if (!any && !blocks.all) return out;
+  blocks.at =
+      std::chrono::time_point_cast<std::chrono::milliseconds>(std::chrono::system_clock::now());
+  auto snapshot = store->blocks(blocks.at);
+  if (!snapshot) return std::unexpected(snapshot.error());
+  blocks.now = blocked_at(snapshot->blocks, blocks.at);
+  const bool first = observed.table() == nullptr;
+  if (!first || !blocks.now.empty()) out.blocks_ = std::move(blocks);
+  return out;
+}
+
+std::vector<ContentChange> Contents::summary() const {
+  std::vector<ContentChange> out;
+  for (const ListChange& change : lists_) {
+    ContentChange line;
+    line.what = change.action == ListAction::block ? "block lists" : "allow lists";
+    const bool whole = std::any_of(change.whole, change.whole + 4, [](bool b) { return b; });
+    line.whole = whole || change.flush;
+    line.added = line.whole ? span_count(*change.after) : span_count(change.delta.added);
+    line.removed = line.whole ? 0 : span_count(change.delta.removed);
+    out.push_back(std::move(line));
+  }
+  if (blocks_) {
+    out.push_back({"blocks", blocks_->now.singles.size() + blocks_->now.networks.size(), 0, true});
+  }
+  return out;
+}
+
+void Contents::encode(Batch& batch) const {
+  for (const ListChange& change : lists_) {
+    for (int i = 0; i < 4; ++i) {
+      const char* const name = change.sets[i];
+      if (change.whole[i] || change.flush) {
+        if (!change.whole[i]) chains::encode_flush_set(name, batch);
+        put_set(*change.after, i, Do::add, name, batch);
+      } else {
+        put_set(change.delta.removed, i, Do::remove, name, batch);
+        put_set(change.delta.added, i, Do::add, name, batch);
+      }
+    }
+  }
+  if (!blocks_) return;
+  for (int i = 0; i < 4; ++i) {
+    if (!blocks_->made[i] && !blocks_->all) continue;
+    if (!blocks_->made[i]) chains::encode_flush_set(chains::kBlockSets[i], batch);
+    put_pieces(pieces_of(blocks_->now, i), i, Do::add, blocks_->at, batch);
+  }
+}
+
+namespace {
+
+SharedSet set_of(const BlockedNow& blocked) {
+  auto set = std::make_shared<AddressSet>();
+  for (const auto* pieces : {&blocked.singles, &blocked.networks}) {
+    for (const BlockedPiece& piece : *pieces) insert(*set, piece.range);
+  }
+  normalize(*set);
+  return set;
+}
+
+std::function<bool(Ip)> is_among(std::vector<SharedSet> sets) {
+  std::erase_if(sets, [](const SharedSet& set) { return set->empty(); });
+  if (sets.empty()) return {};
+  return [sets = std::move(sets)](Ip ip) {
+    return std::any_of(sets.begin(), sets.end(), [ip](const SharedSet& set) {
+      return contains(*set, {ip.family, ip.bits, ip.bits});
+    });
+  };
+}
+
+}  // namespace
+
+std::function<bool(Ip)> is_among(const BlockedNow& pieces) { return is_among({set_of(pieces)}); }
+
+std::function<bool(Ip)> Contents::newly_blocked() const {
+  std::vector<SharedSet> sets;
+  for (const ListChange& change : lists_) {
+    if (change.action != ListAction::block) continue;
+    const bool known = !change.delta.added.empty() || !change.delta.removed.empty();
+    sets.push_back(known ? std::make_shared<const AddressSet>(change.delta.added) : change.after);
+  }
+  if (blocks_) sets.push_back(set_of(blocks_->now));
+  return is_among(std::move(sets));
+}
+
+void encode_block_delta(const BlockDelta& delta, WallTime now, Batch& batch) {
+  for (int i = 0; i < 4; ++i) {
+    // An element may have ended in the kernel while the store still has it: removing what is not
+    // there would refuse the whole batch, so it is made to be there first.
+    const auto& removed = pieces_of(delta.removed, i);
+    put_pieces(removed, i, Do::add, now, batch);
+    put_pieces(removed, i, Do::remove, now, batch);
+    put_pieces(pieces_of(delta.added, i), i, Do::add, now, batch);
+  }
+}
+
+}  // namespace fw

@@ -1,0 +1,66 @@
+// The sets that lists and blocks fill: too large to read back, so a version in the manifest tells
+// what the kernel holds, and only the difference is sent.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "fw/host/apply.hpp"
+
+namespace fw {
+
+class Contents {
+ public:
+  /// Decides what each set must lose and gain; loads only what that needs.
+  static Result<Contents> plan(const chains::Observed& observed, const Target& target,
+                               const chains::Plan& plan, Lists& lists, std::optional<Store>& store);
+
+  bool empty() const { return lists_.empty() && !blocks_; }
+  std::vector<ContentChange> summary() const;
+  void encode(chains::Batch& batch) const;
+
+  /// True for addresses that were not blocked before; empty when there are none such.
+  std::function<bool(Ip)> newly_blocked() const;
+
+ private:
+  using SharedSet = std::shared_ptr<const AddressSet>;
+  /// The four sets of a list action: single addresses and networks of both families.
+  struct ListChange {
+    ListAction action{};
+    const char* const* sets = nullptr;
+    bool whole[4] = {};  ///< empty sets, which get all
+    bool flush = false;  ///< the others lose all first, for what they hold is not known
+    SharedSet after;
+    SpanDelta delta;  ///< for the others, when known
+  };
+  struct BlockChanges {
+    bool made[4] = {};  ///< sets that are empty
+    bool all = false;   ///< and the others change too
+    BlockedNow now;
+    WallTime at{};
+  };
+
+  static Result<std::optional<ListChange>> plan_lists(ListAction action, const std::string& held,
+                                                      const Target& target,
+                                                      const chains::Plan& plan, Lists& lists);
+
+  std::vector<ListChange> lists_;
+  std::optional<BlockChanges> blocks_;
+};
+
+/// The note that a manifest's elements have under a key, "" if none.
+std::string manifest_note(const std::vector<chains::Element>& manifest, std::uint32_t key);
+std::string manifest_note(const chains::Ruleset* table, std::uint32_t key);
+
+/// Without a store, what the kernel holds of blocks is what it should hold.
+void keep_block_version(const chains::Observed& observed, Target& target);
+
+/// True for the addresses of pieces.
+std::function<bool(Ip)> is_among(const BlockedNow& pieces);
+
+/// Appends the pieces that a change of blocks takes away and adds.
+void encode_block_delta(const BlockDelta& delta, WallTime now, chains::Batch& batch);
+
+}  // namespace fw

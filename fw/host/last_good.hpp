@@ -1,0 +1,18 @@
+// The policy that was last in force, for the boot that finds the policy file missing or broken.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "fw/policy/parse.hpp"
+
+namespace fw {
+
+/// Remembers the text of a policy file that was just applied; writes nothing when it is the same.
+Result<void> save_last_good(const std::string& state_dir, const std::string& policy_path,
+                            const std::string& text);
+
+/// The remembered policy, as if read from its own path; nothing when there is none that parses.
+std::optional<Policy> read_last_good(const std::string& state_dir);
+
+}  // namespace fw

@@ -1,0 +1,27 @@
+// What the host is like: its devices, its clock, its open connections.
+#pragma once
+
+#include <chrono>
+#include <string>
+#include <vector>
+
+#include "chains/netlink/conntrack.hpp"
+#include "fw/base/result.hpp"
+
+namespace fw {
+
+/// The devices that get an early drop of blocked addresses; sorted, at most kDevicesMax. On others
+/// the same packets are dropped a little later.
+std::vector<std::string> early_drop_devices();
+
+/// The kernel's timer resolution.
+std::chrono::milliseconds kernel_tick();
+
+/// The TCP connections that sockets of this network namespace have open, loopback aside.
+std::vector<chains::OpenConnection> open_connections();
+
+/// Makes packets between two ports of one bridge pass the forward hook (br_netfilter). Fails with
+/// what is missing.
+Result<void> filter_bridged_packets();
+
+}  // namespace fw
