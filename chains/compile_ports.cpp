@@ -50,10 +50,11 @@ void icmp(Compilation& c, Chain& chain) {
   constexpr RateLimit kEcho{50, Unit::second, 100};
   c.limit("echo", kEcho);
   rule(chain, "ping", {},
-       {match(Field::l4proto, u8(1)), match(Field::icmp_type, u8(8)), use_limit("echo"), accept()});
+       {is_family(fw::Family::ipv4), match(Field::l4proto, u8(1)), match(Field::icmp_type, u8(8)),
+        use_limit("echo"), accept()});
   rule(chain, "ping", {},
-       {match(Field::l4proto, u8(58)), match(Field::icmpv6_type, u8(128)), use_limit("echo"),
-        accept()});
+       {is_family(fw::Family::ipv6), match(Field::l4proto, u8(58)),
+        match(Field::icmpv6_type, u8(128)), use_limit("echo"), accept()});
   auto types = [&c](const char* name, std::initializer_list<std::uint8_t> values) {
     Set& set = c.set(name, {Field::icmpv6_type});
     for (std::uint8_t value : values) set.elements.push_back({u8(value), {}, {}, {}, {}});
@@ -71,7 +72,7 @@ void icmp(Compilation& c, Chain& chain) {
         in_set(Field::icmpv6_type, "mld_types"), accept()});
   rule(chain, "DHCPv6", {},
        {is_family(fw::Family::ipv6), from_link, is_protocol(fw::Protocol::udp),
-        match(Field::udp_sport, u16(547)), match(Field::udp_dport, u16(546)), accept()});
+        match(Field::udp_dport, u16(546)), accept()});
 }
 
 }  // namespace

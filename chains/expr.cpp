@@ -23,7 +23,6 @@ constexpr std::array kFields{
     FieldInfo{Field::ip6_daddr, "ip6 daddr", "ipv6_addr", 8, 16, Load::payload, kNet, 24},
     FieldInfo{Field::ip6_hoplimit, "ip6 hoplimit", "integer", 4, 1, Load::payload, kNet, 7},
     FieldInfo{Field::tcp_flags, "tcp flags", "tcp_flag", 15, 1, Load::payload, kTransport, 13},
-    FieldInfo{Field::udp_sport, "udp sport", "inet_service", 13, 2, Load::payload, kTransport, 0},
     FieldInfo{Field::udp_dport, "udp dport", "inet_service", 13, 2, Load::payload, kTransport, 2},
     FieldInfo{Field::th_dport, "th dport", "inet_service", 13, 2, Load::payload, kTransport, 2},
     FieldInfo{Field::icmp_type, "icmp type", "icmp_type", 14, 1, Load::payload, kTransport, 0},

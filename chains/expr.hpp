@@ -22,7 +22,6 @@ enum class Field : std::uint8_t {
   ip6_daddr,
   ip6_hoplimit,
   tcp_flags,
-  udp_sport,
   udp_dport,
   th_dport,
   icmp_type,

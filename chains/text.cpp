@@ -77,7 +77,6 @@ std::string value_text(Field field, const Bytes& value) {
       return fw::to_string(fw::ip_from_bytes(fw::Family::ipv6, value.data()));
     case Field::tcp_flags:
       return flags_of(kTcpFlags, host_u32(value));
-    case Field::udp_sport:
     case Field::udp_dport:
     case Field::th_dport:
     case Field::ct_original_dport:
@@ -210,14 +209,16 @@ std::vector<Field> fields_of(const Expr& expr) {
 bool implies(Field later, const Match& dependency) {
   const Bytes& value = dependency.value;
   if (dependency.what.field == Field::nfproto) {
-    if (value == Bytes{2}) return later == Field::ip_saddr || later == Field::ip_daddr;
-    return later == Field::ip6_saddr || later == Field::ip6_daddr || later == Field::ip6_hoplimit;
+    if (value == Bytes{2}) {
+      return later == Field::ip_saddr || later == Field::ip_daddr || later == Field::icmp_type;
+    }
+    return later == Field::ip6_saddr || later == Field::ip6_daddr || later == Field::ip6_hoplimit ||
+           later == Field::icmpv6_type;
   }
   if (dependency.what.field != Field::l4proto) return false;
   switch (later) {
     case Field::tcp_flags:
       return value == Bytes{6};
-    case Field::udp_sport:
     case Field::udp_dport:
       return value == Bytes{17};
     case Field::icmp_type:
@@ -384,8 +385,9 @@ std::string to_nft(const Ruleset& ruleset) {
       out += fmt::format("\tcounter {} {{\n\t}}\n", object.name);
     }
   }
-  for (const Chain& chain : ruleset.chains) {  // maps lead to them: they must exist first
-    if (!chain.base) out += fmt::format("\tchain {} {{\n\t}}\n", chain.name);
+  for (const Chain& chain : ruleset.chains) {  // first of all, for maps lead to them
+    const std::string base = chain.base ? "\t\t" + to_text(*chain.base) + "\n" : "";
+    out += fmt::format("\tchain {} {{\n{}\t}}\n", chain.name, base);
   }
   for (const Set& set : ruleset.sets) {
     out += fmt::format("\t{} {} {{\n{}", set.is_map() ? "map" : "set", set.name,
@@ -398,9 +400,8 @@ std::string to_nft(const Ruleset& ruleset) {
     out += "\t}\n";
   }
   for (const Chain& chain : ruleset.chains) {
-    if (!chain.base && chain.rules.empty()) continue;
+    if (chain.rules.empty()) continue;
     out += fmt::format("\tchain {} {{\n", chain.name);
-    if (chain.base) out += "\t\t" + to_text(*chain.base) + "\n";
     for (const Rule& rule : chain.rules) {
       out += "\t\t" + to_text(rule);
       if (!rule.id.empty()) out += " comment \"" + rule.id + "\"";

@@ -89,10 +89,16 @@ void clear_chain(const std::string& chain, Batch& batch) {
 std::uint32_t padded(std::uint32_t length) { return (length + 3) / 4 * 4; }
 
 void put_set_userdata(nftnl_set* handle, const Set& set) {
-  if (set.comment.empty()) return;
+  constexpr std::uint32_t kHostEndian = 1;  // nftables' BYTEORDER_HOST_ENDIAN
   UdataHandle buffer(nftnl_udata_buf_alloc(NFT_USERDATA_MAXLEN));
-  nftnl_udata_put_strz(buffer.get(), NFTNL_UDATA_SET_COMMENT,
-                       set.comment.substr(0, NFTNL_UDATA_COMMENT_MAXLEN - 1).c_str());
+  if (set.key.front() == Field::mark) {
+    nftnl_udata_put_u32(buffer.get(), NFTNL_UDATA_SET_KEYBYTEORDER, kHostEndian);
+  }
+  if (!set.comment.empty()) {
+    nftnl_udata_put_strz(buffer.get(), NFTNL_UDATA_SET_COMMENT,
+                         set.comment.substr(0, NFTNL_UDATA_COMMENT_MAXLEN - 1).c_str());
+  }
+  if (nftnl_udata_buf_len(buffer.get()) == 0) return;
   nftnl_set_set_data(handle, NFTNL_SET_USERDATA, nftnl_udata_buf_data(buffer.get()),
                      nftnl_udata_buf_len(buffer.get()));
 }

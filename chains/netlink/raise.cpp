@@ -32,10 +32,9 @@ std::optional<Field> field_by(FieldInfo::Load load, std::uint32_t key, std::uint
     if (load == FieldInfo::Load::payload && (f.offset != offset || f.length != length)) continue;
     if (load == FieldInfo::Load::payload && key == NFT_PAYLOAD_TRANSPORT_HEADER) {
       // The same bytes have a name for each protocol; the rule's own test says which is meant.
-      const bool udp = f.field == Field::udp_sport || f.field == Field::udp_dport;
       if (f.field == Field::icmp_type && protocol != Bytes{1}) continue;
       if (f.field == Field::icmpv6_type && protocol != Bytes{58}) continue;
-      if (udp && protocol != Bytes{17}) continue;
+      if (f.field == Field::udp_dport && protocol != Bytes{17}) continue;
       if (f.field == Field::th_dport && found) continue;
     }
     found = f.field;
