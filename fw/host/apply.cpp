@@ -76,7 +76,10 @@ Result<ApplyReport> Manager::apply(const Policy& policy, ApplyMode mode) {
     if (!contents) return std::unexpected(contents.error());
     report.first = plan.make_table;
     report.changed = !plan.empty() || !contents->empty();
-    report.difference = {chains::describe(observed->table(), target->ruleset), contents->summary()};
+    if (!plan.empty()) {
+      report.difference.lines = chains::describe(observed->table(), target->ruleset);
+    }
+    report.difference.contents = contents->summary();
     if (mode == ApplyMode::dry_run || !report.changed) break;
 
     const std::uint32_t mark = mark_of(policy);

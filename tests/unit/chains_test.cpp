@@ -1,0 +1,276 @@
+// The compiler, the difference and the kernel's form of rules, without a kernel.
+#include <algorithm>
+#include <set>
+
+#include <gtest/gtest.h>
+#include <libnftnl/rule.h>
+
+#include "chains/compile.hpp"
+#include "chains/diff.hpp"
+#include "chains/netlink/expressions.hpp"
+#include "chains/netlink/handles.hpp"
+#include "chains/text.hpp"
+#include "fw/policy/parse.hpp"
+
+namespace chains {
+namespace {
+
+Surroundings one_device() {
+  Surroundings around;
+  around.devices = {"eth0"};
+  return around;
+}
+
+fw::Policy policy_of(std::string_view text) {
+  fw::Parsed parsed = fw::parse_policy(text, "policy.toml");
+  for (const fw::Problem& problem : parsed.problems) {
+    EXPECT_NE(problem.severity, fw::Severity::error) << to_string(problem);
+  }
+  return std::move(parsed.policy);
+}
+
+constexpr std::string_view kRich = R"(
+[ports]
+tcp = [22, 443, "8000-8100", "8050-8200"]
+udp = [53]
+[trusted]
+networks = ["198.18.5.0/24", "172.18.7.0/24", "2001:db8:5::/64"]
+[apps]
+network = ["172.18.0.0/16", "2001:db8:18::/64"]
+[advanced]
+nflog_group = 7
+[[limit]]
+name = "dns"
+ports = ["udp/53", "tcp/443"]
+from = "outside"
+per = "ip"
+rate = "20/10m"
+concurrent = 5
+prefix4 = 24
+[[limit]]
+name = "web"
+enabled = false
+[[limit]]
+name = "few"
+ports = ["9000-9010"]
+from = "apps"
+per = "app"
+rate = "3/11s"
+[[app]]
+name = "wiki"
+addresses = ["172.18.16.2", "2001:db8:18::2"]
+publishes = ["tcp/29418"]
+addons = ["mysql"]
+[[app]]
+name = "blog"
+addresses = ["172.18.16.3"]
+[[addon]]
+name = "mysql"
+addresses = ["172.18.0.10"]
+ports = [3306]
+)";
+
+Ruleset rich() { return compile(policy_of(kRich), one_device()); }
+
+const Chain& chain(const Ruleset& ruleset, const std::string& name) {
+  const Chain* found = find(ruleset.chains, name);
+  if (found == nullptr) throw std::out_of_range("no chain " + name);
+  return *found;
+}
+
+std::string text(const Chain& chain) {
+  std::string out;
+  for (const Rule& rule : chain.rules) out += to_text(rule) + "\n";
+  return out;
+}
+
+TEST(Compile, EstablishedPacketsCostOneRule) {
+  const Ruleset ruleset = compile(fw::default_policy(), one_device());
+  for (const char* hook : {"input", "forward"}) {
+    EXPECT_EQ(to_text(chain(ruleset, hook).rules.front()),
+              "ct mark & 0x10000000 == 0x10000000 accept");
+  }
+}
+
+TEST(Compile, SshIsFiveSlotsOfTenSecondsAndATick) {
+  const Ruleset ruleset = compile(fw::default_policy(), one_device());
+  EXPECT_EQ(text(chain(ruleset, "ssh.look4")),
+            "ip saddr != @ssh.slot4.1 return\n"
+            "ip saddr != @ssh.slot4.2 return\n"
+            "ip saddr != @ssh.slot4.3 return\n"
+            "ip saddr != @ssh.slot4.4 return\n"
+            "ip saddr != @ssh.slot4.5 return\n"
+            "goto ssh.refuse\n");
+  EXPECT_EQ(to_text(*find(ruleset.sets, "ssh.slot6.5")),
+            "set ssh.slot6.5 { type ipv6_addr; size 65535; flags dynamic,timeout; timeout 10s4ms; "
+            "gc-interval 1s; comment \"5/10s /32 /64\"; }");
+  EXPECT_EQ(to_text(chain(ruleset, "ssh.count6").rules.front()),
+            "add @ssh.slot6.1 { ip6 saddr & ffff:ffff:ffff:ffff:: limit rate 1/week burst 1 "
+            "packets } counter name \"ssh.accepted\" ct mark set ct mark | 0x10000000 return");
+}
+
+TEST(Compile, TheTickIsThatOfTheKernel) {
+  Surroundings slow = one_device();
+  slow.tick = std::chrono::milliseconds{10};
+  const Ruleset ruleset = compile(fw::default_policy(), slow);
+  EXPECT_EQ(find(ruleset.sets, "ssh.slot4.1")->timeout_default.count(), 10'010);
+}
+
+TEST(Compile, ABucketForgetsOnlyWhenItIsFullAgain) {
+  const Ruleset ruleset = compile(policy_of("[[limit]]\nname = \"ssh\"\nports = [22]\n"
+                                            "from = \"outside\"\nper = \"ip\"\nrate = \"20/10m\"\n"
+                                            "burst = 40\n"),
+                                  one_device());
+  EXPECT_EQ(to_text(chain(ruleset, "ssh.count4").rules.front()),
+            "update @ssh.meter4 { ip saddr limit rate 2/minute burst 40 packets } counter name "
+            "\"ssh.accepted\" ct mark set ct mark | 0x10000000 return");
+  EXPECT_GE(find(ruleset.sets, "ssh.meter4")->timeout_default, std::chrono::minutes{20});
+  EXPECT_EQ(find(ruleset.sets, "ssh.refused4")->timeout_default.count(), 100);
+}
+
+TEST(Compile, AnAppsWindowIsOneTokenLimitObjects) {
+  const Ruleset ruleset = rich();
+  const Object* slot = find(ruleset.objects, "few.app.wiki.3");
+  ASSERT_NE(slot, nullptr);
+  // 604800 s / 54981 is the shortest period in whole weeks' parts that is not under 11 s.
+  EXPECT_EQ(to_text(*slot), "limit few.app.wiki.3 { rate 54981/week burst 1 packets }");
+  EXPECT_EQ(find(ruleset.objects, "few.app.wiki.4"), nullptr);
+  const Set* map4 = find(ruleset.sets, "few.apps4.3");
+  const Set* map6 = find(ruleset.sets, "few.apps6.3");
+  EXPECT_EQ(to_text(*map4, map4->elements.front()), "172.18.16.2 : \"few.app.wiki.3\"");
+  EXPECT_EQ(to_text(*map6, map6->elements.front()), "2001:db8:18::2 : \"few.app.wiki.3\"");
+}
+
+TEST(Compile, TrustedNetworksWinOverAppNetworks) {
+  const Ruleset ruleset = rich();
+  const Set* sources = find(ruleset.sets, "sources4");
+  std::string elements;
+  for (const Element& element : sources->elements) elements += to_text(*sources, element) + "\n";
+  EXPECT_EQ(elements,
+            "172.18.0.0-172.18.6.255 : goto ratelimit_apps\n"
+            "172.18.7.0/24 : return\n"
+            "172.18.8.0-172.18.255.255 : goto ratelimit_apps\n"
+            "198.18.5.0/24 : return\n");
+}
+
+TEST(Compile, OverlappingPortRangesBecomeOne) {
+  const Ruleset ruleset = rich();
+  const Set* set = find(ruleset.sets, "open_tcp_ranges");
+  ASSERT_EQ(set->elements.size(), 1u);
+  EXPECT_EQ(to_text(*set, set->elements.front()), "8000-8200");
+}
+
+TEST(Compile, AppsReachOnlyTheirAddons) {
+  const Ruleset ruleset = rich();
+  const Set* reach = find(ruleset.sets, "reach4");
+  std::set<std::string> pairs;
+  for (const Element& element : reach->elements) pairs.insert(to_text(*reach, element));
+  // "blog" leaves its addons out: it may reach all.
+  EXPECT_EQ(pairs, (std::set<std::string>{"172.18.16.2 . 172.18.0.10 . tcp . 3306",
+                                          "172.18.16.3 . 172.18.0.10 . tcp . 3306"}));
+}
+
+TEST(Compile, EveryNameThatARuleUsesExists) {
+  for (const Ruleset& ruleset : {rich(), compile(fw::default_policy(), one_device())}) {
+    for (const Chain& chain : ruleset.chains) {
+      for (const Rule& rule : chain.rules) {
+        for (const Expr& expr : rule.exprs) {
+          const Uses used = uses(expr);
+          EXPECT_TRUE(used.set.empty() || find(ruleset.sets, used.set)) << used.set;
+          EXPECT_TRUE(used.chain.empty() || find(ruleset.chains, used.chain)) << used.chain;
+          EXPECT_TRUE(used.object.empty() || find(ruleset.objects, used.object)) << used.object;
+        }
+      }
+    }
+  }
+}
+
+TEST(Compile, NamesAreUnique) {
+  const Ruleset ruleset = rich();
+  std::set<std::string> names;
+  for (const Set& set : ruleset.sets) EXPECT_TRUE(names.insert(set.name).second) << set.name;
+  names.clear();
+  for (const Chain& c : ruleset.chains) EXPECT_TRUE(names.insert(c.name).second) << c.name;
+  names.clear();
+  for (const Object& o : ruleset.objects) EXPECT_TRUE(names.insert(o.name).second) << o.name;
+}
+
+TEST(Netlink, RulesComeBackFromTheKernelsFormAsTheyWere) {
+  for (const Ruleset& ruleset : {rich(), compile(fw::default_policy(), one_device())}) {
+    for (const Chain& chain : ruleset.chains) {
+      for (const Rule& rule : chain.rules) {
+        const RuleHandle out(nftnl_rule_alloc());
+        lower(rule.exprs, out.get());
+        EXPECT_TRUE(raise(out.get()) == rule.exprs) << to_text(rule);
+      }
+    }
+  }
+}
+
+TEST(Diff, NothingToDoBetweenEquals) {
+  const Ruleset ruleset = rich();
+  EXPECT_TRUE(diff(&ruleset, ruleset).empty());
+  EXPECT_TRUE(describe(&ruleset, ruleset).empty());
+}
+
+TEST(Diff, ARuleThatOnlyMovedInThePolicyIsTheSame) {
+  const Ruleset before = rich();
+  const Ruleset after =
+      compile(policy_of("# a new first line\n" + std::string(kRich)), one_device());
+  EXPECT_TRUE(diff(&before, after).empty());
+}
+
+TEST(Diff, AnOpenedPortIsOneElement) {
+  const Ruleset before = compile(policy_of("[ports]\ntcp = [22]"), one_device());
+  const Ruleset after = compile(policy_of("[ports]\ntcp = [22, 25]"), one_device());
+  const Plan plan = diff(&before, after);
+  EXPECT_TRUE(plan.clear_chains.empty());
+  ASSERT_EQ(plan.add_elements.size(), 1u);
+  EXPECT_EQ(plan.add_elements.front().set.name, "open_tcp");
+  const auto lines = describe(&before, after);
+  ASSERT_EQ(lines.size(), 1u);
+  EXPECT_EQ(lines.front().sign, '+');
+  EXPECT_EQ(lines.front().text, "25");
+  EXPECT_EQ(to_string(lines.front().where).substr(0, 13), "policy.toml:2");
+}
+
+TEST(Diff, AChangedLimitStartsAfreshAlone) {
+  const std::string ssh =
+      "[[limit]]\nname = \"ssh\"\nports = [22]\nfrom = \"outside\"\nper = \"ip\"\nrate = ";
+  const Ruleset before = compile(policy_of(ssh + "\"5/10s\"\n"), one_device());
+  const Ruleset after = compile(policy_of(ssh + "\"5/20s\"\n"), one_device());
+  const Plan plan = diff(&before, after);
+  EXPECT_EQ(plan.add_sets.size(), 10u);
+  for (const Set& set : plan.add_sets) EXPECT_TRUE(set.name.starts_with("ssh.slot")) << set.name;
+  for (const std::string& name : plan.clear_chains) {
+    EXPECT_TRUE(name.starts_with("ssh.")) << name;
+  }
+  ASSERT_EQ(plan.remove_objects.size(), 1u);
+  EXPECT_EQ(plan.remove_objects.front().name, "ssh.overflow");
+}
+
+TEST(Diff, ASetMadeAnewTakesItsRulesAlong) {
+  const Ruleset before = rich();
+  Ruleset after = before;
+  for (Set& set : after.sets) {
+    if (set.name == "reach4") set.size = 4096;
+  }
+  const Plan plan = diff(&before, after);
+  EXPECT_EQ(plan.remove_sets, std::vector<std::string>{"reach4"});
+  EXPECT_NE(std::find(plan.clear_chains.begin(), plan.clear_chains.end(), "to_apps"),
+            plan.clear_chains.end());
+  EXPECT_NE(find(plan.fill_chains, "to_apps"), nullptr);
+}
+
+TEST(Diff, AdminChainsAreMadeOnceAndLeftAlone) {
+  Ruleset before = rich();
+  for (Chain& c : before.chains) {
+    if (c.admin) c.rules.push_back({"mine", {}, {Verdict{VerdictKind::accept, {}}}});
+  }
+  EXPECT_TRUE(diff(&before, rich()).empty());
+  const Plan first = diff(nullptr, rich());
+  EXPECT_NE(find(first.add_chains, "CLOUDRON_BEFORE"), nullptr);
+}
+
+}  // namespace
+}  // namespace chains
