@@ -14,6 +14,12 @@ inline constexpr std::size_t kLimitsMax = 256;
 inline constexpr std::size_t kListsMax = 64;
 inline constexpr std::size_t kAppsMax = 4096;
 inline constexpr std::size_t kAppAddressesMax = 64;
+inline constexpr std::size_t kPolicyArrayMax = 65'535;   // entries of one array of the policy file
+inline constexpr std::size_t kPolicyDottedMax = 16;      // names in one dotted key; see parse.cpp
+inline constexpr std::size_t kPolicyProblemsMax = 1000;  // reported of one policy file
+
+// Durations: 100 years, so that every end fits a 64-bit clock of nanoseconds.
+inline constexpr std::chrono::seconds kDurationMax{36'500ll * 86'400};
 
 // Limits. Up to kWindowCountMax a limit is an exact sliding window: one slot set for each unit of
 // the count; above it, a token bucket.
@@ -29,6 +35,11 @@ inline constexpr std::size_t kListEntriesMax = 16u << 20;
 inline constexpr std::size_t kListLineBytesMax = 4096;
 inline constexpr std::size_t kListBadLinesShown = 20;
 inline constexpr std::size_t kBlocksMax = 1u << 20;
+
+// The host.
+inline constexpr std::size_t kDevicesMax = 64;  // with an early drop; the kernel takes 256
+inline constexpr std::size_t kOpenConnectionsMax = 1u << 20;
+inline constexpr int kApplyTries = 20;  // when another program changes the ruleset meanwhile
 
 static_assert(kWindowCountMax < kRateCountMax);
 static_assert(kRatePeriodMax < std::chrono::hours{24 * 7},

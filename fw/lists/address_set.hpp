@@ -1,9 +1,11 @@
 // Large sets of addresses: sorted, disjoint spans, cheap to merge, subtract and compare.
 #pragma once
 
+#include <compare>
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "fw/base/address.hpp"
@@ -34,6 +36,7 @@ void normalize(AddressSet& set);
 AddressSet unite(const AddressSet& a, const AddressSet& b);
 AddressSet subtract(const AddressSet& a, const AddressSet& b);
 bool contains(const AddressSet& set, const IpRange& range);
+bool disjoint(const AddressSet& a, const AddressSet& b);
 
 /// Spans that only one side has, compared span by span (not address by address): what a kernel set
 /// that holds `before` must lose and gain to hold `after`.
@@ -50,6 +53,7 @@ struct Digest {
 
   bool zero() const { return high == 0 && low == 0; }
   bool operator==(const Digest&) const = default;
+  auto operator<=>(const Digest&) const = default;
 };
 Digest digest(const AddressSet& set);
 std::string to_string(const Digest& digest);  ///< 32 hexadecimal digits

@@ -3,7 +3,8 @@
 #pragma once
 
 #include <cstddef>
-#include <map>
+#include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -20,10 +21,10 @@ struct BadLine {
 };
 
 struct ListText {
-  AddressSet set;               ///< normalized
-  std::size_t entries = 0;      ///< good lines, before merging
-  std::size_t bad_count = 0;    ///< all bad lines
-  std::vector<BadLine> bad;     ///< the first kListBadLinesShown of them
+  AddressSet set;             ///< normalized
+  std::size_t entries = 0;    ///< good lines, before merging
+  std::size_t bad_count = 0;  ///< all bad lines
+  std::vector<BadLine> bad;   ///< the first kListBadLinesShown of them
 };
 
 /// Reads an address, CIDR or range a line (# comments, blank lines, CRLF, leading and trailing
@@ -36,14 +37,22 @@ Result<ListText> read_list(const std::string& path);
 /// What one list of the policy came to.
 struct ListReport {
   std::string name;
-  std::string file;             ///< resolved path
+  std::string file;  ///< resolved path
   ListAction action = ListAction::block;
-  Digest digest;                ///< of the content in force
+  Digest digest;  ///< of the content in force
   std::size_t entries = 0;
   std::size_t bad_count = 0;
   std::vector<BadLine> bad;
-  bool last_good = false;       ///< the file is unreadable or has bad lines: earlier content is in force
-  std::string problem;          ///< why, for a person; "" when all is well
+  bool last_good = false;  ///< the file is unreadable or has bad lines: earlier content is in force
+  std::string problem;     ///< why, for a person; "" when all is well
+};
+
+/// How many spans of a set are single addresses.
+struct ListSize {
+  std::uint32_t addresses4 = 0;
+  std::uint32_t addresses6 = 0;
+
+  bool operator==(const ListSize&) const = default;
 };
 
 /// The content that the kernel should hold; a zero digest is an empty set.
@@ -51,20 +60,26 @@ struct EffectiveLists {
   Digest block;  ///< all block lists, less allow lists and trusted networks
   Digest allow;  ///< all allow lists
   std::vector<ListReport> reports;
+  ListSize block_size;
+  ListSize allow_size;
 
   bool has_problems() const;
 };
 
 /// The lists of a policy and what is remembered of them under `state_dir`/lists: the last good
-/// content of each list with its file's stamp (size, mtime, inode), and the effective sets that
-/// were last applied, so that an unchanged file is not read and a changed one gives a small delta.
-/// A lost or damaged cache costs time, never correctness.
+/// content of each list with its file's stamp (size, times, inode, device), and the effective sets
+/// that were last applied, so that an unchanged file is not read and a changed one gives a small
+/// delta. A lost or damaged cache costs time, never correctness.
 class Lists {
  public:
   explicit Lists(std::string state_dir);
+  Lists(Lists&&) noexcept;
+  Lists& operator=(Lists&&) noexcept;
+  ~Lists();
 
   /// Brings every list of the policy up to date. Files whose stamp is unchanged are not opened.
-  /// A list without usable content (first reading failed) counts as empty and is reported.
+  /// A file with bad lines leaves the list's last good content in force; without such, its good
+  /// lines are. A list that never could be read counts as empty. Both are reported, each time.
   EffectiveLists resolve(const Policy& policy);
 
   /// The content of a digest that resolve() returned, or that an earlier run saved. An unknown
@@ -77,10 +92,8 @@ class Lists {
   Result<void> save();
 
  private:
-  struct Memory;  // see lists.cpp
-  std::string dir_;
-  std::map<std::string, AddressSet> fresh_;  // by digest: computed in this run, not yet saved
-  std::string index_;                        // the index file as resolve() left it
+  struct State;
+  std::unique_ptr<State> state_;
 };
 
 }  // namespace fw

@@ -73,6 +73,7 @@ struct Addon {
 struct Policy {
   std::string file;  ///< "" for the built-in default
   std::vector<Located<PortRange>> open_ports;  ///< [ports] tcp, udp as written
+  Location ports_where;                        ///< of [ports] tcp
   bool mail_enabled = false;                   ///< [mail] enabled
   Location mail_where;
   std::vector<Located<IpRange>> trusted;       ///< [trusted] networks

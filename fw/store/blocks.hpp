@@ -17,7 +17,7 @@ struct Block {
   IpRange range;
   std::optional<WallTime> until;  ///< absent: for good
   std::string reason;
-  std::string origin;             ///< "admin"
+  std::string origin;  ///< "admin"
   WallTime since{};
 
   bool operator==(const Block&) const = default;
@@ -33,22 +33,26 @@ struct BlockedPiece {
 
 /// What is in force at `now`. Single addresses and networks live in different kernel sets, so they
 /// are partitioned apart: `singles` has the latest end of each address that was blocked by itself,
-/// `networks` the disjoint partition of all blocked ranges of more than one address, each piece with
-/// the latest end of the blocks that cover it; neighbours with one end are merged. Ascending.
+/// `networks` the disjoint partition of all blocked ranges of more than one address, each piece
+/// with the latest end of the blocks that cover it; neighbours with one end are merged. Ascending.
 struct BlockedNow {
   std::vector<BlockedPiece> singles;
   std::vector<BlockedPiece> networks;
 
+  bool empty() const { return singles.empty() && networks.empty(); }
   bool operator==(const BlockedNow&) const = default;
 };
 BlockedNow blocked_at(const std::vector<Block>& blocks, WallTime now);
 
 /// What a kernel that holds `before` must lose and gain to hold `after`.
+/// Singles and networks stay apart here too: overlapping networks can leave a piece of one address,
+/// which is still one of the networks.
 struct BlockDelta {
-  std::vector<BlockedPiece> removed;
-  std::vector<BlockedPiece> added;  ///< a changed end is in both
+  BlockedNow removed;
+  BlockedNow added;  ///< a changed end is in both
 
   bool empty() const { return removed.empty() && added.empty(); }
+  bool operator==(const BlockDelta&) const = default;
 };
 BlockDelta compare(const BlockedNow& before, const BlockedNow& after);
 

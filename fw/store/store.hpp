@@ -12,21 +12,22 @@ namespace fw {
 
 /// What a change of blocks came to, for the kernel and for the person who asked.
 struct BlockChange {
-  BlockDelta delta;                ///< for the kernel sets
-  std::uint64_t generation = 0;    ///< after the change
-  std::vector<Block> removed;      ///< unblock: the rows that went
-  std::vector<Block> still_covers; ///< unblock: remaining blocks that cover (part of) what was asked
+  BlockDelta delta;                 ///< for the kernel sets
+  std::uint64_t generation = 0;     ///< after the change
+  std::vector<Block> kept_longer;   ///< block: rows that already lasted longer than what was asked
+  std::vector<Block> removed;       ///< unblock: the rows that went
+  std::vector<Block> still_covers;  ///< unblock: what remains and covers (part of) what was asked
   std::vector<IpRange> not_found;  ///< unblock: asked for, but no block is equal to it or inside it
-  std::vector<Block> kept_longer;  ///< block: rows that already lasted longer than what was asked
 };
 
 /// Every change is one durable transaction (on disk when the call returns). The generation grows by
-/// one with each change; the kernel carries the generation that it holds. Safe for several processes
-/// at once. Expired rows are forgotten at the next change.
+/// one with each change; the kernel carries the generation that it holds. A call that leaves all
+/// rows as they are is no change. Safe for several processes at once. Expired rows are forgotten at
+/// the next change.
 class Store {
  public:
-  /// Opens or creates `state_dir`/state.db (folder 0700, file 0600). A database of a newer schema, a
-  /// damaged one or one that cannot be written is an error of code store that names the remedy.
+  /// Opens or creates `state_dir`/state.db (folder 0700, file 0600). A database of a newer schema,
+  /// a damaged one or one that cannot be written is an error of code store that names the remedy.
   static Result<Store> open(const std::string& state_dir);
 
   Store(Store&&) noexcept;

@@ -1,0 +1,106 @@
+// Whole files, read and durably replaced.
+#include "fw/lists/file.hpp"
+
+#include <cerrno>
+#include <filesystem>
+#include <system_error>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+namespace fw {
+namespace {
+
+Result<void> write_all(int fd, Bytes bytes) {
+  while (!bytes.empty()) {
+    const ::ssize_t n = ::write(fd, bytes.data(), bytes.size());
+    if (n < 0) {
+      if (errno == EINTR) continue;
+      return fail_errno(ErrorCode::io, "cannot write", errno);
+    }
+    bytes = bytes.subspan(static_cast<std::size_t>(n));
+  }
+  return {};
+}
+
+Result<void> write_durably(int fd, const std::vector<Bytes>& parts) {
+  for (const Bytes part : parts) {
+    if (auto written = write_all(fd, part); !written) return written;
+  }
+  if (::fdatasync(fd) != 0) return fail_errno(ErrorCode::io, "cannot write", errno);
+  return {};
+}
+
+}  // namespace
+
+File::~File() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+Result<OpenFile> open_regular(const std::string& path) {
+  // O_NONBLOCK: opening a FIFO that nobody writes to must not hang.
+  OpenFile open{File(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)), {}};
+  if (!open.file || ::fstat(open.file.fd(), &open.status) != 0)
+    return fail_errno(ErrorCode::io, fmt::format("cannot open {}", path), errno);
+  if (S_ISDIR(open.status.st_mode))
+    return fail_errno(ErrorCode::io, fmt::format("cannot read {}", path), EISDIR);
+  if (!S_ISREG(open.status.st_mode))
+    return fail(ErrorCode::io, fmt::format("cannot read {}: it is not a regular file", path));
+  return open;
+}
+
+Result<std::size_t> read_some(const File& file, void* to, std::size_t size) {
+  std::size_t done = 0;
+  while (done < size) {
+    const ::ssize_t n = ::read(file.fd(), static_cast<char*>(to) + done, size - done);
+    if (n == 0) break;
+    if (n < 0) {
+      if (errno == EINTR) continue;
+      return fail_errno(ErrorCode::io, "cannot read", errno);
+    }
+    done += static_cast<std::size_t>(n);
+  }
+  return done;
+}
+
+Result<File> make_folder(const std::string& path) {
+  const auto failed = [&path](int reason) {
+    return fail_errno(ErrorCode::io, fmt::format("cannot open the folder {}", path), reason);
+  };
+  const auto open = [&path] { return File(::open(path.c_str(), O_DIRECTORY | O_CLOEXEC)); };
+  if (File folder = open()) return folder;
+  if (errno != ENOENT) return failed(errno);
+  const std::filesystem::path parent = std::filesystem::path(path).parent_path();
+  std::error_code error;
+  if (!parent.empty() && !std::filesystem::exists(parent, error)) {
+    if (auto made = make_folder(parent.string()); !made) return made;
+  }
+  if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return failed(errno);
+  if (File folder = open()) return folder;
+  return failed(errno);
+}
+
+Result<void> replace_file(const File& folder, const std::string& name,
+                          const std::vector<Bytes>& parts) {
+  const std::string temporary = name + ".new";
+  const auto failed = [&](int reason) {
+    ::unlinkat(folder.fd(), temporary.c_str(), 0);
+    return fail_errno(ErrorCode::io, fmt::format("cannot write {}", name), reason);
+  };
+  const File file(::openat(folder.fd(), temporary.c_str(),
+                           O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (!file) return failed(errno);
+  if (auto written = write_durably(file.fd(), parts); !written)
+    return failed(written.error().sys_errno);
+  if (::renameat(folder.fd(), temporary.c_str(), folder.fd(), name.c_str()) != 0)
+    return failed(errno);
+  return {};
+}
+
+Result<void> sync_folder(const File& folder) {
+  if (::fsync(folder.fd()) != 0) return fail_errno(ErrorCode::io, "cannot sync a folder", errno);
+  return {};
+}
+
+}  // namespace fw

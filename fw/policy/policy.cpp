@@ -1,0 +1,78 @@
+// The built-in default policy, and what follows from a policy.
+#include "fw/policy/policy.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <initializer_list>
+#include <string_view>
+
+namespace fw {
+namespace {
+
+using std::chrono::seconds;
+
+std::vector<PortRange> tcp(std::initializer_list<std::uint16_t> ports) {
+  std::vector<PortRange> ranges;
+  for (const std::uint16_t port : ports) ranges.push_back({Protocol::tcp, port, port});
+  return ranges;
+}
+
+Limit limit(std::string_view name, std::vector<PortRange> ports, Source from, Rate rate) {
+  Limit made;
+  made.name = name;
+  made.ports = std::move(ports);
+  made.from = from;
+  made.per = from == Source::apps ? LimitKey::app : LimitKey::ip;
+  made.rate = rate;
+  made.burst = rate.count;
+  return made;
+}
+
+}  // namespace
+
+Policy default_policy() {
+  Policy policy;
+  for (const PortRange& port : tcp({22, 80, 202, 443})) policy.open_ports.push_back({port, {}});
+  policy.app_networks.push_back({{Family::ipv4, 0xac120000u, 0xac12ffffu}, {}});  // 172.18.0.0/16
+
+  const auto outside = Source::outside;
+  const auto apps = Source::apps;
+  policy.limits = {
+      limit("web", tcp({80, 443}), outside, {5000, seconds{1}}),        // L2
+      limit("ssh", tcp({22, 202}), outside, {5, seconds{10}}),          // L3
+      limit("mail", mail_ports(), outside, {50, seconds{1}}),           // L4, by source
+      limit("mail-apps", tcp({25, 587, 993}), apps, {50, seconds{1}}),  // L4, by app; see below
+      limit("database", tcp({3306, 5432, 6379, 27017}), apps, {5000, seconds{1}}),  // L5
+      limit("mail-relay", tcp({2525}), apps, {500, seconds{1}}),                    // L6
+      // L7. A port is in one limit a side: 4190 is asked for by L4 as well, with the same 50 a
+      // second, so it is counted here and not in mail-apps.
+      limit("mail-receive", tcp({9993, 4190}), apps, {50, seconds{1}}),
+      limit("auth", tcp({3002}), apps, {500, seconds{1}}),  // L8
+  };
+  return policy;
+}
+
+std::vector<PortRange> mail_ports() { return tcp({25, 587, 993, 4190}); }
+
+std::vector<Located<PortRange>> all_open_ports(const Policy& policy) {
+  std::vector<Located<PortRange>> open = policy.open_ports;
+  if (policy.mail_enabled) {
+    for (const PortRange& port : mail_ports()) open.push_back({port, policy.mail_where});
+  }
+  for (const App& app : policy.apps) {
+    for (const PortRange& port : app.publishes) open.push_back({port, app.where});
+  }
+  return open;
+}
+
+std::vector<PortRange> ssh_ports(const Policy& policy) {
+  std::vector<PortRange> ports;
+  const auto ssh = std::ranges::find(policy.limits, "ssh", &Limit::name);
+  if (ssh != policy.limits.end()) {
+    std::ranges::copy_if(ssh->ports, std::back_inserter(ports),
+                         [](const PortRange& port) { return port.protocol == Protocol::tcp; });
+  }
+  return ports.empty() ? tcp({22, 202}) : ports;
+}
+
+}  // namespace fw

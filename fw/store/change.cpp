@@ -1,0 +1,105 @@
+// Blocking and unblocking as arithmetic on sorted rows.
+#include "fw/store/change.hpp"
+
+#include <algorithm>
+#include <iterator>
+#include <optional>
+#include <utility>
+
+namespace fw {
+namespace {
+
+bool by_range(const Block& a, const Block& b) { return a.range < b.range; }
+
+bool ends_before(const std::optional<WallTime>& a, const std::optional<WallTime>& b) {
+  return a && (!b || *a < *b);
+}
+
+/// What one more block of the same range makes of a row; true when the row lasts longer already.
+bool extend(Block& row, const Block& add) {
+  if (!add.reason.empty()) row.reason = add.reason;
+  if (ends_before(add.until, row.until)) return true;
+  row.until = add.until;
+  return false;
+}
+
+bool overlaps_any(const IpRange& range, const std::vector<IpRange>& merged_ranges) {
+  const auto near = std::lower_bound(
+      merged_ranges.begin(), merged_ranges.end(), range, [](const IpRange& a, const IpRange& b) {
+        return std::pair(a.family, a.last) < std::pair(b.family, b.first);
+      });
+  return near != merged_ranges.end() && near->overlaps(range);
+}
+
+}  // namespace
+
+RowChange add_blocks(std::vector<Block> rows, const std::vector<Block>& add, WallTime now) {
+  RowChange change;
+  std::vector<const Block*> wanted;
+  for (const Block& block : add) {
+    const bool ended = block.until && *block.until <= now;
+    if (!ended) wanted.push_back(&block);
+  }
+  std::stable_sort(wanted.begin(), wanted.end(),
+                   [](const Block* a, const Block* b) { return by_range(*a, *b); });
+  std::vector<Block>& after = change.after;
+  after.reserve(rows.size() + wanted.size());
+  auto row = rows.begin();
+  for (const Block* block : wanted) {
+    while (row != rows.end() && row->range <= block->range) after.push_back(*row++);
+    if (after.empty() || after.back().range != block->range) {
+      after.push_back(*block);
+    } else if (extend(after.back(), *block)) {
+      change.told.kept_longer.push_back(after.back());
+    }
+  }
+  after.insert(after.end(), row, rows.end());
+  change.before = std::move(rows);
+  return change;
+}
+
+RowChange remove_blocks(std::vector<Block> rows, const std::vector<IpRange>& ranges) {
+  RowChange change;
+  std::vector<bool> gone(rows.size());
+  for (const IpRange& range : ranges) {
+    bool found = false;
+    auto row =
+        std::lower_bound(rows.begin(), rows.end(), range, [](const Block& a, const IpRange& b) {
+          return std::pair(a.range.family, a.range.first) < std::pair(b.family, b.first);
+        });
+    for (; row != rows.end() && row->range.overlaps(range); ++row) {
+      if (!range.contains(row->range)) continue;
+      gone[static_cast<std::size_t>(row - rows.begin())] = true;
+      found = true;
+    }
+    if (!found) change.told.not_found.push_back(range);
+  }
+  const std::vector<IpRange> asked = merged(ranges);
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    if (gone[i]) {
+      change.told.removed.push_back(rows[i]);
+      continue;
+    }
+    change.after.push_back(rows[i]);
+    if (overlaps_any(rows[i].range, asked)) change.told.still_covers.push_back(rows[i]);
+  }
+  change.before = std::move(rows);
+  return change;
+}
+
+std::vector<IpRange> merged(std::vector<IpRange> ranges) {
+  std::sort(ranges.begin(), ranges.end());
+  std::vector<IpRange> out;
+  for (const IpRange& range : ranges) {
+    const bool joins = !out.empty() && out.back().family == range.family &&
+                       (range.first <= out.back().last || range.first - 1 == out.back().last);
+    if (joins) {
+      out.back().last = std::max(out.back().last, range.last);
+    } else {
+      out.push_back(range);
+    }
+  }
+  return out;
+}
+
+}  // namespace fw

@@ -1,0 +1,24 @@
+// What a change makes of the rows of the block table, as values.
+#pragma once
+
+#include <vector>
+
+#include "fw/store/store.hpp"
+
+namespace fw {
+
+/// Rows before and after a change, ascending by range. `before` is every row that the change can
+/// touch and every row that shares a piece with one of those; ended rows are in neither.
+struct RowChange {
+  std::vector<Block> before;
+  std::vector<Block> after;
+  BlockChange
+      told;  ///< removed, still_covers, not_found, kept_longer; the rest is yet to be filled
+};
+RowChange add_blocks(std::vector<Block> rows, const std::vector<Block>& add, WallTime now);
+RowChange remove_blocks(std::vector<Block> rows, const std::vector<IpRange>& ranges);
+
+/// The same addresses as disjoint ranges that do not touch each other, ascending.
+std::vector<IpRange> merged(std::vector<IpRange> ranges);
+
+}  // namespace fw

@@ -1,0 +1,291 @@
+// The SQL of the state database.
+#include "fw/store/database.hpp"
+
+#include <algorithm>
+#include <array>
+#include <optional>
+
+#include <fmt/format.h>
+#include <sqlite3.h>
+
+namespace fw {
+namespace {
+
+constexpr int kSchemaVersion = 1;            // PRAGMA user_version
+constexpr int kApplicationId = 0x6366'7764;  // "cfwd", PRAGMA application_id
+constexpr int kBusyTimeoutMs = 10'000;
+
+// The log is copied into the database when it has this many pages: each process that opens the
+// database reads the log first, which must stay below a millisecond.
+constexpr int kLogPagesMax = 128;
+// A log that one big change made this long is also given back to the file system.
+constexpr int kLogPagesKept = 8 * kLogPagesMax;
+
+constexpr const char* kSchema = R"sql(
+CREATE TABLE meta(
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  generation INTEGER NOT NULL,
+  blocks INTEGER NOT NULL
+) STRICT;
+INSERT INTO meta VALUES (1, 0, 0);
+CREATE TABLE blocks(
+  family INTEGER NOT NULL CHECK (family IN (4, 6)),
+  first BLOB NOT NULL CHECK (length(first) = 16),
+  last BLOB NOT NULL CHECK (length(last) = 16),
+  until_ms INTEGER,
+  reason TEXT NOT NULL,
+  origin TEXT NOT NULL,
+  since_ms INTEGER NOT NULL,
+  PRIMARY KEY (family, first, last)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX blocks_by_end ON blocks(until_ms) WHERE until_ms IS NOT NULL;
+CREATE INDEX networks ON blocks(family, first) WHERE first <> last;
+CREATE TABLE regions(
+  family INTEGER NOT NULL,
+  first BLOB NOT NULL,
+  last BLOB NOT NULL,
+  PRIMARY KEY (family, first)
+) STRICT, WITHOUT ROWID;
+)sql";
+
+constexpr const char* kForeign = "holds something else: name another folder for the state";
+constexpr const char* kColumns = "family, first, last, until_ms, reason, origin, since_ms";
+
+/// An address as it sorts: 16 bytes, most significant first.
+void bind_address(SQLite::Statement& statement, int index, U128 bits) {
+  std::array<unsigned char, 16> bytes;
+  for (auto byte = bytes.rbegin(); byte != bytes.rend(); ++byte, bits >>= 8)
+    *byte = static_cast<unsigned char>(bits & 0xff);
+  statement.bind(index, bytes.data(), static_cast<int>(bytes.size()));
+}
+
+int family_number(Family family) { return family == Family::ipv4 ? 4 : 6; }
+
+/// Binds parameters 1 to 3.
+void bind_range(SQLite::Statement& statement, const IpRange& range) {
+  statement.bind(1, family_number(range.family));
+  bind_address(statement, 2, range.first);
+  bind_address(statement, 3, range.last);
+}
+
+U128 address_of(const SQLite::Column& column) {
+  const auto* bytes = static_cast<const unsigned char*>(column.getBlob());
+  if (column.getBytes() != 16)
+    throw SQLite::Exception("an address is not 16 bytes", SQLITE_CORRUPT);
+  U128 bits = 0;
+  for (int i = 0; i < 16; ++i) bits = bits << 8 | bytes[i];
+  return bits;
+}
+
+/// Columns 0 to 2.
+IpRange range_of(SQLite::Statement& row) {
+  const IpRange range{row.getColumn(0).getInt() == 4 ? Family::ipv4 : Family::ipv6,
+                      address_of(row.getColumn(1)), address_of(row.getColumn(2))};
+  if (range.first > range.last || range.last > address_max(range.family))
+    throw SQLite::Exception("a range is none", SQLITE_CORRUPT);
+  return range;
+}
+
+WallTime time_of(const SQLite::Column& column) {
+  return WallTime(std::chrono::milliseconds(column.getInt64()));
+}
+
+std::int64_t milliseconds(WallTime time) { return time.time_since_epoch().count(); }
+
+Block block_of(SQLite::Statement& row) {
+  Block block;
+  block.range = range_of(row);
+  if (const auto until = row.getColumn(3); !until.isNull()) block.until = time_of(until);
+  block.reason = row.getColumn(4).getString();
+  block.origin = row.getColumn(5).getString();
+  block.since = time_of(row.getColumn(6));
+  return block;
+}
+
+std::vector<Block> read_windows(SQLite::Database& db, const std::string& sql,
+                                const std::vector<IpRange>& windows) {
+  std::vector<Block> blocks;
+  if (windows.empty()) return blocks;
+  SQLite::Statement select(db, sql);
+  for (const IpRange& window : windows) {
+    bind_range(select, window);
+    while (select.executeStep()) blocks.push_back(block_of(select));
+    select.reset();
+  }
+  return blocks;
+}
+
+void write_row(SQLite::Statement& replace, const Block& block) {
+  bind_range(replace, block.range);
+  if (block.until) {
+    replace.bind(4, milliseconds(*block.until));
+  } else {
+    replace.bind(4);
+  }
+  replace.bindNoCopy(5, block.reason);
+  replace.bindNoCopy(6, block.origin);
+  replace.bind(7, milliseconds(block.since));
+  replace.exec();
+  replace.reset();
+}
+
+void erase(SQLite::Statement& erase_range, const IpRange& range) {
+  bind_range(erase_range, range);
+  erase_range.exec();
+  erase_range.reset();
+}
+
+/// Called after each commit, with the length of the log. The change is durable already; what fails
+/// here is done after the next one.
+int copy_log(void*, sqlite3* db, const char* schema, int pages) {
+  if (pages < kLogPagesMax) return SQLITE_OK;
+  const bool shrink = pages > kLogPagesKept;
+  // Never wait for readers of an old state: they are not in the way of the next change.
+  sqlite3_busy_timeout(db, 0);
+  sqlite3_wal_checkpoint_v2(db, schema,
+                            shrink ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_PASSIVE,
+                            nullptr, nullptr);
+  sqlite3_busy_timeout(db, kBusyTimeoutMs);
+  return SQLITE_OK;
+}
+
+int pragma(SQLite::Database& db, const char* name) {
+  return db.execAndGet(fmt::format("PRAGMA {}", name)).getInt();
+}
+
+}  // namespace
+
+void make_tables(const std::string& path) {
+  SQLite::Database db(path, SQLite::OPEN_READWRITE);
+  db.exec("PRAGMA journal_mode = WAL");
+  SQLite::Transaction transaction(db);
+  db.exec(kSchema);
+  db.exec(fmt::format("PRAGMA user_version = {}", kSchemaVersion));
+  db.exec(fmt::format("PRAGMA application_id = {}", kApplicationId));
+  transaction.commit();
+}
+
+SQLite::Database open_database(const std::string& path) {
+  SQLite::Database db(path, SQLite::OPEN_READWRITE, kBusyTimeoutMs);
+  sqlite3* const handle = db.getHandle();
+  if (sqlite3_db_readonly(handle, "main") == 1)
+    throw SQLite::Exception("attempt to write a readonly database", SQLITE_READONLY);
+  // Closing leaves the log alone: a process that lives for one command has no time to copy it.
+  sqlite3_db_config(handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
+  sqlite3_wal_hook(handle, copy_log, nullptr);
+  db.exec("PRAGMA synchronous = FULL");  // a commit is on disk when it returns
+  const int version = pragma(db, "user_version");
+  if (pragma(db, "application_id") != kApplicationId) throw Unusable(kForeign);
+  if (version > kSchemaVersion) {
+    throw Unusable(
+        fmt::format("was made by a newer version of this program (schema {}, known is {}): "
+                    "install that version, or move the file away and block anew",
+                    version, kSchemaVersion));
+  }
+  return db;
+}
+
+Meta read_meta(SQLite::Database& db) {
+  SQLite::Statement select(db, "SELECT generation, blocks FROM meta");
+  if (!select.executeStep()) throw SQLite::Exception("the row of meta is missing", SQLITE_CORRUPT);
+  return {static_cast<std::uint64_t>(select.getColumn(0).getInt64()),
+          static_cast<std::uint64_t>(select.getColumn(1).getInt64())};
+}
+
+void write_meta(SQLite::Database& db, const Meta& meta) {
+  SQLite::Statement update(db, "UPDATE meta SET generation = ?, blocks = ?");
+  update.bind(1, static_cast<std::int64_t>(meta.generation));
+  update.bind(2, static_cast<std::int64_t>(meta.blocks));
+  update.exec();
+}
+
+std::vector<Block> read_active(SQLite::Database& db, WallTime now, std::size_t expected) {
+  SQLite::Statement select(db, fmt::format("SELECT {} FROM blocks WHERE until_ms IS NULL OR "
+                                           "until_ms > ? ORDER BY family, first, last",
+                                           kColumns));
+  select.bind(1, milliseconds(now));
+  std::vector<Block> blocks;
+  blocks.reserve(expected);
+  while (select.executeStep()) blocks.push_back(block_of(select));
+  return blocks;
+}
+
+std::vector<IpRange> read_ended(SQLite::Database& db, WallTime now) {
+  SQLite::Statement select(db, "SELECT family, first, last FROM blocks WHERE until_ms <= ?");
+  select.bind(1, milliseconds(now));
+  std::vector<IpRange> ranges;
+  while (select.executeStep()) ranges.push_back(range_of(select));
+  return ranges;
+}
+
+std::vector<Block> read_singles(SQLite::Database& db, const std::vector<IpRange>& windows) {
+  return read_windows(db,
+                      fmt::format("SELECT {} FROM blocks WHERE family = ? AND first BETWEEN ? AND "
+                                  "? AND first = last",
+                                  kColumns),
+                      windows);
+}
+
+std::vector<Block> read_networks(SQLite::Database& db, const std::vector<IpRange>& windows) {
+  return read_windows(db,
+                      fmt::format("SELECT {} FROM blocks INDEXED BY networks WHERE family = ? AND "
+                                  "first BETWEEN ? AND ? AND first <> last",
+                                  kColumns),
+                      windows);
+}
+
+std::vector<IpRange> read_regions(SQLite::Database& db, const std::vector<IpRange>& windows) {
+  std::vector<IpRange> regions;
+  if (windows.empty()) return regions;
+  SQLite::Statement select(
+      db,
+      "SELECT family, first, last FROM regions WHERE family = ? AND first <= ? "
+      "ORDER BY first DESC");
+  for (const IpRange& window : windows) {
+    const U128 from = window.first == 0 ? 0 : window.first - 1;
+    const U128 to = window.last == ~U128{0} ? window.last : window.last + 1;
+    select.bind(1, family_number(window.family));
+    bind_address(select, 2, to);
+    while (select.executeStep()) {
+      const IpRange region = range_of(select);
+      if (region.last < from) break;
+      regions.push_back(region);
+    }
+    select.reset();
+  }
+  std::sort(regions.begin(), regions.end());
+  regions.erase(std::unique(regions.begin(), regions.end()), regions.end());
+  return regions;
+}
+
+void replace_rows(SQLite::Database& db, const std::vector<Block>& before,
+                  const std::vector<Block>& after) {
+  SQLite::Statement remove(db, "DELETE FROM blocks WHERE family = ? AND first = ? AND last = ?");
+  SQLite::Statement replace(
+      db, fmt::format("INSERT OR REPLACE INTO blocks ({}) VALUES (?, ?, ?, ?, ?, ?, ?)", kColumns));
+  auto old = before.begin();
+  for (const Block& block : after) {
+    for (; old != before.end() && old->range < block.range; ++old) erase(remove, old->range);
+    const bool same_range = old != before.end() && old->range == block.range;
+    if (!same_range || *old != block) write_row(replace, block);
+    if (same_range) ++old;
+  }
+  for (; old != before.end(); ++old) erase(remove, old->range);
+}
+
+void replace_regions(SQLite::Database& db, const std::vector<IpRange>& before,
+                     const std::vector<IpRange>& after) {
+  SQLite::Statement remove(db, "DELETE FROM regions WHERE family = ? AND first = ? AND last = ?");
+  SQLite::Statement insert(db, "INSERT INTO regions (family, first, last) VALUES (?, ?, ?)");
+  for (const IpRange& region : before) {
+    if (!std::binary_search(after.begin(), after.end(), region)) erase(remove, region);
+  }
+  for (const IpRange& region : after) {
+    if (std::binary_search(before.begin(), before.end(), region)) continue;
+    bind_range(insert, region);
+    insert.exec();
+    insert.reset();
+  }
+}
+
+}  // namespace fw

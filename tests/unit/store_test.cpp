@@ -1,0 +1,527 @@
+// The block store as the commands use it: what is kept, what is said, and what a crash leaves.
+#include "fw/store/store.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <random>
+#include <stdexcept>
+#include <thread>
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sqlite3.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "fw/base/limits.hpp"
+
+namespace fw {
+namespace {
+
+namespace fs = std::filesystem;
+using std::chrono::milliseconds;
+
+/// A folder that is gone afterwards.
+class Folder {
+ public:
+  Folder() {
+    std::string name = (fs::temp_directory_path() / "store_test.XXXXXX").string();
+    if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("mkdtemp");
+    path_ = name;
+  }
+  Folder(const Folder&) = delete;
+  Folder& operator=(const Folder&) = delete;
+  ~Folder() { fs::remove_all(path_); }
+
+  std::string state() const { return path_ / "lib" / "state"; }
+  std::string database() const { return state() + "/state.db"; }
+
+  Store open() const {
+    auto store = Store::open(state());
+    if (!store) throw std::runtime_error(to_string(store.error()));
+    return std::move(*store);
+  }
+
+  std::string error() const {
+    const auto store = Store::open(state());
+    EXPECT_FALSE(store);
+    if (store) return {};
+    EXPECT_EQ(store.error().code, ErrorCode::store);
+    return to_string(store.error());
+  }
+
+  /// Runs SQL behind the store's back; returns the first value of the first row.
+  std::string sql(const std::string& text) const {
+    sqlite3* handle = nullptr;
+    EXPECT_EQ(sqlite3_open(database().c_str(), &handle), SQLITE_OK);
+    const std::unique_ptr<sqlite3, int (*)(sqlite3*)> db(handle, sqlite3_close);
+    std::string first;
+    const auto keep = [](void* to, int, char** values, char**) {
+      auto& value = *static_cast<std::string*>(to);
+      if (value.empty() && values[0] != nullptr) value = values[0];
+      return 0;
+    };
+    EXPECT_EQ(sqlite3_exec(handle, text.c_str(), keep, &first, nullptr), SQLITE_OK)
+        << sqlite3_errmsg(handle);
+    return first;
+  }
+
+ private:
+  fs::path path_;
+};
+
+WallTime at(int ms) { return WallTime(milliseconds(ms)); }
+
+IpRange range(const std::string& text) { return parse_ip_range(text).value(); }
+
+Block block(const std::string& text, std::optional<int> until = {}, const std::string& reason = "",
+            int since = 0) {
+  Block result{range(text), {}, reason, "admin", at(since)};
+  if (until) result.until = at(*until);
+  return result;
+}
+
+std::vector<std::string> ranges_of(const std::vector<Block>& blocks) {
+  std::vector<std::string> texts;
+  for (const Block& b : blocks) texts.push_back(to_string(b.range));
+  return texts;
+}
+
+std::vector<Block> all(Store& store, int now = 0) { return store.blocks(at(now)).value().blocks; }
+
+using Texts = std::vector<std::string>;
+
+TEST(Store, KeepsBlocksForTheNextProcess) {
+  const Folder folder;
+  const std::vector<Block> blocks{block("10.0.0.1", 5000, "scanner", 7),
+                                  block("10.0.0.0/8"),
+                                  block("255.255.255.255"),
+                                  block("::", 90),
+                                  block("2001:db8::/32", {}, "naïve 'quote'\n"),
+                                  block("ffff::-ffff::1")};
+  {
+    Store store = folder.open();
+    EXPECT_EQ(store.generation().value(), 0u);
+    EXPECT_EQ(store.block(blocks, at(0)).value().generation, 1u);
+  }
+  Store store = folder.open();
+  std::vector<Block> sorted = blocks;
+  std::sort(sorted.begin(), sorted.end(),
+            [](const Block& a, const Block& b) { return a.range < b.range; });
+  const Store::Snapshot snapshot = store.blocks(at(0)).value();
+  EXPECT_EQ(snapshot.blocks, sorted);
+  EXPECT_EQ(snapshot.generation, 1u);
+  EXPECT_EQ(store.generation().value(), 1u);
+}
+
+TEST(Store, IsPrivate) {
+  const Folder folder;
+  Store store = folder.open();
+  ASSERT_TRUE(store.block({block("10.0.0.1")}, at(0)));
+  const auto mode = [](const std::string& path) {
+    struct ::stat status {};
+    EXPECT_EQ(::stat(path.c_str(), &status), 0) << path;
+    return status.st_mode & 0777;
+  };
+  EXPECT_EQ(mode(folder.state()), 0700u);
+  for (const char* name : {"/state.db", "/state.db-wal", "/state.db-shm"})
+    EXPECT_EQ(mode(folder.state() + name), 0600u) << name;
+}
+
+TEST(Store, ALaterEndWinsInEitherOrder) {
+  const Folder folder;
+  Store store = folder.open();
+  ASSERT_TRUE(store.block({block("10.0.0.1", 100, "first", 1)}, at(0)));
+  const BlockChange longer = store.block({block("10.0.0.1", 200, "", 2)}, at(0)).value();
+  EXPECT_TRUE(longer.kept_longer.empty());
+  EXPECT_EQ(longer.delta.removed.singles,
+            (std::vector<BlockedPiece>{{range("10.0.0.1"), at(100)}}));
+  EXPECT_EQ(longer.delta.added.singles, (std::vector<BlockedPiece>{{range("10.0.0.1"), at(200)}}));
+  const BlockChange shorter = store.block({block("10.0.0.1", 150, "third", 3)}, at(0)).value();
+  EXPECT_TRUE(shorter.delta.empty());
+  EXPECT_EQ(ranges_of(shorter.kept_longer), Texts{"10.0.0.1"});
+  EXPECT_EQ(all(store), (std::vector<Block>{block("10.0.0.1", 200, "third", 1)}));
+
+  ASSERT_TRUE(store.block({block("10.0.0.1")}, at(0)));
+  EXPECT_EQ(ranges_of(store.block({block("10.0.0.1", 900)}, at(0)).value().kept_longer),
+            Texts{"10.0.0.1"});
+  EXPECT_EQ(all(store), (std::vector<Block>{block("10.0.0.1", {}, "third", 1)}));
+}
+
+TEST(Store, AChangeOfNothingIsNoChange) {
+  const Folder folder;
+  Store store = folder.open();
+  ASSERT_TRUE(store.block({block("10.0.0.1", 100, "why")}, at(0)));
+  EXPECT_EQ(store.block({block("10.0.0.1", 100, "why")}, at(0)).value().generation, 1u);
+  EXPECT_EQ(store.block({block("10.0.0.1", 50)}, at(0)).value().generation, 1u);
+  EXPECT_EQ(store.block({}, at(0)).value().generation, 1u);
+  EXPECT_EQ(store.block({block("10.0.0.2", 50)}, at(50)).value().generation, 1u);  // has ended
+  EXPECT_EQ(store.unblock({range("10.0.0.2")}, at(0)).value().generation, 1u);
+  EXPECT_EQ(store.block({block("10.0.0.1", 100, "other")}, at(0)).value().generation, 2u);
+}
+
+TEST(Store, EndedBlocksAreGoneAtOnceAndForgottenAtTheNextChange) {
+  const Folder folder;
+  Store store = folder.open();
+  ASSERT_TRUE(store.block({block("10.0.0.1", 100), block("10.1.0.0/16", 100),
+                           block("10.2.0.0/16", 300), block("10.1.5.0/24", 300)},
+                          at(0)));
+  EXPECT_EQ(ranges_of(all(store, 100)), (Texts{"10.1.5.0/24", "10.2.0.0/16"}));
+  EXPECT_EQ(store.unblock({range("10.0.0.1")}, at(100)).value().not_found,
+            std::vector<IpRange>{range("10.0.0.1")});
+  EXPECT_EQ(folder.sql("SELECT count(*) FROM blocks"), "4");
+  const BlockChange change = store.block({block("10.9.9.9", 500)}, at(200)).value();
+  EXPECT_EQ(folder.sql("SELECT count(*) FROM blocks"), "3");
+  EXPECT_EQ(folder.sql("SELECT count(*) FROM regions"), "2");
+  EXPECT_EQ(folder.sql("SELECT blocks FROM meta"), "3");
+  EXPECT_TRUE(change.delta.removed.empty());  // the kernel forgets by itself
+  EXPECT_EQ(change.delta.added.singles.size(), 1u);
+}
+
+TEST(Store, ABlockAfterTheEndBeginsAnew) {
+  const Folder folder;
+  Store store = folder.open();
+  ASSERT_TRUE(store.block({block("10.0.0.1", 100, "old", 0)}, at(0)));
+  const BlockChange change = store.block({block("10.0.0.1", 300, "", 200)}, at(200)).value();
+  EXPECT_TRUE(change.delta.removed.empty());
+  EXPECT_EQ(all(store, 200), (std::vector<Block>{block("10.0.0.1", 300, "", 200)}));
+}
+
+TEST(Store, UnblockTakesWhatIsEqualOrInside) {
+  const Folder folder;
+  Store store = folder.open();
+  ASSERT_TRUE(store.block({block("10.0.0.1"), block("10.0.0.0/24"), block("10.0.0.0/16"),
+                           block("10.0.0.250-10.0.1.5"), block("10.1.0.1")},
+                          at(0)));
+  const BlockChange change =
+      store.unblock({range("10.0.0.0/24"), range("192.0.2.1")}, at(0)).value();
+  EXPECT_EQ(ranges_of(change.removed), (Texts{"10.0.0.0/24", "10.0.0.1"}));
+  EXPECT_EQ(ranges_of(change.still_covers), (Texts{"10.0.0.0/16", "10.0.0.250-10.0.1.5"}));
+  EXPECT_EQ(change.not_found, std::vector<IpRange>{range("192.0.2.1")});
+  EXPECT_EQ(change.delta.removed.singles.size(), 1u);
+  EXPECT_TRUE(change.delta.removed.networks.empty());  // the /16 covers it as before
+  EXPECT_EQ(ranges_of(all(store)), (Texts{"10.0.0.0/16", "10.0.0.250-10.0.1.5", "10.1.0.1"}));
+}
+
+TEST(Store, UnblockOfAnAddressInABlockedNetworkSaysSo) {
+  const Folder folder;
+  Store store = folder.open();
+  ASSERT_TRUE(store.block({block("2001:db8::/32", 500)}, at(0)));
+  const BlockChange change = store.unblock({range("2001:db8::7")}, at(0)).value();
+  EXPECT_EQ(change.not_found, std::vector<IpRange>{range("2001:db8::7")});
+  EXPECT_EQ(ranges_of(change.still_covers), Texts{"2001:db8::/32"});
+  EXPECT_EQ(change.generation, 1u);
+}
+
+TEST(Store, TooManyBlocksChangeNothing) {
+  const Folder folder;
+  Store store = folder.open();
+  ASSERT_TRUE(store.block({block("10.0.0.1")}, at(0)));
+  folder.sql(fmt::format("UPDATE meta SET blocks = {}", kBlocksMax - 1));
+  const auto refused = store.block({block("10.0.0.2"), block("10.0.0.3")}, at(0));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::usage);
+  EXPECT_EQ(store.generation().value(), 1u);
+  EXPECT_EQ(ranges_of(all(store)), Texts{"10.0.0.1"});
+  EXPECT_TRUE(store.block({block("10.0.0.2")}, at(0)));
+}
+
+TEST(Store, SaysWhatIsWrongWithItsFile) {
+  {
+    const Folder folder;
+    folder.open();
+    folder.sql("PRAGMA user_version = 99");
+    EXPECT_NE(folder.error().find("newer version"), std::string::npos);
+  }
+  {
+    const Folder folder;
+    folder.open();
+    fs::remove(folder.database() + "-wal");
+    std::ofstream(folder.database()) << std::string(10'000, 'x');
+    EXPECT_NE(folder.error().find("is damaged: move it away"), std::string::npos);
+  }
+  {
+    const Folder folder;
+    fs::create_directories(folder.state());
+    folder.sql("CREATE TABLE theirs(a)");
+    EXPECT_NE(folder.error().find("holds something else"), std::string::npos);
+    EXPECT_EQ(folder.sql("PRAGMA journal_mode"), "delete");  // and is left as it was
+  }
+  {
+    const Folder folder;
+    fs::create_directories(folder.database());
+    EXPECT_FALSE(folder.error().empty());
+  }
+  {
+    const Folder folder;
+    fs::create_directories(fs::path(folder.state()).parent_path());
+    std::ofstream(folder.state()) << "a file";
+    EXPECT_NE(folder.error().find("Not a directory"), std::string::npos);
+  }
+}
+
+TEST(Store, BeginsAnewWhenItsFileWasMovedAway) {
+  const Folder folder;
+  {
+    Store store = folder.open();
+    ASSERT_TRUE(store.block({block("10.0.0.1"), block("10.0.0.0/8")}, at(0)));
+  }
+  ASSERT_TRUE(fs::exists(folder.database() + "-wal"));
+  fs::remove(folder.database());
+  Store store = folder.open();
+  EXPECT_TRUE(all(store).empty());
+  EXPECT_EQ(store.generation().value(), 0u);
+  EXPECT_EQ(folder.sql("PRAGMA integrity_check"), "ok");
+}
+
+TEST(Store, DamageInsideIsAnErrorNotACrash) {
+  const Folder folder;
+  {
+    Store store = folder.open();
+    std::vector<Block> many;
+    for (int i = 0; i < 5000; ++i)
+      many.push_back(block(fmt::format("10.0.{}.{}", i / 250, i % 250)));
+    ASSERT_TRUE(store.block(many, at(0)));
+  }
+  folder.sql("PRAGMA wal_checkpoint(TRUNCATE)");
+  const auto size = fs::file_size(folder.database());
+  std::fstream file(folder.database(), std::ios::in | std::ios::out | std::ios::binary);
+  for (std::uintmax_t page = 2; page < size / 4096; ++page) {
+    file.seekp(static_cast<std::streamoff>(page * 4096));
+    file << std::string(4096, '\xa5');
+  }
+  file.close();
+  auto store = Store::open(folder.state());
+  ASSERT_TRUE(store);
+  const auto blocks = store->blocks(at(0));
+  ASSERT_FALSE(blocks);
+  EXPECT_EQ(blocks.error().code, ErrorCode::store);
+  EXPECT_NE(to_string(blocks.error()).find("is damaged"), std::string::npos);
+  EXPECT_FALSE(store->block({block("10.0.3.3", 5)}, at(0)));
+}
+
+// The store computes a delta from the rows that a change can touch. The oracle keeps all rows in a
+// plain vector and compares everything before with everything after.
+
+struct Oracle {
+  std::vector<Block> rows;
+
+  void forget(WallTime now) {
+    std::erase_if(rows, [&](const Block& b) { return b.until && *b.until <= now; });
+  }
+  void add(const Block& wanted, WallTime now) {
+    if (wanted.until && *wanted.until <= now) return;
+    for (Block& row : rows) {
+      if (row.range != wanted.range) continue;
+      if (row.until && (!wanted.until || *wanted.until > *row.until)) row.until = wanted.until;
+      if (!wanted.reason.empty()) row.reason = wanted.reason;
+      return;
+    }
+    rows.push_back(wanted);
+    std::sort(rows.begin(), rows.end(),
+              [](const Block& a, const Block& b) { return a.range < b.range; });
+  }
+};
+
+IpRange random_range(std::mt19937& random) {
+  const Family family = random() % 4 == 0 ? Family::ipv6 : Family::ipv4;
+  constexpr U128 kWindow = 400;
+  const U128 base = random() % 4 == 0 ? address_max(family) - (kWindow - 1) : 0;
+  const U128 first = random() % kWindow;
+  const auto length = [&]() -> U128 {
+    switch (random() % 5) {
+      case 0:
+        return random() % 40;
+      case 1:
+      case 2:
+        return random() % 6;
+      default:
+        return 0;
+    }
+  };
+  return {family, base + first, base + std::min(kWindow - 1, first + length())};
+}
+
+void expect_unblocked(const Oracle& before, const std::vector<IpRange>& asked,
+                      const BlockChange& change, const Oracle& after) {
+  std::vector<IpRange> not_found;
+  std::vector<Block> removed, still;
+  for (const IpRange& r : asked) {
+    if (std::none_of(before.rows.begin(), before.rows.end(),
+                     [&](const Block& b) { return r.contains(b.range); }))
+      not_found.push_back(r);
+  }
+  for (const Block& b : before.rows) {
+    if (std::find(after.rows.begin(), after.rows.end(), b) == after.rows.end())
+      removed.push_back(b);
+  }
+  for (const Block& b : after.rows) {
+    if (std::any_of(asked.begin(), asked.end(),
+                    [&](const IpRange& r) { return r.overlaps(b.range); }))
+      still.push_back(b);
+  }
+  EXPECT_EQ(change.not_found, not_found);
+  EXPECT_EQ(change.removed, removed);
+  EXPECT_EQ(change.still_covers, still);
+}
+
+/// The regions are what the blocked networks join to, no more and no less.
+void expect_exact_regions(const Folder& folder, const Oracle& oracle) {
+  std::size_t joined = 0;
+  std::optional<IpRange> region;
+  for (const Block& row : oracle.rows) {
+    if (row.range.single()) continue;
+    const bool joins = region && region->family == row.range.family &&
+                       (row.range.first <= region->last || row.range.first - 1 == region->last);
+    if (joins) {
+      region->last = std::max(region->last, row.range.last);
+    } else {
+      region = row.range;
+      ++joined;
+    }
+  }
+  EXPECT_EQ(folder.sql("SELECT count(*) FROM regions"), std::to_string(joined));
+  EXPECT_EQ(
+      folder.sql("SELECT count(*) FROM blocks b WHERE first <> last AND 1 <> (SELECT count(*) "
+                 "FROM regions r WHERE r.family = b.family AND r.first <= b.first AND "
+                 "b.last <= r.last)"),
+      "0");
+}
+
+void random_history(unsigned seed, int steps) {
+  std::mt19937 random(seed);
+  const Folder folder;
+  std::optional<Store> store = folder.open();
+  Oracle oracle;
+  std::uint64_t generation = 0;
+  WallTime now = at(0);
+  for (int step = 0; step < steps; ++step) {
+    now += milliseconds(random() % 3 == 0 ? random() % 5 : 0);
+    if (random() % 50 == 0) store = folder.open();
+    Oracle before = oracle;
+    before.forget(now);
+    Oracle after = before;
+    std::optional<BlockChange> change;
+    if (random() % 3 != 0) {
+      std::vector<Block> add;
+      for (std::size_t n = 1 + random() % 3; n > 0; --n) {
+        Block b{random_range(random),
+                {},
+                random() % 2 == 0 ? "" : "r" + std::to_string(random() % 3),
+                "admin",
+                now};
+        if (random() % 6 != 0) b.until = now + milliseconds(random() % 60);
+        add.push_back(b);
+        after.add(b, now);
+      }
+      change = store->block(add, now).value();
+    } else {
+      std::vector<IpRange> asked;
+      for (std::size_t n = 1 + random() % 3; n > 0; --n) asked.push_back(random_range(random));
+      for (const IpRange& r : asked)
+        std::erase_if(after.rows, [&](const Block& b) { return r.contains(b.range); });
+      change = store->unblock(asked, now).value();
+      expect_unblocked(before, asked, *change, after);
+    }
+    const bool changed = after.rows != before.rows;
+    generation += changed ? 1 : 0;
+    if (changed) oracle = after;
+    ASSERT_EQ(change->generation, generation);
+    ASSERT_EQ(change->delta, compare(blocked_at(before.rows, now), blocked_at(after.rows, now)));
+    ASSERT_EQ(store->blocks(now).value().blocks, after.rows);
+    if (changed) expect_exact_regions(folder, oracle);
+    ASSERT_FALSE(testing::Test::HasFailure()) << "seed " << seed << ", step " << step;
+  }
+  EXPECT_EQ(folder.sql("SELECT blocks FROM meta"), std::to_string(oracle.rows.size()));
+  EXPECT_EQ(folder.sql("PRAGMA integrity_check"), "ok");
+}
+
+TEST(Store, DeltasAreThoseOfAFullComparison) {
+  for (unsigned seed = 1; seed <= 4; ++seed) random_history(seed, 150);
+}
+
+/// Runs `work` in a child process, which does not come back.
+template <class Work>
+::pid_t child(Work work) {
+  const ::pid_t pid = ::fork();
+  if (pid != 0) return pid;
+  work();
+  ::_exit(0);
+}
+
+TEST(Store, ProcessesTakeTurns) {
+  const Folder folder;
+  constexpr int kProcesses = 4;
+  constexpr int kBlocksEach = 25;
+  std::vector<::pid_t> children;
+  for (int p = 0; p < kProcesses; ++p) {
+    children.push_back(child([&] {
+      for (int i = 0; i < kBlocksEach; ++i) {
+        auto store = Store::open(folder.state());  // the first ones make the tables, at once
+        if (!store || !store->block({block(fmt::format("10.0.{}.{}", p, i))}, at(0))) ::_exit(1);
+      }
+    }));
+  }
+  for (const ::pid_t pid : children) {
+    int status = -1;
+    ::waitpid(pid, &status, 0);
+    EXPECT_EQ(status, 0);
+  }
+  Store store = folder.open();
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder.state()), {}), 3);  // db, -wal, -shm
+  EXPECT_EQ(all(store).size(), std::size_t{kProcesses * kBlocksEach});
+  EXPECT_EQ(store.generation().value(), std::uint64_t{kProcesses * kBlocksEach});
+}
+
+TEST(Store, KilledAtAnyMomentItKeepsWhatItAcknowledged) {
+  const Folder folder;
+  std::mt19937 random(50);
+  std::uint32_t acknowledged = 0;
+  for (int kill_number = 0; kill_number < 50; ++kill_number) {
+    std::array<int, 2> pipe{};
+    ASSERT_EQ(::pipe(pipe.data()), 0);
+    const ::pid_t pid = child([&] {
+      ::close(pipe[0]);
+      auto store = Store::open(folder.state());
+      for (std::uint32_t i = acknowledged + 1;; ++i) {
+        // Single addresses and networks in turn, so that every table is written.
+        const U128 first = U128{i} << 8;
+        const IpRange what{Family::ipv4, first, first | (i % 2 == 0 ? 0 : 127)};
+        if (!store || !store->block({{what, {}, "crash", "admin", {}}}, at(0))) ::_exit(1);
+        if (::write(pipe[1], &i, sizeof i) != sizeof i) ::_exit(1);
+      }
+    });
+    ::close(pipe[1]);
+    std::uint32_t number = 0;
+    const auto told = [&] { return ::read(pipe[0], &number, sizeof number) == sizeof number; };
+    // Every other one is killed among its blocks, the rest as early as while they open the store.
+    if (kill_number % 2 == 0 && told()) acknowledged = number;
+    std::this_thread::sleep_for(std::chrono::microseconds(random() % 8'000));
+    ::kill(pid, SIGKILL);
+    int status = 0;
+    ::waitpid(pid, &status, 0);
+    EXPECT_TRUE(WIFSIGNALED(status)) << "the child failed";
+    while (told()) acknowledged = number;
+    ::close(pipe[0]);
+
+    Store store = folder.open();
+    ASSERT_EQ(folder.sql("PRAGMA integrity_check"), "ok");
+    const std::vector<Block> blocks = all(store);
+    // One more can be on disk than its process lived to say.
+    ASSERT_TRUE(blocks.size() == acknowledged || blocks.size() == acknowledged + 1)
+        << blocks.size() << " of " << acknowledged;
+    ASSERT_EQ(store.generation().value(), blocks.size());
+    for (std::uint32_t i = 0; i < acknowledged; ++i)
+      ASSERT_EQ(blocks[i].range.first, U128{i + 1} << 8);
+    acknowledged = static_cast<std::uint32_t>(blocks.size());
+  }
+  EXPECT_GE(acknowledged, 25u);
+}
+
+}  // namespace
+}  // namespace fw
