@@ -14,6 +14,7 @@ inline constexpr std::size_t kLimitsMax = 256;
 inline constexpr std::size_t kListsMax = 64;
 inline constexpr std::size_t kAppsMax = 4096;
 inline constexpr std::size_t kAppAddressesMax = 64;
+inline constexpr std::size_t kReachMax = 1u << 18;  // app address, addon address and port together
 inline constexpr std::size_t kPolicyArrayMax = 65'535;   // entries of one array of the policy file
 inline constexpr std::size_t kPolicyDottedMax = 16;      // names in one dotted key; see parse.cpp
 inline constexpr std::size_t kPolicyProblemsMax = 1000;  // reported of one policy file
@@ -27,8 +28,8 @@ inline constexpr std::uint64_t kWindowCountMax = 16;
 inline constexpr std::uint64_t kRateCountMax = 1'000'000;
 inline constexpr std::chrono::seconds kRatePeriodMax{86'400};
 inline constexpr std::uint32_t kMeterSourcesMax = 65'535;  // sources that one limit tracks at once
-inline constexpr std::uint64_t kOverflowFactor = 16;  // what sources beyond that share, in multiples
-                                                      // of one source's rate
+inline constexpr std::uint64_t kOverflowFactor = 16;       // what sources beyond that share, in
+                                                      // multiples of one source's rate
 
 // Address lists and blocks.
 inline constexpr std::size_t kListEntriesMax = 16u << 20;

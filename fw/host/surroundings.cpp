@@ -60,6 +60,18 @@ void read_connections(const char* path, std::vector<chains::OpenConnection>& out
   }
 }
 
+/// Sockets of a protocol that /proc/net/sockstat or sockstat6 counts; 1 when it cannot be told.
+/// Reading the sockets themselves walks a hash table of all namespaces: milliseconds.
+bool has_sockets(const char* path, const std::string& protocol) {
+  std::ifstream file(path);
+  std::string word;
+  while (file >> word) {
+    std::size_t count = 0;
+    if (word == protocol && file >> word >> count) return count != 0;
+  }
+  return true;
+}
+
 }  // namespace
 
 std::vector<std::string> early_drop_devices() {
@@ -77,8 +89,10 @@ std::chrono::milliseconds kernel_tick() {
 
 std::vector<chains::OpenConnection> open_connections() {
   std::vector<chains::OpenConnection> out;
-  read_connections("/proc/self/net/tcp", out);
-  read_connections("/proc/self/net/tcp6", out);
+  if (has_sockets("/proc/self/net/sockstat", "TCP:")) read_connections("/proc/self/net/tcp", out);
+  if (has_sockets("/proc/self/net/sockstat6", "TCP6:")) {
+    read_connections("/proc/self/net/tcp6", out);
+  }
   return out;
 }
 

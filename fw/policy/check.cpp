@@ -364,6 +364,33 @@ void check_addons(const Policy& policy, Problems& problems) {
 }
 
 /// Ports that one app publishes, or one addon offers, more than once.
+/// Each app address, addon address and port is one element of a kernel set.
+void check_reach(const Policy& policy, Problems& problems) {
+  const auto ports = [](const Addon& addon) {
+    std::size_t count = 0;
+    for (const PortRange& range : addon.ports) count += 1u + range.last - range.first;
+    return count * addon.addresses.size();
+  };
+  std::map<std::string_view, std::size_t> by_addon;
+  std::size_t all = 0;
+  for (const Addon& addon : policy.addons) all += by_addon[addon.name] = ports(addon);
+  std::size_t elements = 0;
+  for (const App& app : policy.apps) {
+    std::size_t reached = app.addons ? 0 : all;
+    for (const std::string& name : app.addons.value_or(std::vector<std::string>{}))
+      reached += by_addon[name];
+    elements += reached * app.addresses.size();
+    if (elements > kReachMax) {
+      error(
+          problems, app.where,
+          fmt::format("apps reach addons in more than {} ways (address to address and port); name "
+                      "fewer ports of addons, or fewer addons of apps",
+                      kReachMax));
+      return;
+    }
+  }
+}
+
 void check_own_ports(const Named& named, const std::vector<PortRange>& ports, Problems& problems) {
   std::vector<Owned<PortRange>> owned;
   for (std::size_t i = 0; i < ports.size(); ++i) owned.push_back({ports[i], i});
@@ -391,6 +418,7 @@ std::vector<Problem> check(const Policy& policy) {
   for (const Addon& addon : policy.addons)
     check_own_ports({"addon", addon.name, addon.where}, addon.ports, problems);
   check_addons(policy, problems);
+  check_reach(policy, problems);
   return problems;
 }
 

@@ -152,8 +152,11 @@ bool name_character(char c) {
   return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
 }
 
+bool letter(char c) { return c >= 'a' && c <= 'z'; }
+
+/// A letter first: nft takes no other first character in a name.
 bool valid_name(std::string_view name) {
-  return !name.empty() && name.size() <= kNameLengthMax && name[0] != '-' && name[0] != '_' &&
+  return !name.empty() && name.size() <= kNameLengthMax && letter(name[0]) &&
          std::ranges::all_of(name, name_character);
 }
 
@@ -164,7 +167,7 @@ std::string mended_name(std::string_view name) {
     if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
     const bool good = name_character(c);
     const bool first = mended.empty();
-    if (good && !(first && (c == '-' || c == '_'))) mended += c;
+    if (good && (!first || letter(c))) mended += c;
     if (!good && !first && mended.back() != '-') mended += '-';
     if (mended.size() == kNameLengthMax) break;
   }
@@ -484,7 +487,7 @@ std::string Reader::name(const toml::node& node) {
   if (!valid_name(*value)) {
     error(where(node),
           fmt::format("name {} becomes part of a kernel object's name: use at most {} lower-case "
-                      "letters, digits, - and _, a letter or digit first, e.g. \"{}\"",
+                      "letters, digits, - and _, a letter first, e.g. \"{}\"",
                       quote(*value), kNameLengthMax, mended_name(*value)));
   }
   return *value;

@@ -509,20 +509,32 @@ TEST(PolicyProblems, Names) {
   const auto list = [](const string& name) {
     return "[[list]]\nname = \"" + name + "\"\nfile = \"f\"";
   };
-  for (const string name : {"a", "0", "known-bad", "a_b", "0123456789abcdefghij"}) good(list(name));
-  const string rule =
-      "use at most 20 lower-case letters, digits, - and _, a letter or digit first, e.g. ";
+  for (const string name : {"a", "known-bad", "a_b", "a123456789abcdefghij"}) good(list(name));
+  const string rule = "use at most 20 lower-case letters, digits, - and _, a letter first, e.g. ";
   expect_one_problem_each({
       {list("Known Bad!"), "p:2:8: error: ",
        "name \"Known Bad!\" becomes part of a kernel object's name: " + rule + "\"known-bad\""},
       {list(""), "p:2:8: error: ", rule + "\"my-app\""},
       {list("-a"), "p:2:8: error: ", rule + "\"a\""},
       {list("_a"), "p:2:8: error: ", rule + "\"a\""},
-      {list("0123456789abcdefghijk"), "p:2:8: error: ", rule + "\"0123456789abcdefghij\""},
+      {list("a123456789abcdefghijk"), "p:2:8: error: ", rule + "\"a123456789abcdefghij\""},
+      {list("2fa"), "p:2:8: error: ", rule + "\"fa\""},
       {list("caf\xc3\xa9"), "p:2:8: error: ", "name \"caf\xc3\xa9\""},
       {list("a.b"), "p:2:8: error: ", rule + "\"a-b\""},
       {list("a\\u202eb"), "p:2:8: error: ", "name \"a\\u202eb\""},
   });
+}
+
+TEST(PolicyProblems, TooManyWaysFromAppsToAddons) {
+  string text = "[[addon]]\nname = \"wide\"\naddresses = [\"172.18.0.1\"]\nports = [\"1-65535\"]\n";
+  const auto app = [](const string& name, int address) {
+    return "[[app]]\nname = \"" + name + "\"\naddresses = [\"172.18.1." + std::to_string(address) +
+           "\"]\n";
+  };
+  for (int i = 1; i <= 4; ++i) text += app("app" + std::to_string(i), i);
+  good(text);
+  expect_one_problem_each({{text + app("one-more", 5),
+                            "p:17:1: error: ", "apps reach addons in more than 262144 ways"}});
 }
 
 TEST(PolicyProblems, Duplicates) {

@@ -1,0 +1,184 @@
+// Real clients.
+#include "tests/lab/client.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+namespace lab {
+namespace {
+
+constexpr char kWord[] = "hello";
+
+struct SockAddr {
+  sockaddr_storage storage{};
+  socklen_t size = 0;
+
+  SockAddr(Ip ip, std::uint16_t port) {
+    const auto bytes = to_bytes(ip);
+    if (ip.family == Family::ipv4) {
+      auto& in = reinterpret_cast<sockaddr_in&>(storage);
+      in.sin_family = AF_INET;
+      in.sin_port = htons(port);
+      std::memcpy(&in.sin_addr, bytes.data(), bytes.size());
+      size = sizeof in;
+    } else {
+      auto& in6 = reinterpret_cast<sockaddr_in6&>(storage);
+      in6.sin6_family = AF_INET6;
+      in6.sin6_port = htons(port);
+      std::memcpy(&in6.sin6_addr, bytes.data(), bytes.size());
+      size = sizeof in6;
+    }
+  }
+  const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&storage); }
+};
+
+int milliseconds_left(Clock::time_point end) {
+  const auto left = std::chrono::ceil<milliseconds>(end - Clock::now()).count();
+  return static_cast<int>(std::max<std::int64_t>(left, 0));
+}
+
+/// An attempt under way: first the connection, then a word there and back.
+struct Pending {
+  Fd fd;
+  bool connected = false;
+  Try result;
+
+  short wanted() const { return connected ? POLLIN : POLLOUT; }
+
+  /// True when the outcome is known.
+  bool advance() {
+    result.until = Clock::now();
+    result.outcome = Outcome::refused;
+    if (!connected) {
+      int error = 0;
+      socklen_t size = sizeof error;
+      ::getsockopt(fd.get(), SOL_SOCKET, SO_ERROR, &error, &size);
+      if (error != 0) return true;
+      connected = true;
+      return ::send(fd.get(), kWord, sizeof kWord, MSG_NOSIGNAL) < 0;
+    }
+    char answer[sizeof kWord];
+    if (::recv(fd.get(), answer, sizeof answer, 0) > 0) result.outcome = Outcome::served;
+    return true;
+  }
+};
+
+/// Waits for news of any attempt; moves those that are over to `done`.
+void progress(std::vector<Pending>& pending, std::vector<Try>& done, Clock::duration patience,
+              Clock::time_point wake) {
+  std::vector<pollfd> polled;
+  for (const Pending& one : pending) polled.push_back({one.fd.get(), one.wanted(), 0});
+  if (!pending.empty()) wake = std::min(wake, pending.front().result.from + patience);
+  ::poll(polled.data(), polled.size(), milliseconds_left(wake));
+  const auto now = Clock::now();
+  for (std::size_t i = pending.size(); i-- > 0;) {
+    Pending& one = pending[i];
+    bool over = polled[i].revents != 0 && one.advance();
+    if (!over && now - one.result.from >= patience) {
+      one.result.outcome = Outcome::timed_out;
+      one.result.until = now;
+      over = true;
+    }
+    if (!over) continue;
+    done.push_back(one.result);
+    pending.erase(pending.begin() + static_cast<std::ptrdiff_t>(i));
+  }
+}
+
+}  // namespace
+
+std::ostream& operator<<(std::ostream& out, Outcome outcome) {
+  static constexpr const char* kNames[] = {"served", "refused", "timed out"};
+  return out << kNames[static_cast<int>(outcome)];
+}
+
+std::size_t served(const std::vector<Try>& tries) {
+  return static_cast<std::size_t>(std::count_if(
+      tries.begin(), tries.end(), [](const Try& t) { return t.outcome == Outcome::served; }));
+}
+
+Fd Client::start(int kind, Ip to, std::uint16_t port) const {
+  const int family = to.family == Family::ipv4 ? AF_INET : AF_INET6;
+  Fd fd(where_->in(
+      [&] { return ::socket(family, kind | SOCK_CLOEXEC | SOCK_NONBLOCK, 0); }));
+  const int one = 1;
+  if (family == AF_INET) ::setsockopt(fd.get(), IPPROTO_IP, IP_FREEBIND, &one, sizeof one);
+  if (family == AF_INET6) ::setsockopt(fd.get(), IPPROTO_IPV6, IPV6_FREEBIND, &one, sizeof one);
+  const SockAddr from(source_, 0);
+  if (::bind(fd.get(), from.get(), from.size) < 0) fail("cannot use " + to_string(source_));
+  const SockAddr target(to, port);
+  if (::connect(fd.get(), target.get(), target.size) < 0 && errno != EINPROGRESS) {
+    fail("cannot connect from " + to_string(source_) + " to " + to_string(to));
+  }
+  return fd;
+}
+
+Outcome Client::tcp(Ip to, std::uint16_t port, Clock::duration patience) const {
+  return tries(to, {port}, {1, {}, patience}).front().outcome;
+}
+
+Outcome Client::udp(Ip to, std::uint16_t port, Clock::duration patience) const {
+  Pending one{start(SOCK_DGRAM, to, port), false, {}};
+  if (one.advance()) return one.result.outcome;
+  pollfd polled{one.fd.get(), POLLIN, 0};
+  if (::poll(&polled, 1, milliseconds_left(Clock::now() + patience)) != 1) {
+    return Outcome::timed_out;
+  }
+  one.advance();
+  return one.result.outcome;
+}
+
+std::vector<Try> Client::tries(Ip to, const std::vector<std::uint16_t>& ports, Pace pace) const {
+  std::vector<Try> done;
+  std::vector<Pending> pending;
+  const auto begin = Clock::now();
+  for (std::size_t started = 0; done.size() < pace.count;) {
+    const auto next = begin + pace.gap * static_cast<std::int64_t>(started);
+    if (started < pace.count && Clock::now() >= next) {
+      Pending one;
+      one.result.from = Clock::now();
+      one.fd = start(SOCK_STREAM, to, ports[started % ports.size()]);
+      pending.push_back(std::move(one));
+      ++started;
+      if (pace.gap.count() == 0) continue;
+    }
+    const auto wake = started < pace.count ? next : Clock::now() + pace.patience;
+    progress(pending, done, pace.patience, wake);
+  }
+  std::sort(done.begin(), done.end(), [](const Try& a, const Try& b) { return a.from < b.from; });
+  return done;
+}
+
+Session Client::session(Ip to, std::uint16_t port) const {
+  Fd fd = start(SOCK_STREAM, to, port);
+  pollfd polled{fd.get(), POLLOUT, 0};
+  int error = 0;
+  socklen_t size = sizeof error;
+  if (::poll(&polled, 1, 5000) != 1 ||
+      ::getsockopt(fd.get(), SOL_SOCKET, SO_ERROR, &error, &size) < 0 || error != 0) {
+    errno = error;
+    fail("no connection to " + to_string(to) + " port " + std::to_string(port));
+  }
+  return Session(std::move(fd));
+}
+
+bool Session::echoes(Clock::duration patience) {
+  if (::send(fd_.get(), kWord, sizeof kWord, MSG_NOSIGNAL) < 0) return false;
+  std::size_t got = 0;
+  for (const auto end = Clock::now() + patience; got < sizeof kWord;) {
+    pollfd polled{fd_.get(), POLLIN, 0};
+    if (::poll(&polled, 1, milliseconds_left(end)) != 1) return false;
+    char answer[sizeof kWord];
+    const ssize_t some = ::recv(fd_.get(), answer, sizeof kWord - got, 0);
+    if (some <= 0) return false;
+    got += static_cast<std::size_t>(some);
+  }
+  return true;
+}
+
+}  // namespace lab

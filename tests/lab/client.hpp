@@ -1,0 +1,70 @@
+// Real clients: TCP and UDP attempts from a chosen address, and connections that stay.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <ostream>
+#include <vector>
+
+#include "tests/lab/network.hpp"
+
+namespace lab {
+
+/// What a client sees.
+enum class Outcome {
+  served,     ///< it got back what it sent
+  refused,    ///< a reset, or an ICMP error
+  timed_out,  ///< nothing
+};
+std::ostream& operator<<(std::ostream& out, Outcome outcome);
+
+/// One of many attempts. A served one was admitted at some time between `from` and `until`.
+struct Try {
+  Clock::time_point from;
+  Clock::time_point until;
+  Outcome outcome = Outcome::timed_out;
+};
+std::size_t served(const std::vector<Try>& tries);
+
+/// How attempts follow one another.
+struct Pace {
+  std::size_t count = 1;
+  Clock::duration gap{0};          ///< between the starts of two; 0: all at once
+  Clock::duration patience = 3s;  ///< of each; then it is given up
+};
+
+/// A connection that stays.
+class Session {
+ public:
+  explicit Session(Fd fd) : fd_(std::move(fd)) {}
+  /// Does a word come back?
+  bool echoes(Clock::duration patience = 3s);
+  int fd() const { return fd_.get(); }
+
+ private:
+  Fd fd_;
+};
+
+/// Someone with an address. Both must outlive it.
+class Client {
+ public:
+  Client(const Namespace& where, Ip source) : where_(&where), source_(source) {}
+
+  Outcome tcp(Ip to, std::uint16_t port, Clock::duration patience = 3s) const;
+  Outcome udp(Ip to, std::uint16_t port, Clock::duration patience = 3s) const;
+  /// Attempts in a row, each with a connection of its own, to the ports in turn.
+  std::vector<Try> tries(Ip to, const std::vector<std::uint16_t>& ports, Pace pace) const;
+  /// Fails when there is no connection.
+  Session session(Ip to, std::uint16_t port) const;
+
+ private:
+  Fd start(int kind, Ip to, std::uint16_t port) const;
+  const Namespace* where_;
+  Ip source_;
+};
+
+/// Patience where nothing is expected to come: longer than any answer takes, shorter than the first
+/// repetition of a SYN (1 s).
+inline constexpr auto kShort = 400ms;
+
+}  // namespace lab
