@@ -12,6 +12,7 @@
 #include "cli/commands.hpp"
 #include "fw/base/limits.hpp"
 #include "fw/base/rate.hpp"
+#include "fw/base/suggest.hpp"
 #include "fw/host/lock.hpp"
 
 namespace cli {
@@ -232,7 +233,7 @@ int run_unblock(const Context& context, const Options& options) {
   for (const fw::Block& block : change.still_covers) {
     context.warn(fmt::format("still blocked: it is in {} ({}{}{})", to_string(block.range),
                              until_text(block.until, now), block.reason.empty() ? "" : ", ",
-                             printable(block.reason)));
+                             fw::printable(block.reason)));
   }
   const bool listed = warn_listed(context, *ranges);
   if (change.still_covers.empty() && !listed) {
@@ -263,7 +264,7 @@ int run_blocks(const Context& context) {
   table.heading({"blocked", "since", "ends", "reason"});
   for (const fw::Block& block : snapshot->blocks) {
     table.row({to_string(block.range), time_text(block.since), until_text(block.until, now),
-               printable(block.reason)});
+               fw::printable(block.reason)});
   }
   if (!table.empty()) table.print(context, "");
   return kOk;

@@ -2,6 +2,7 @@
 #include "cli/context.hpp"
 
 #include <algorithm>
+#include <cerrno>
 #include <fstream>
 #include <sstream>
 
@@ -56,6 +57,12 @@ void Context::warn(const std::string& line) const {
 void Context::error(const std::string& line) const {
   const char* const label = color_err ? "\x1b[31merror:\x1b[0m" : "error:";
   fmt::print(stderr, "{}cloudron-fw: {} {}\n", boot ? "<3>" : "", label, line);
+}
+
+void Context::error(const fw::Error& error) const {
+  const bool denied = error.sys_errno == EACCES || error.sys_errno == EPERM;
+  this->error(to_string(error) +
+              (denied && geteuid() != 0 ? "; this command needs root (try: sudo)" : ""));
 }
 
 void Context::print(const json::value& value) const { fmt::print("{}\n", json::serialize(value)); }
@@ -163,18 +170,6 @@ std::string time_text(fw::WallTime time) {
   const auto seconds = std::chrono::floor<std::chrono::seconds>(time);
   return fmt::format("{:%Y-%m-%d %H:%M:%S}Z",
                      fmt::gmtime(std::chrono::system_clock::to_time_t(seconds)));
-}
-
-std::string printable(const std::string& text) {
-  std::string out;
-  for (const char c : text) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
-      out += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
-    } else {
-      out += c;
-    }
-  }
-  return out;
 }
 
 json::value to_json(const fw::Location& where) {

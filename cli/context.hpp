@@ -43,7 +43,7 @@ struct Context {
   /// stderr; errors are printed even with --quiet.
   void warn(const std::string& line) const;
   void error(const std::string& line) const;
-  void error(const fw::Error& error) const { this->error(to_string(error)); }
+  void error(const fw::Error& error) const;
   void print(const boost::json::value& value) const;
   void problems(const std::vector<fw::Problem>& problems) const;
 };
@@ -80,8 +80,7 @@ class Table {
 std::string grouped(std::uint64_t number);  ///< 1,234,567
 std::string plural(std::uint64_t n, const char* one, const char* many = nullptr);
 std::string until_text(const std::optional<fw::WallTime>& until, fw::WallTime now);
-std::string time_text(fw::WallTime time);        ///< 2026-11-23 14:03:11Z
-std::string printable(const std::string& text);  ///< control characters escaped
+std::string time_text(fw::WallTime time);  ///< 2026-11-23 14:03:11Z
 
 boost::json::value to_json(const fw::Location& where);
 boost::json::value to_json(const fw::Problem& problem);

@@ -1,11 +1,15 @@
 // The command line: global options, the list of commands, exit codes.
+#include <algorithm>
 #include <cstdlib>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include <CLI/CLI.hpp>
 #include <unistd.h>
 
 #include "cli/commands.hpp"
+#include "fw/base/suggest.hpp"
 
 namespace {
 
@@ -37,6 +41,24 @@ bool wants_color(int fd) {
   const char* const term = std::getenv("TERM");
   return isatty(fd) == 1 && (no_color == nullptr || *no_color == '\0') &&
          (term == nullptr || std::string(term) != "dumb");
+}
+
+/// What to say when the first word is no command; "" when it is one, or there is none.
+std::string unknown_command(const CLI::App& program, int argc, char** argv) {
+  std::vector<std::string_view> commands;
+  const auto known = program.get_subcommands([](const CLI::App*) { return true; });
+  for (const CLI::App* command : known) commands.push_back(command->get_name());
+  for (int i = 1; i < argc; ++i) {
+    const std::string_view word = argv[i];
+    if (word == "--policy" || word == "--state-dir") ++i;
+    if (word.starts_with("-")) continue;
+    if (std::find(commands.begin(), commands.end(), word) != commands.end()) return {};
+    std::string text = "there is no command " + fw::quote(word);
+    const std::string_view near = fw::nearest(word, commands);
+    if (!near.empty()) text += ", did you mean " + fw::quote(near);
+    return text + "? 'cloudron-fw --help' lists them";
+  }
+  return {};
 }
 
 }  // namespace
@@ -78,6 +100,10 @@ int main(int argc, char** argv) {
   try {
     program.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
+    if (const std::string word = unknown_command(program, argc, argv); !word.empty()) {
+      context.error(word);
+      return cli::kUsage;
+    }
     const int code = program.exit(error);
     return code == 0 ? cli::kOk : cli::kUsage;
   }

@@ -9,6 +9,7 @@
 #include "chains/text.hpp"
 #include "cli/commands.hpp"
 #include "fw/base/limits.hpp"
+#include "fw/base/suggest.hpp"
 #include "fw/host/block.hpp"
 
 namespace cli {
@@ -100,9 +101,8 @@ fw::Result<Status> gather(fw::Manager& manager, const fw::Policy& policy) {
   Status status;
   auto report = manager.apply(policy, fw::ApplyMode::dry_run);
   if (!report) return std::unexpected(report.error());
-  auto observed = manager.observe();
-  if (!observed) return std::unexpected(observed.error());
-  status.present = observed->table() != nullptr;
+  const chains::Observed& observed = report->observed;
+  status.present = observed.table() != nullptr;
   status.equal = !report->changed;
   status.differences = report->difference.lines.size() + report->difference.contents.size();
   status.lists = std::move(report->lists.reports);
@@ -110,15 +110,15 @@ fw::Result<Status> gather(fw::Manager& manager, const fw::Policy& policy) {
   if (!blocks) return std::unexpected(blocks.error());
   status.blocks = std::move(*blocks);
   if (!status.present) return status;
-  status.ports = port_status(*observed);
+  status.ports = port_status(observed);
   for (const fw::Limit& limit : policy.limits) {
-    const auto one = limit_status(manager.kernel(), *observed, limit);
+    const auto one = limit_status(manager.kernel(), observed, limit);
     if (!one) return std::unexpected(one.error());
     status.limits.push_back(*one);
   }
   for (const char* name : {"closed", "blocked", "listed", "isolated", "unpublished", "not_syn"}) {
-    const auto it = observed->counters.find(name);
-    if (it != observed->counters.end()) status.dropped[name] = it->second.packets;
+    const auto it = observed.counters.find(name);
+    if (it != observed.counters.end()) status.dropped[name] = it->second.packets;
   }
   return status;
 }
@@ -161,7 +161,7 @@ void print_blocks(const Context& context, const Status& status) {
   Table table({Table::Align::left, Table::Align::left, Table::Align::left});
   for (std::size_t i = 0; i < blocks.size() && i < kBlocksShown; ++i) {
     table.row({to_string(blocks[i].range), until_text(blocks[i].until, now),
-               printable(blocks[i].reason)});
+               fw::printable(blocks[i].reason)});
   }
   table.print(context);
   if (blocks.size() > kBlocksShown) {

@@ -80,7 +80,10 @@ Result<ApplyReport> Manager::apply(const Policy& policy, ApplyMode mode) {
       report.difference.lines = chains::describe(observed->table(), target->ruleset);
     }
     report.difference.contents = contents->summary();
-    if (mode == ApplyMode::dry_run || !report.changed) break;
+    if (mode == ApplyMode::dry_run || !report.changed) {
+      report.observed = std::move(*observed);
+      break;
+    }
 
     const std::uint32_t mark = mark_of(policy);
     const bool adopt = mark_of(observed->table()) != mark;

@@ -46,6 +46,7 @@ struct ApplyReport {
   bool first = false;     ///< there was no table before
   Difference difference;  ///< what was (or, with dry_run, would be) changed
   EffectiveLists lists;
+  chains::Observed observed;       ///< with dry_run, or when nothing changed: what the kernel holds
   std::size_t flows_admitted = 0;  ///< existing flows that go on undisturbed
   std::size_t flows_cut = 0;       ///< admitted flows whose ends are blocked now
   std::vector<std::string> warnings;
@@ -63,7 +64,6 @@ class Manager {
   /// flows with a newly blocked end lose their admission.
   Result<ApplyReport> apply(const Policy& policy, ApplyMode mode);
 
-  Result<chains::Observed> observe() { return kernel_.read(); }
   chains::Kernel& kernel() { return kernel_; }
   std::optional<Store>& store() { return store_; }
 

@@ -49,6 +49,8 @@ WallTime wall_clock() {
 
 Result<BlockOutcome> block(chains::Kernel& kernel, Store& store, std::uint32_t mark,
                            const std::vector<Block>& add, WallTime now) {
+  // Without the right to change the kernel nothing is stored either.
+  if (const auto allowed = kernel.generation(); !allowed) return std::unexpected(allowed.error());
   auto change = store.block(add, now);
   if (!change) return std::unexpected(change.error());
   BlockOutcome outcome;
@@ -75,6 +77,7 @@ Result<BlockOutcome> block(chains::Kernel& kernel, Store& store, std::uint32_t m
 
 Result<BlockOutcome> unblock(chains::Kernel& kernel, Store& store,
                              const std::vector<IpRange>& ranges, WallTime now) {
+  if (const auto allowed = kernel.generation(); !allowed) return std::unexpected(allowed.error());
   auto change = store.unblock(ranges, now);
   if (!change) return std::unexpected(change.error());
   BlockOutcome outcome;

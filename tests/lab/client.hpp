@@ -29,7 +29,7 @@ std::size_t served(const std::vector<Try>& tries);
 /// How attempts follow one another.
 struct Pace {
   std::size_t count = 1;
-  Clock::duration gap{0};          ///< between the starts of two; 0: all at once
+  Clock::duration gap{0};         ///< between the starts of two; 0: all at once
   Clock::duration patience = 3s;  ///< of each; then it is given up
 };
 

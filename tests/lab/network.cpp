@@ -91,7 +91,7 @@ address add 203.0.113.2/24 dev eth0
 address add 2001:db8:ffff::2/64 dev eth0 nodad
 link set eth0 up
 route add local 198.18.0.0/17 dev lo
--6 route add local 2001:db8:18::/48 dev lo
+route add local 2001:db8:18::/48 dev lo
 )");
   ip_commands(host, R"(
 route add 198.18.0.0/15 via 203.0.113.2
@@ -149,7 +149,7 @@ address add {}/16 dev eth0
 address add {}/64 dev eth0 nodad
 link set eth0 up
 route add default via 172.18.0.1
--6 route add default via 2001:db8:172::1
+route add default via 2001:db8:172::1
 )",
                                       to_string(app.address(Family::ipv4)),
                                       to_string(app.address(Family::ipv6))));

@@ -39,8 +39,8 @@ std::string content(int fd) {
 
 std::string to_string(const Output& output) {
   return "exit " + std::to_string(output.exit) +
-         (output.signal != 0 ? ", signal " + std::to_string(output.signal) : "") + "\n--- stdout\n" +
-         output.out + "--- stderr\n" + output.err;
+         (output.signal != 0 ? ", signal " + std::to_string(output.signal) : "") +
+         "\n--- stdout\n" + output.out + "--- stderr\n" + output.err;
 }
 
 Process::Process(const Namespace& where, const std::vector<std::string>& words,

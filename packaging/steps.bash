@@ -1,0 +1,112 @@
+# Steps with a progress line each, packages, and an end that leaves nothing running; for the scripts
+# of this folder.
+# shellcheck shell=bash
+
+# What it takes to build.
+build_packages=(
+  cmake ninja-build g++ pkg-config ccache
+  libmnl-dev libnftnl-dev libsqlite3-dev libsqlitecpp-dev libxxhash-dev libfmt-dev
+  libboost-json1.81-dev libtomlplusplus-dev libcli11-dev
+)
+# What the lab takes, beside them.
+lab_packages=(iproute2 kmod nftables python3 util-linux)
+
+if [[ -t 1 && -z ${NO_COLOR-} ]]; then
+  bold=$'\e[1m' green=$'\e[32m' red=$'\e[31m' yellow=$'\e[33m' plain=$'\e[0m'
+else
+  bold='' green='' red='' yellow='' plain=''
+fi
+
+script=packaging/$(basename "$0")
+source_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+log=$(mktemp "/tmp/cloudron-fw-$(basename "$0").XXXXXX")
+child=''
+made_policy_rc=''
+
+die() {
+  printf '%s%s: %s%s\n' "$red" "$script" "$*" "$plain" >&2
+  exit 1
+}
+
+need_root() {
+  [[ $EUID -eq 0 ]] || die "this needs root (try: sudo $script)"
+}
+
+# Ends what runs, and takes back what apt needed.
+finish() {
+  local code=$?
+  trap - EXIT INT TERM
+  if [[ -n $child ]]; then
+    kill "$child" 2>/dev/null
+    wait "$child" 2>/dev/null
+  fi
+  if [[ -n $made_policy_rc ]]; then rm -f /usr/sbin/policy-rc.d; fi
+  rm -f "$log"
+  exit "$code"
+}
+trap finish EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# run COMMAND...: waits for it in a way that Ctrl-C and kill are heard at once.
+run() {
+  local code=0
+  "$@" </dev/null &
+  child=$!
+  wait "$child" || code=$?
+  child=''
+  return "$code"
+}
+
+# quietly COMMAND...: shows the output only when it fails.
+quietly() {
+  if run "$@" >"$log" 2>&1; then return; fi
+  tail -n 60 "$log" >&2
+  die "failed: $*"
+}
+
+# steps N, then step TEXT before each of them.
+steps() {
+  step_count=$1
+  step_now=0
+}
+step() {
+  step_now=$((step_now + 1))
+  printf '%s[%d/%d]%s %s ...\n' "$bold" "$step_now" "$step_count" "$plain" "$*"
+}
+
+# install_packages NAME...: those that are missing. Starts no service.
+install_packages() {
+  local name missing=()
+  for name in "$@"; do
+    if [[ $(dpkg-query -W -f '${db:Status-Status}' "$name" 2>/dev/null) != installed ]]; then
+      missing+=("$name")
+    fi
+  done
+  ((${#missing[@]})) || return 0
+  export DEBIAN_FRONTEND=noninteractive
+  if [[ ! -e /usr/sbin/policy-rc.d ]]; then
+    made_policy_rc=yes
+    printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
+    chmod 755 /usr/sbin/policy-rc.d
+  fi
+  quietly apt-get -qq -o Acquire::Retries=3 update
+  quietly apt-get -qq -y -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=120 -o Acquire::Retries=3 \
+    --no-install-recommends install "${missing[@]}"
+  if [[ -n $made_policy_rc ]]; then
+    rm -f /usr/sbin/policy-rc.d
+    made_policy_rc=''
+  fi
+}
+
+# build PRESET [TARGET...]: into build/PRESET.
+build() {
+  local preset=$1 target targets=()
+  shift
+  for target in "$@"; do targets+=(--target "$target"); done
+  # Build folders share what the compiler made.
+  export CCACHE_NOHASHDIR=true
+  cd "$source_dir"
+  quietly cmake --preset "$preset"
+  quietly cmake --build --preset "$preset" "${targets[@]}"
+}

@@ -1,0 +1,1 @@
+int lab_e2e_placeholder;

@@ -1,0 +1,54 @@
+// The program under test.
+#include "tests/lab/firewall.hpp"
+
+#include <cerrno>
+
+#include <boost/json/parse.hpp>
+
+namespace lab {
+
+Firewall::Firewall(const Namespace& host) : host_(host) { policy(""); }
+
+void Firewall::policy(const std::string& toml) { write_file(policy_path(), toml); }
+
+std::string Firewall::file(const std::string& name, const std::string& text) {
+  write_file(dir_ / name, text);
+  return dir_ / name;
+}
+
+std::vector<std::string> Firewall::command(const std::vector<std::string>& words) const {
+  std::vector<std::string> whole{CLOUDRON_FW, "--policy", policy_path(), "--state-dir",
+                                 state_dir()};
+  whole.insert(whole.end(), words.begin(), words.end());
+  return whole;
+}
+
+Output Firewall::run(const std::vector<std::string>& words, const std::string& input) const {
+  return lab::run(host_, command(words), input);
+}
+
+Output Firewall::run_by(const std::vector<std::string>& before,
+                        const std::vector<std::string>& words) const {
+  std::vector<std::string> whole = before;
+  for (const std::string& word : command(words)) whole.push_back(word);
+  return lab::run(host_, whole);
+}
+
+boost::json::value Firewall::json(std::vector<std::string> words) const {
+  words.emplace_back("--json");
+  const Output output = run(words);
+  boost::json::error_code error;
+  boost::json::value value = boost::json::parse(output.out, error);
+  errno = 0;
+  if (error) fail(words.front() + " --json does not print JSON: " + to_string(output));
+  return value;
+}
+
+Output Firewall::must(const std::vector<std::string>& words, const std::string& input) const {
+  Output output = run(words, input);
+  errno = 0;
+  if (!output.ok()) fail("cloudron-fw " + words.front() + " failed: " + to_string(output));
+  return output;
+}
+
+}  // namespace lab

@@ -1,0 +1,29 @@
+// What the kernel holds, asked of nft: an oracle that shares nothing with the product.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "tests/lab/namespace.hpp"
+
+namespace lab {
+
+/// Packets that a named counter of our table has seen.
+std::uint64_t counter(const Namespace& where, const std::string& name,
+                      const std::string& table = "inet cloudron");
+
+/// Elements of a set or map of our table, as JSON texts.
+std::vector<std::string> elements(const Namespace& where, const std::string& set);
+
+/// Runs nft commands, which must be accepted.
+void nft(const Namespace& where, const std::string& commands);
+
+/// "nft list ruleset" or "nft list TABLE", byte for byte.
+std::string listing(const Namespace& where, const std::string& what = "ruleset");
+
+/// The same without what packets change: counters, and what the sets of limits have learned. So
+/// two listings are equal exactly when the rules are.
+std::string rules_only(const Namespace& where, const std::string& what = "table inet cloudron");
+
+}  // namespace lab

@@ -1,0 +1,296 @@
+// Packets by hand.
+#include "tests/lab/raw.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <map>
+#include <thread>
+
+#include <arpa/inet.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <net/if.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+#include "tests/lab/process.hpp"
+
+namespace lab {
+namespace {
+
+constexpr std::uint16_t kFirstPort = 10'000;  // Handshakes: below the kernel's own ephemeral ports
+constexpr std::size_t kPortsMax = 20'000;
+constexpr std::size_t kBatch = 256;
+constexpr std::size_t kEthernet = 14;
+
+void put16(std::string& out, std::uint32_t value) {
+  out += static_cast<char>(value >> 8);
+  out += static_cast<char>(value);
+}
+
+void put32(std::string& out, std::uint32_t value) {
+  put16(out, value >> 16);
+  put16(out, value & 0xffff);
+}
+
+void put_ip(std::string& out, Ip ip) {
+  for (const std::uint8_t byte : to_bytes(ip)) out += static_cast<char>(byte);
+}
+
+std::uint32_t get16(const char* at) {
+  return static_cast<std::uint32_t>(static_cast<std::uint8_t>(at[0])) << 8 |
+         static_cast<std::uint8_t>(at[1]);
+}
+
+std::uint32_t get32(const char* at) { return get16(at) << 16 | get16(at + 2); }
+
+/// The Internet checksum (RFC 1071).
+std::uint16_t checksum(const std::string& data) {
+  std::uint32_t sum = 0;
+  for (std::size_t i = 0; i + 1 < data.size(); i += 2) sum += get16(data.data() + i);
+  if (data.size() % 2 == 1) sum += static_cast<std::uint32_t>(data.back()) << 8 & 0xff00;
+  while (sum >> 16 != 0) sum = (sum & 0xffff) + (sum >> 16);
+  return static_cast<std::uint16_t>(~sum);
+}
+
+void set16(std::string& data, std::size_t at, std::uint16_t value) {
+  data[at] = static_cast<char>(value >> 8);
+  data[at + 1] = static_cast<char>(value);
+}
+
+/// The transport header with its checksum.
+std::string transport(const Packet& p) {
+  std::string data;
+  std::size_t checksum_at = 0;
+  if (p.protocol == kTcp) {
+    put16(data, p.port_from);
+    put16(data, p.port_to);
+    put32(data, p.sequence);
+    put32(data, p.acknowledged);
+    put16(data, 5u << 12 | p.flags);
+    put16(data, 65'535);
+    put32(data, 0);
+    checksum_at = 16;
+  } else if (p.protocol == kUdp) {
+    put16(data, p.port_from);
+    put16(data, p.port_to);
+    put16(data, 12);
+    put16(data, 0);
+    data += "lab.";
+    checksum_at = 6;
+  } else {
+    put16(data, p.port_to << 8);
+    put16(data, 0);
+    put16(data, p.port_from);
+    put16(data, p.sequence & 0xffff);
+    checksum_at = 2;
+  }
+  std::string summed;
+  if (p.protocol != kIcmp) {  // the pseudo header
+    put_ip(summed, p.from);
+    put_ip(summed, p.to);
+    put32(summed, static_cast<std::uint32_t>(data.size()));
+    put32(summed, p.protocol);
+  }
+  set16(data, checksum_at, checksum(summed + data));
+  return data;
+}
+
+std::string frame(const Packet& p, const Mac& from, const Mac& to) {
+  const std::string payload = transport(p);
+  std::string ip;
+  if (p.from.family == Family::ipv4) {
+    put16(ip, 0x4500);
+    put16(ip, static_cast<std::uint32_t>(20 + payload.size()));
+    put32(ip, 0x4000);  // do not fragment
+    put16(ip, 64u << 8 | p.protocol);
+    put16(ip, 0);
+  } else {
+    put32(ip, 6u << 28);
+    put16(ip, static_cast<std::uint32_t>(payload.size()));
+    put16(ip, static_cast<std::uint32_t>(p.protocol) << 8 | 64);
+  }
+  put_ip(ip, p.from);
+  put_ip(ip, p.to);
+  if (p.from.family == Family::ipv4) set16(ip, 10, checksum(ip));
+  std::string out(to.begin(), to.end());
+  out.append(from.begin(), from.end());
+  put16(out, p.from.family == Family::ipv4 ? ETH_P_IP : ETH_P_IPV6);
+  return out + ip + payload;
+}
+
+/// False for what is not TCP, UDP or ICMP, and for fragments and extension headers.
+bool parse(const char* data, std::size_t size, Packet& p) {
+  if (size < kEthernet + 20) return false;
+  const std::uint32_t type = get16(data + 12);
+  const char* const ip = data + kEthernet;
+  const bool v4 = type == ETH_P_IP;
+  if (!v4 && (type != ETH_P_IPV6 || size < kEthernet + 40)) return false;
+  const std::size_t header = v4 ? static_cast<std::size_t>(ip[0] & 15) * 4 : 40;
+  const Family family = v4 ? Family::ipv4 : Family::ipv6;
+  p.protocol = static_cast<std::uint8_t>(v4 ? ip[9] : ip[6]);
+  p.from = fw::ip_from_bytes(family, ip + (v4 ? 12 : 8));
+  p.to = fw::ip_from_bytes(family, ip + (v4 ? 16 : 24));
+  const char* const l4 = ip + header;
+  if (size < kEthernet + header + 8) return false;
+  if (p.protocol == kIcmp || p.protocol == kIcmp6) {
+    p.port_to = static_cast<std::uint8_t>(l4[0]);
+    p.port_from = static_cast<std::uint16_t>(get16(l4 + 4));
+    return true;
+  }
+  p.port_from = static_cast<std::uint16_t>(get16(l4));
+  p.port_to = static_cast<std::uint16_t>(get16(l4 + 2));
+  if (p.protocol != kTcp) return p.protocol == kUdp;
+  if (size < kEthernet + header + 20) return false;
+  p.sequence = get32(l4 + 4);
+  p.acknowledged = get32(l4 + 8);
+  p.flags = static_cast<std::uint8_t>(l4[13]);
+  return true;
+}
+
+Fd packet_socket(const Namespace& where, int protocol) {
+  return where.in([protocol] {
+    Fd fd(::socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0));
+    sockaddr_ll address{};
+    address.sll_family = AF_PACKET;
+    address.sll_protocol = htons(static_cast<std::uint16_t>(protocol));
+    address.sll_ifindex = static_cast<int>(::if_nametoindex("eth0"));
+    if (!fd.open() ||
+        ::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0) {
+      fail("these tests need packet sockets (CAP_NET_RAW, CONFIG_PACKET)");
+    }
+    const int one = 1;
+    const int bytes = 64 << 20;
+    ::setsockopt(fd.get(), SOL_PACKET, PACKET_IGNORE_OUTGOING, &one, sizeof one);
+    ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof bytes);
+    ::setsockopt(fd.get(), SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof bytes);
+    return fd;
+  });
+}
+
+void send_some(int fd, const std::string* frames, std::size_t count) {
+  std::array<mmsghdr, kBatch> messages{};
+  std::array<iovec, kBatch> pieces{};
+  for (std::size_t i = 0; i < count; ++i) {
+    pieces[i] = {const_cast<char*>(frames[i].data()), frames[i].size()};
+    messages[i].msg_hdr.msg_iov = &pieces[i];
+    messages[i].msg_hdr.msg_iovlen = 1;
+  }
+  for (std::size_t sent = 0; sent < count;) {
+    const int some = ::sendmmsg(fd, messages.data() + sent, static_cast<unsigned>(count - sent), 0);
+    if (some > 0) sent += static_cast<std::size_t>(some);
+    if (some < 0 && errno != EAGAIN && errno != EINTR && errno != ENOBUFS) fail("cannot send");
+  }
+}
+
+}  // namespace
+
+RawLink::RawLink(const Namespace& where, const Mac& from, const Mac& to)
+    : sender_(packet_socket(where, 0)),
+      receiver_(packet_socket(where, ETH_P_ALL)),
+      from_(from),
+      to_(to) {}
+
+Frames RawLink::frames(const std::vector<Packet>& packets) const {
+  Frames out;
+  out.reserve(packets.size());
+  for (const Packet& packet : packets) out.push_back(frame(packet, from_, to_));
+  return out;
+}
+
+void RawLink::send(const Frames& frames) const {
+  for (std::size_t at = 0; at < frames.size(); at += kBatch) {
+    send_some(sender_.get(), frames.data() + at, std::min(kBatch, frames.size() - at));
+  }
+}
+
+std::size_t RawLink::flood(const Frames& frames, double per_second,
+                           const std::atomic<bool>& stop) const {
+  const auto begin = Clock::now();
+  std::size_t sent = 0;
+  while (!stop) {
+    const auto due = static_cast<std::size_t>(per_second * seconds_of(Clock::now() - begin));
+    if (due <= sent) {
+      std::this_thread::sleep_for(1ms);
+      continue;
+    }
+    const std::size_t at = sent % frames.size();
+    const std::size_t some = std::min({due - sent, kBatch, frames.size() - at});
+    send_some(sender_.get(), frames.data() + at, some);
+    sent += some;
+  }
+  return sent;
+}
+
+std::vector<Packet> RawLink::receive(Clock::duration patience) {
+  std::vector<Packet> out;
+  std::array<char, 2048> data{};
+  pollfd polled{receiver_.get(), POLLIN, 0};
+  const auto wait_ms = std::chrono::ceil<milliseconds>(patience).count();
+  if (::poll(&polled, 1, static_cast<int>(wait_ms)) != 1) return out;
+  for (;;) {
+    const ssize_t got = ::recv(receiver_.get(), data.data(), data.size(), MSG_DONTWAIT);
+    if (got < 0) return out;
+    Packet packet;
+    if (parse(data.data(), static_cast<std::size_t>(got), packet)) out.push_back(packet);
+  }
+}
+
+Handshakes::Handshakes(RawLink& link, Ip from, Ip to, const std::vector<std::uint16_t>& ports,
+                       std::size_t count)
+    : link_(link) {
+  errno = 0;
+  if (count > kPortsMax) fail("too many handshakes for one source");
+  std::map<std::uint16_t, Packet> waiting;
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto port = static_cast<std::uint16_t>(kFirstPort + i);
+    waiting[port] = {from, to, kTcp, port, ports[i % ports.size()], kSyn, 1'000, 0};
+  }
+  for (const auto end = Clock::now() + 30s; !waiting.empty();) {
+    if (Clock::now() > end) fail(std::to_string(waiting.size()) + " SYNs had no answer");
+    std::vector<Packet> some;
+    for (const auto& [port, syn] : waiting) {
+      if (some.size() < kBatch) some.push_back(syn);
+    }
+    link_.send(some);
+    std::size_t answered = 0;
+    const auto patience = Clock::now() + 300ms;
+    while (answered < some.size() && Clock::now() < patience) {
+      for (const Packet& answer : link_.receive(50ms)) {
+        const auto it = waiting.find(answer.port_to);
+        if (answer.flags != (kSyn | kAck) || answer.from != to || it == waiting.end()) continue;
+        Packet last = it->second;
+        last.flags = kAck;
+        last.sequence += 1;
+        last.acknowledged = answer.sequence + 1;
+        last_.push_back(last);
+        waiting.erase(it);
+        ++answered;
+      }
+    }
+  }
+}
+
+void Handshakes::finish() { link_.send(last_); }
+
+std::size_t Handshakes::resets() {
+  for (const Packet& packet : link_.receive(0ms)) {
+    if ((packet.flags & kRst) != 0) ++resets_;
+  }
+  return resets_;
+}
+
+void keep_quiet(const Namespace& where) {
+  must_run(where, {"nft", "-f", "-"}, R"(
+table inet lab_quiet {
+  chain prerouting {
+    type filter hook prerouting priority raw;
+    tcp dport 10000-29999 drop
+  }
+}
+)");
+}
+
+}  // namespace lab

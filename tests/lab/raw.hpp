@@ -1,0 +1,75 @@
+// Packets by hand: forged ones, floods, and many handshakes that end at one moment.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "tests/lab/network.hpp"
+
+namespace lab {
+
+inline constexpr std::uint8_t kFin = 1, kSyn = 2, kRst = 4, kPsh = 8, kAck = 16;
+inline constexpr std::uint8_t kIcmp = 1, kTcp = 6, kUdp = 17, kIcmp6 = 58;
+
+/// TCP, UDP or an ICMP echo (then `port_to` is the type and `port_from` the identifier).
+struct Packet {
+  Ip from;
+  Ip to;
+  std::uint8_t protocol = kTcp;
+  std::uint16_t port_from = 0;
+  std::uint16_t port_to = 0;
+  std::uint8_t flags = 0;
+  std::uint32_t sequence = 0;
+  std::uint32_t acknowledged = 0;
+};
+
+/// Packets as they go over the wire.
+using Frames = std::vector<std::string>;
+
+/// A packet socket on a device named eth0.
+class RawLink {
+ public:
+  RawLink(const Namespace& where, const Mac& from, const Mac& to);
+  /// Of the outside, towards the host.
+  explicit RawLink(const Network& network) : RawLink(network.outside, kOutsideMac, kHostMac) {}
+
+  Frames frames(const std::vector<Packet>& packets) const;
+  /// As fast as it goes. Fails unless all were sent.
+  void send(const Frames& frames) const;
+  void send(const std::vector<Packet>& packets) const { send(frames(packets)); }
+  /// Again and again at `per_second` until told to stop; gives how many were sent.
+  std::size_t flood(const Frames& frames, double per_second, const std::atomic<bool>& stop) const;
+  /// What came in until now; waits for the first at most so long.
+  std::vector<Packet> receive(Clock::duration patience);
+
+ private:
+  Fd sender_;
+  Fd receiver_;
+  Mac from_;
+  Mac to_;
+};
+
+/// Many connections of one source whose handshakes all wait for their last step.
+class Handshakes {
+ public:
+  /// Sends the SYNs, to the ports in turn, and waits until every one is answered. The source
+  /// address must be a stranger's, or its namespace be kept quiet.
+  Handshakes(RawLink& link, Ip from, Ip to, const std::vector<std::uint16_t>& ports,
+             std::size_t count);
+  /// The last step of all, at once.
+  void finish();
+  /// Resets that came since.
+  std::size_t resets();
+
+ private:
+  RawLink& link_;
+  std::vector<Packet> last_;
+  std::size_t resets_ = 0;
+};
+
+/// Keeps a namespace from answering to ports that Handshakes uses.
+void keep_quiet(const Namespace& where);
+
+}  // namespace lab
