@@ -52,6 +52,17 @@ Expr is_protocol(fw::Protocol protocol) {
 Expr in_state(std::uint32_t state) {
   return match_masked(Field::ct_state, u32(state), u32(0), Compare::not_equal);
 }
+bool is_network(const fw::IpRange& range) {
+  const fw::U128 host = range.first ^ range.last;
+  return (host & (host + 1)) == 0 && (range.first & host) == 0;
+}
+Expr in_network(Field field, const fw::IpRange& network) {
+  const fw::U128 mask = fw::address_max(network.family) & ~(network.first ^ network.last);
+  Bytes bytes = fw::to_bytes(fw::Ip{network.family, mask});
+  if (network.single()) bytes.clear();
+  return Match{
+      {field, std::move(bytes)}, Compare::equal, ip_bytes({network.family, network.first})};
+}
 Expr in_set(Field field, std::string set) { return in_set(Key{{field, {}}}, std::move(set)); }
 Expr in_set(Key key, std::string set) {
   return Lookup{std::move(key), std::move(set), false, false};

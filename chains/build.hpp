@@ -33,6 +33,9 @@ Expr match_masked(Field field, Bytes mask, Bytes value, Compare op = Compare::eq
 Expr is_family(fw::Family family);
 Expr is_protocol(fw::Protocol protocol);
 Expr in_state(std::uint32_t state);
+/// The range must be a network (is_network).
+Expr in_network(Field field, const fw::IpRange& network);
+bool is_network(const fw::IpRange& range);
 Expr in_set(Field field, std::string set);
 Expr not_in_set(Key key, std::string set);
 Expr in_set(Key key, std::string set);

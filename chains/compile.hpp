@@ -13,9 +13,11 @@ namespace chains {
 
 /// How many entries the kernel sets of the combined lists need, and which version they are.
 struct ListVersion {
-  std::string digest;  ///< of the content; "" when the policy names no such list
-  std::uint32_t addresses4 = 0;
+  std::string digest;            ///< of the content; "" when the policy names no such list
+  std::uint32_t addresses4 = 0;  ///< single ones
+  std::uint32_t networks4 = 0;
   std::uint32_t addresses6 = 0;
+  std::uint32_t networks6 = 0;
 
   bool operator==(const ListVersion&) const = default;
 };

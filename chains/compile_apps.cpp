@@ -10,18 +10,26 @@ using namespace build;
 
 namespace {
 
-bool uses_family(const Compilation& c, fw::Family family) {
-  return std::any_of(c.policy.app_networks.begin(), c.policy.app_networks.end(),
-                     [family](const auto& net) { return net.value.family == family; });
+std::vector<fw::Located<fw::IpRange>> app_networks(const Compilation& c, fw::Family family) {
+  std::vector<fw::Located<fw::IpRange>> out;
+  for (const auto& net : c.policy.app_networks) {
+    if (net.value.family == family) out.push_back(net);
+  }
+  return out;
+}
+
+/// One network is compared with; a set of two costs the lookup of an interval set.
+bool is_compared(const std::vector<fw::Located<fw::IpRange>>& networks) {
+  return networks.size() == 1 && is_network(networks.front().value);
 }
 
 void network_sets(Compilation& c) {
   for (fw::Family family : kFamilies) {
-    if (!uses_family(c, family)) continue;
+    const auto networks = app_networks(c, family);
+    if (networks.empty() || is_compared(networks)) continue;
     Set& set = c.set(std::string("app_nets") + digit(family), {saddr(family)});
     set.interval = true;
-    for (const auto& [net, where] : c.policy.app_networks) {
-      if (net.family != family) continue;
+    for (const auto& [net, where] : networks) {
       set.elements.push_back(
           {ip_bytes({family, net.first}), ip_bytes({family, net.last}), {}, {}, where});
     }
@@ -92,9 +100,9 @@ void apps_to_host(Compilation& c) {
   }
   Chain& chain = c.chain("apps_to_host");
   for (fw::Family family : kFamilies) {
-    if (!uses_family(c, family)) continue;
+    if (!c.has_apps(family)) continue;
     rule(chain, "DNS for apps", {},
-         {is_family(family), in_set(saddr(family), std::string("app_nets") + digit(family)),
+         {is_family(family), c.in_app_networks(saddr(family)),
           in_set(Key{{Field::l4proto, {}}, {Field::th_dport, {}}}, "app_services"), accept()});
   }
   accept_reachable(c, chain);
@@ -121,8 +129,8 @@ void to_apps(Compilation& c) {
   c.counter("unpublished");
   rule(chain, "admin's rules", {}, {jump("CLOUDRON_FORWARD_AFTER")});
   for (fw::Family family : kFamilies) {
-    if (!uses_family(c, family)) continue;
-    const Expr from_app = in_set(saddr(family), std::string("app_nets") + digit(family));
+    if (!c.has_apps(family)) continue;
+    const Expr from_app = c.in_app_networks(saddr(family));
     if (c.isolation) {
       rule(chain, "app to app", {}, {is_family(family), from_app, count("isolated"), drop()});
     } else {
@@ -133,6 +141,16 @@ void to_apps(Compilation& c) {
 }
 
 }  // namespace
+
+bool Compilation::has_apps(fw::Family family) const { return !app_networks(*this, family).empty(); }
+
+Expr Compilation::in_app_networks(Field field) const {
+  const bool v4 = field == Field::ip_saddr || field == Field::ip_daddr;
+  const fw::Family family = v4 ? fw::Family::ipv4 : fw::Family::ipv6;
+  const auto networks = app_networks(*this, family);
+  if (is_compared(networks)) return in_network(field, networks.front().value);
+  return in_set(field, std::string("app_nets") + digit(family));
+}
 
 void compile_apps(Compilation& c) {
   for (const char* name : {"CLOUDRON_FORWARD_BEFORE", "CLOUDRON_FORWARD_AFTER"}) {
@@ -145,10 +163,9 @@ void compile_apps(Compilation& c) {
   Chain forward{"CLOUDRON_FORWARD", {}, {}, false};
   rule(forward, "admin's rules", {}, {jump("CLOUDRON_FORWARD_BEFORE")});
   for (fw::Family family : kFamilies) {
-    if (!uses_family(c, family)) continue;
+    if (!c.has_apps(family)) continue;
     rule(forward, "to an app", {},
-         {is_family(family), in_set(daddr(family), std::string("app_nets") + digit(family)),
-          go("to_apps")});
+         {is_family(family), c.in_app_networks(daddr(family)), go("to_apps")});
   }
   constexpr std::uint32_t kDnat = 1u << 5;
   rule(forward, "published by NAT", {},

@@ -65,12 +65,17 @@ void compile_blocked(Compilation& c) {
   if (!c.around.allow_lists.digest.empty()) list_sets(c, kAllowedSets, c.around.allow_lists);
   manifest(c);
 
+  const ListVersion& v = c.around.block_lists;
+  const bool listed[] = {v.addresses4 > 0, v.networks4 > 0, v.addresses6 > 0, v.networks6 > 0};
   if (!c.around.devices.empty()) {
     Chain& ingress = c.chain("ingress");
     ingress.base = BaseHook{Hook::ingress, -500, VerdictKind::accept, c.around.devices};
+    rule(ingress, "not the first packet", {},
+         {is_protocol(fw::Protocol::tcp),
+          match_masked(Field::tcp_flags, u8(kAck), u8(0), Compare::not_equal), accept()});
     for (fw::Family family : kFamilies) {
       const int first = family == fw::Family::ipv4 ? 0 : 2;
-      if (lists) {
+      if (lists && listed[first]) {
         rule(ingress, "listed address", {},
              {is_family(family), drop_if(kListedSets[first], family), count("listed"), drop()});
       }
@@ -78,17 +83,21 @@ void compile_blocked(Compilation& c) {
            {is_family(family), drop_if(kBlockSets[first], family), count("blocked"), drop()});
     }
   }
-
-  Chain& blocked = c.chain("blocked");
+  Chain blocked{"blocked", {}, {}, false};
+  Chain blocked6{"blocked6", {}, {}, false};
+  rule(blocked, "IPv6", {}, {is_family(fw::Family::ipv6), go("blocked6")});
   for (int i = 0; i < 4; ++i) {
     const fw::Family family = i < 2 ? fw::Family::ipv4 : fw::Family::ipv6;
+    Chain& chain = i < 2 ? blocked : blocked6;
     const char* const what = i % 2 == 1 ? "network" : "address";
-    rule(blocked, std::string("blocked ") + what, {},
+    rule(chain, std::string("blocked ") + what, {},
          {is_family(family), drop_if(kBlockSets[i], family), count("blocked"), drop()});
-    if (!lists) continue;
-    rule(blocked, std::string("listed ") + what, {},
+    if (!lists || !listed[i]) continue;  // even an empty set costs a lookup
+    rule(chain, std::string("listed ") + what, {},
          {is_family(family), drop_if(kListedSets[i], family), count("listed"), drop()});
   }
+  c.out.chains.push_back(std::move(blocked));
+  c.out.chains.push_back(std::move(blocked6));
 }
 
 }  // namespace chains

@@ -241,9 +241,11 @@ void entry_chain(Compilation& c, const LimitParts& p) {
   const fw::Location& where = p.limit.where;
   if (p.has(fw::Protocol::tcp)) {
     for (fw::Family f : kFamilies) {
-      rule(chain, "look", where,
-           {is_family(f), is_protocol(fw::Protocol::tcp), in_state(kStateNew),
-            go(p.name("look", f))});
+      std::vector<Expr> look{is_family(f)};
+      if (p.has(fw::Protocol::udp)) look.push_back(is_protocol(fw::Protocol::tcp));
+      look.push_back(in_state(kStateNew));
+      look.push_back(go(p.name("look", f)));
+      rule(chain, "look", where, std::move(look));
     }
   }
   for (fw::Family f : kFamilies) {
@@ -298,41 +300,72 @@ void port_maps(Compilation& c, fw::Source side, fw::Protocol protocol, Chain& ch
   }
 }
 
-/// Where sources of known networks go: trusted ones are not limited, apps have limits of their own.
-void source_maps(Compilation& c) {
+struct SourceNetwork {
+  fw::IpRange range;
+  Verdict verdict;
+  fw::Location where;
+};
+
+/// Trusted networks are not limited, apps have limits of their own. Trusted ones come first: they
+/// win where both overlap.
+std::vector<SourceNetwork> source_networks(const Compilation& c, fw::Family f) {
+  std::vector<SourceNetwork> out;
+  for (const auto& [range, where] : c.policy.trusted) {
+    if (range.family == f) out.push_back({range, {VerdictKind::return_, {}}, where});
+  }
+  for (const auto& [range, where] : c.policy.app_networks) {
+    if (range.family == f) out.push_back({range, {VerdictKind::go_to, "ratelimit_apps"}, where});
+  }
+  return out;
+}
+
+/// The kernel's interval sets are disjoint: what is left of a range goes in pieces.
+Set source_map(const std::vector<SourceNetwork>& networks, fw::Family f) {
+  Set map;
+  std::vector<fw::IpRange> taken;
+  for (const auto& [range, verdict, where] : networks) {
+    std::vector<fw::IpRange> pieces{range};
+    for (const fw::IpRange& t : taken) {
+      std::vector<fw::IpRange> rest;
+      for (const fw::IpRange& piece : pieces) {
+        if (!piece.overlaps(t)) {
+          rest.push_back(piece);
+          continue;
+        }
+        if (piece.first < t.first) rest.push_back({f, piece.first, t.first - 1});
+        if (t.last < piece.last) rest.push_back({f, t.last + 1, piece.last});
+      }
+      pieces = std::move(rest);
+    }
+    for (const fw::IpRange& piece : pieces) {
+      map.elements.push_back(
+          {ip_bytes({f, piece.first}), ip_bytes({f, piece.last}), verdict, {}, where});
+      taken.push_back(piece);
+    }
+  }
+  return map;
+}
+
+void source_rules(Compilation& c, Chain& chain) {
+  constexpr std::size_t kCompared = 4;  // so many comparisons cost less than an interval lookup
   for (fw::Family f : kFamilies) {
-    Set& map = c.set(std::string("sources") + digit(f), {saddr(f)});
+    const auto networks = source_networks(c, f);
+    const bool compare = networks.size() <= kCompared &&
+                         std::all_of(networks.begin(), networks.end(),
+                                     [](const SourceNetwork& n) { return is_network(n.range); });
+    if (compare) {
+      for (const auto& [range, verdict, where] : networks) {
+        rule(chain, verdict.chain.empty() ? "trusted" : "an app", where,
+             {is_family(f), in_network(saddr(f), range), verdict});
+      }
+      continue;
+    }
+    const std::string name = std::string("sources") + digit(f);
+    Set& map = c.set(name, {saddr(f)});
     map.data = Verdict{};
     map.interval = true;
-    std::vector<fw::IpRange> taken;
-    // Trusted networks first: they win where both overlap. What is left of a range goes in pieces.
-    auto add = [&](const fw::IpRange& range, const Verdict& verdict, const fw::Location& where) {
-      std::vector<fw::IpRange> pieces{range};
-      for (const fw::IpRange& t : taken) {
-        std::vector<fw::IpRange> rest;
-        for (const fw::IpRange& piece : pieces) {
-          if (!piece.overlaps(t)) {
-            rest.push_back(piece);
-            continue;
-          }
-          if (piece.first < t.first) rest.push_back({f, piece.first, t.first - 1});
-          if (t.last < piece.last) rest.push_back({f, t.last + 1, piece.last});
-        }
-        pieces = std::move(rest);
-      }
-      for (const fw::IpRange& piece : pieces) {
-        map.elements.push_back(
-            {ip_bytes({f, piece.first}), ip_bytes({f, piece.last}), verdict, {}, where});
-        taken.push_back(piece);
-      }
-    };
-    for (const auto& [range, where] : c.policy.trusted) {
-      if (range.family == f) add(range, {VerdictKind::return_, {}}, where);
-    }
-    for (const auto& [range, where] : c.policy.app_networks) {
-      if (range.family == f) add(range, {VerdictKind::go_to, "ratelimit_apps"}, where);
-    }
-    if (map.elements.empty()) c.out.sets.pop_back();
+    map.elements = source_map(networks, f).elements;
+    rule(chain, "trusted, or an app", {}, {is_family(f), vmap({{saddr(f), {}}}, name)});
   }
 }
 
@@ -363,7 +396,6 @@ std::vector<std::string> meter_sets(const fw::Limit& limit) {
 void compile_limits(Compilation& c) {
   if (!c.policy.apps.empty()) named_apps(c);
   for (const fw::Limit& limit : c.policy.limits) compile_limit(c, limit);
-  source_maps(c);
 
   if (!c.policy.app_networks.empty()) {
     Chain apps{"ratelimit_apps", {}, {}, false};
@@ -371,11 +403,7 @@ void compile_limits(Compilation& c) {
     c.out.chains.push_back(std::move(apps));
   }
   Chain chain{"CLOUDRON_RATELIMIT", {}, {}, false};
-  for (fw::Family f : kFamilies) {
-    const std::string map = std::string("sources") + digit(f);
-    if (find(c.out.sets, map) == nullptr) continue;
-    rule(chain, "where from", {}, {is_family(f), vmap({{saddr(f), {}}}, map)});
-  }
+  source_rules(c, chain);
   if (!c.around.allow_lists.digest.empty()) {
     for (int i = 0; i < 4; ++i) {
       const fw::Family f = i < 2 ? fw::Family::ipv4 : fw::Family::ipv6;

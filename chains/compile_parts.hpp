@@ -19,6 +19,10 @@ struct Compilation {
   void counter(std::string name, const fw::Location& where = {});
   void limit(std::string name, RateLimit rate, const fw::Location& where = {});
 
+  /// Are there app networks of a family; is this one of their addresses?
+  bool has_apps(fw::Family family) const;
+  Expr in_app_networks(Field field) const;
+
   Expr admitted() const;  ///< the flow carries the mark
   Expr admit() const;     ///< sets it
 };

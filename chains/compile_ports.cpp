@@ -84,7 +84,6 @@ void compile_ports(Compilation& c) {
 
   Chain chain{"CLOUDRON", {}, {}, false};
   rule(chain, "admin's rules", {}, {jump("CLOUDRON_BEFORE")});
-  icmp(c, chain);
   for (fw::Protocol protocol : kProtocols) {
     const std::string name = std::string("open_") + fw::to_string(protocol);
     for (const std::string& set : {name, name + "_ranges"}) {
@@ -93,6 +92,7 @@ void compile_ports(Compilation& c) {
            {is_protocol(protocol), in_set(Field::ct_original_dport, set), accept()});
     }
   }
+  icmp(c, chain);
   if (!c.policy.app_networks.empty()) rule(chain, "apps", {}, {jump("apps_to_host")});
   rule(chain, "admin's rules", {}, {jump("CLOUDRON_AFTER")});
   if (c.policy.nflog_group != 0) {

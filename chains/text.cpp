@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstring>
 #include <utility>
 
@@ -151,10 +152,25 @@ const char* object_text(ObjectKind kind) {
   return kind == ObjectKind::counter ? "counter" : "limit";
 }
 
+bool is_address(Field field) {
+  return field == Field::ip_saddr || field == Field::ip_daddr || field == Field::ip6_saddr ||
+         field == Field::ip6_daddr;
+}
+
+/// "172.18.0.0/16": nft makes its shortest code of this form, and so do we.
+std::string network_text(const Match& e) {
+  int length = 0;
+  for (std::uint8_t byte : e.what.mask) length += std::popcount(byte);
+  return fmt::format("{}/{}", value_text(e.what.field, e.value), length);
+}
+
 struct ExprText {
   std::string operator()(const Match& e) const {
     std::string text = info(e.what.field).text;
-    const bool is_flags = e.what.field == Field::ct_status;
+    if (is_address(e.what.field) && !e.what.mask.empty()) {
+      return text + (e.op == Compare::equal ? " " : " != ") + network_text(e);
+    }
+    const bool is_flags = e.what.field == Field::ct_status || e.what.field == Field::ct_state;
     if (is_flags && e.op == Compare::not_equal && host_u32(e.value) == 0) {
       return text + " " + value_text(e.what.field, e.what.mask);
     }

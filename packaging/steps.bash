@@ -1,6 +1,6 @@
 # Steps with a progress line each, packages, and an end that leaves nothing running; for the scripts
 # of this folder.
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 
 # What it takes to build.
 build_packages=(
@@ -48,7 +48,7 @@ trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# run COMMAND...: waits for it in a way that Ctrl-C and kill are heard at once.
+# run COMMAND...: waits for it in a way that a kill is heard at once.
 run() {
   local code=0
   "$@" </dev/null &
@@ -60,19 +60,24 @@ run() {
 
 # quietly COMMAND...: shows the output only when it fails.
 quietly() {
-  if run "$@" >"$log" 2>&1; then return; fi
+  if "$@" </dev/null >"$log" 2>&1; then return; fi
+  echo
   tail -n 60 "$log" >&2
   die "failed: $*"
 }
 
-# steps N, then step TEXT before each of them.
+# steps N, then step TEXT before each of them; step_done says how long it took.
 steps() {
   step_count=$1
   step_now=0
 }
 step() {
   step_now=$((step_now + 1))
-  printf '%s[%d/%d]%s %s ...\n' "$bold" "$step_now" "$step_count" "$plain" "$*"
+  step_began=$SECONDS
+  printf '%s[%d/%d]%s %s ...' "$bold" "$step_now" "$step_count" "$plain" "$*"
+}
+step_done() {
+  printf ' %s%d s%s\n' "$green" $((SECONDS - step_began)) "$plain"
 }
 
 # install_packages NAME...: those that are missing. Starts no service.
@@ -101,12 +106,11 @@ install_packages() {
 
 # build PRESET [TARGET...]: into build/PRESET.
 build() {
-  local preset=$1 target targets=()
+  local preset=$1
   shift
-  for target in "$@"; do targets+=(--target "$target"); done
   # Build folders share what the compiler made.
   export CCACHE_NOHASHDIR=true
-  cd "$source_dir"
+  cd "$source_dir" || exit
   quietly cmake --preset "$preset"
-  quietly cmake --build --preset "$preset" "${targets[@]}"
+  quietly run ninja -C "build/$preset" "$@"
 }

@@ -1,4 +1,5 @@
 // Expressions into the kernel's form.
+#include <algorithm>
 #include <cassert>
 
 #include <linux/netfilter/nf_tables.h>
@@ -20,12 +21,12 @@ class Lowering {
   explicit Lowering(nftnl_rule* rule) : rule_(rule) {}
 
   void operator()(const Match& e) {
-    load(e.what, 0);
+    const std::uint32_t length = loaded_bytes(e.what, e.value);
+    load(length < e.value.size() ? KeyPart{e.what.field, {}} : e.what, 0, length);
     nftnl_expr* cmp = add("cmp");
     nftnl_expr_set_u32(cmp, NFTNL_EXPR_CMP_SREG, NFT_REG_1);
     nftnl_expr_set_u32(cmp, NFTNL_EXPR_CMP_OP, e.op == Compare::equal ? NFT_CMP_EQ : NFT_CMP_NEQ);
-    nftnl_expr_set(cmp, NFTNL_EXPR_CMP_DATA, e.value.data(),
-                   static_cast<std::uint32_t>(e.value.size()));
+    nftnl_expr_set(cmp, NFTNL_EXPR_CMP_DATA, e.value.data(), length);
   }
 
   void operator()(const Lookup& e) {
@@ -70,7 +71,7 @@ class Lowering {
   }
 
   void operator()(const CtMarkOr& e) {
-    load({Field::ct_mark, {}}, 0);
+    load({Field::ct_mark, {}}, 0, sizeof e.bits);
     bitwise(NFT_REG_1, ~e.bits, e.bits);
     nftnl_expr* ct = add("ct");
     nftnl_expr_set_u32(ct, NFTNL_EXPR_CT_KEY, NFT_CT_MARK);
@@ -111,15 +112,27 @@ class Lowering {
     return expr;
   }
 
+  /// A network whose mask ends between two bytes needs no mask: its first bytes are loaded alone.
+  static std::uint32_t loaded_bytes(const KeyPart& part, const Bytes& value) {
+    const auto all = static_cast<std::uint32_t>(value.size());
+    if (info(part.field).load != FieldInfo::Load::payload || part.mask.size() != all || all < 4) {
+      return all;
+    }
+    const auto zero = std::find(part.mask.begin(), part.mask.end(), 0);
+    const bool whole = std::all_of(part.mask.begin(), zero, [](auto b) { return b == 0xff; }) &&
+                       std::all_of(zero, part.mask.end(), [](auto b) { return b == 0; });
+    return whole ? static_cast<std::uint32_t>(zero - part.mask.begin()) : all;
+  }
+
   void load(const Key& key) {
     std::uint32_t slot = 0;
     for (const KeyPart& part : key) {
-      load(part, slot);
+      load(part, slot, info(part.field).length);
       slot += (info(part.field).length + 3) / 4;
     }
   }
 
-  void load(const KeyPart& part, std::uint32_t slot) {
+  void load(const KeyPart& part, std::uint32_t slot, std::uint32_t length) {
     const FieldInfo& field = info(part.field);
     const std::uint32_t reg = register_of(slot);
     switch (field.load) {
@@ -134,7 +147,7 @@ class Lowering {
         nftnl_expr_set_u32(payload, NFTNL_EXPR_PAYLOAD_DREG, reg);
         nftnl_expr_set_u32(payload, NFTNL_EXPR_PAYLOAD_BASE, field.key);
         nftnl_expr_set_u32(payload, NFTNL_EXPR_PAYLOAD_OFFSET, field.offset);
-        nftnl_expr_set_u32(payload, NFTNL_EXPR_PAYLOAD_LEN, field.length);
+        nftnl_expr_set_u32(payload, NFTNL_EXPR_PAYLOAD_LEN, length);
         break;
       }
       case FieldInfo::Load::ct: {

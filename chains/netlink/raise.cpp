@@ -1,4 +1,5 @@
 // The kernel's form back into expressions.
+#include <algorithm>
 #include <cstring>
 #include <optional>
 #include <string_view>
@@ -29,7 +30,9 @@ std::optional<Field> field_by(FieldInfo::Load load, std::uint32_t key, std::uint
   for (int i = 0; i <= static_cast<int>(Field::mark); ++i) {
     const FieldInfo& f = info(static_cast<Field>(i));
     if (f.load != load || f.key != key || f.original != original) continue;
-    if (load == FieldInfo::Load::payload && (f.offset != offset || f.length != length)) continue;
+    // The first bytes of an address are its network.
+    const bool fits = f.length == length || (f.length >= 4 && length < f.length);
+    if (load == FieldInfo::Load::payload && (f.offset != offset || !fits)) continue;
     if (load == FieldInfo::Load::payload && key == NFT_PAYLOAD_TRANSPORT_HEADER) {
       // The same bytes have a name for each protocol; the rule's own test says which is meant.
       if (f.field == Field::icmp_type && protocol != Bytes{1}) continue;
@@ -106,6 +109,14 @@ class Raising {
     }
     if (!field) return false;
     key_.push_back({*field, {}});
+    if (name == "payload") {
+      const std::uint32_t length = nftnl_expr_get_u32(expr, NFTNL_EXPR_PAYLOAD_LEN);
+      Bytes& mask = key_.back().mask;
+      if (length < info(*field).length) {
+        mask.assign(length, 0xff);
+        mask.resize(info(*field).length);
+      }
+    }
     return true;
   }
 
@@ -144,6 +155,7 @@ class Raising {
     Match match{key_.front(), op == NFT_CMP_EQ ? Compare::equal : Compare::not_equal,
                 bytes_of(expr, NFTNL_EXPR_CMP_DATA)};
     key_.clear();
+    match.value.resize(std::max(match.value.size(), match.what.mask.size()));
     if (match.what.field == Field::l4proto && match.op == Compare::equal) protocol_ = match.value;
     return push(std::move(match));
   }

@@ -37,7 +37,8 @@ chains::ListVersion version(const EffectiveLists& lists, ListAction action) {
                                  [action](const ListReport& r) { return r.action == action; });
   if (!named) return {};
   const ListSize& size = block ? lists.block_size : lists.allow_size;
-  return {to_string(block ? lists.block : lists.allow), size.addresses4, size.addresses6};
+  return {to_string(block ? lists.block : lists.allow), size.addresses4, size.networks4,
+          size.addresses6, size.networks6};
 }
 
 }  // namespace

@@ -65,7 +65,10 @@ class Line {
     if (parsed) digest = *parsed;
     return parsed.has_value();
   }
-  bool take(ListSize& size) { return take(size.addresses4) && take(size.addresses6); }
+  bool take(ListSize& size) {
+    return take(size.addresses4) && take(size.networks4) && take(size.addresses6) &&
+           take(size.networks6);
+  }
   std::string rest() const { return unescaped(text_); }
 
  private:
@@ -78,6 +81,11 @@ class Line {
 
   std::string_view text_;
 };
+
+std::string to_text(const ListSize& size) {
+  return fmt::format("{} {} {} {}", size.addresses4, size.networks4, size.addresses6,
+                     size.networks6);
+}
 
 bool parse_file(Line line, Index& index, RememberedFile*& current) {
   RememberedFile file;
@@ -129,9 +137,9 @@ std::string to_text(const Index& index) {
     for (const BadLine& bad : file.bad)
       fmt::format_to(add, "bad {} {}\n", bad.line, escaped(bad.what));
   }
-  fmt::format_to(add, "effective {} {} {} {} {} {} {}\n", to_string(index.block),
-                 index.block_size.addresses4, index.block_size.addresses6, to_string(index.allow),
-                 index.allow_size.addresses4, index.allow_size.addresses6, index.inputs);
+  fmt::format_to(add, "effective {} {} {} {} {}\n", to_string(index.block),
+                 to_text(index.block_size), to_string(index.allow), to_text(index.allow_size),
+                 index.inputs);
   return text + checksum_line(text);
 }
 

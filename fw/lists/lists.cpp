@@ -88,9 +88,13 @@ Result<StampedText> read_stamped(const std::string& path) {
 }
 
 ListSize size_of(const AddressSet& set) {
-  const auto single = [](const auto& span) { return span.first == span.last; };
-  return {static_cast<std::uint32_t>(std::ranges::count_if(set.v4, single)),
-          static_cast<std::uint32_t>(std::ranges::count_if(set.v6, single))};
+  const auto count = [](const auto& spans, std::uint32_t& addresses, std::uint32_t& networks) {
+    for (const auto& span : spans) ++(span.first == span.last ? addresses : networks);
+  };
+  ListSize size;
+  count(set.v4, size.addresses4, size.networks4);
+  count(set.v6, size.addresses6, size.networks6);
+  return size;
 }
 
 ListReport report_of(const Request::Entry& list, const RememberedFile& file,

@@ -47,10 +47,12 @@ struct ListReport {
   std::string problem;     ///< why, for a person; "" when all is well
 };
 
-/// How many spans of a set are single addresses.
+/// How many spans of a set are single addresses, and how many are more.
 struct ListSize {
   std::uint32_t addresses4 = 0;
+  std::uint32_t networks4 = 0;
   std::uint32_t addresses6 = 0;
+  std::uint32_t networks6 = 0;
 
   bool operator==(const ListSize&) const = default;
 };

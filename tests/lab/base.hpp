@@ -2,9 +2,11 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace lab {
 
@@ -12,6 +14,7 @@ using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 using namespace std::chrono_literals;
+using PortList = std::vector<std::uint16_t>;
 
 /// Throws std::runtime_error with errno's reason, if there is one: the test fails with it.
 [[noreturn]] void fail(const std::string& what);

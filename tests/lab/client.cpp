@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <string>
 
 #include <netinet/in.h>
 #include <poll.h>
@@ -132,7 +133,7 @@ Outcome Client::udp(Ip to, std::uint16_t port, Clock::duration patience) const {
   return one.result.outcome;
 }
 
-std::vector<Try> Client::tries(Ip to, const std::vector<std::uint16_t>& ports, Pace pace) const {
+std::vector<Try> Client::tries(Ip to, const PortList& ports, Pace pace) const {
   std::vector<Try> done;
   std::vector<Pending> pending;
   const auto begin = Clock::now();
@@ -166,18 +167,21 @@ Session Client::session(Ip to, std::uint16_t port) const {
   return Session(std::move(fd));
 }
 
-bool Session::echoes(Clock::duration patience) {
-  if (::send(fd_.get(), kWord, sizeof kWord, MSG_NOSIGNAL) < 0) return false;
+bool Session::echoes(Clock::duration patience, std::size_t bytes) {
+  const std::string said(bytes, 'x');
+  if (::send(fd_.get(), said.data(), said.size(), MSG_NOSIGNAL) != static_cast<ssize_t>(bytes)) {
+    return false;
+  }
+  std::string heard(bytes, '\0');
   std::size_t got = 0;
-  for (const auto end = Clock::now() + patience; got < sizeof kWord;) {
+  for (const auto end = Clock::now() + patience; got < bytes;) {
     pollfd polled{fd_.get(), POLLIN, 0};
     if (::poll(&polled, 1, milliseconds_left(end)) != 1) return false;
-    char answer[sizeof kWord];
-    const ssize_t some = ::recv(fd_.get(), answer, sizeof kWord - got, 0);
+    const ssize_t some = ::recv(fd_.get(), heard.data() + got, bytes - got, 0);
     if (some <= 0) return false;
     got += static_cast<std::size_t>(some);
   }
-  return true;
+  return heard == said;
 }
 
 }  // namespace lab

@@ -37,8 +37,8 @@ struct Pace {
 class Session {
  public:
   explicit Session(Fd fd) : fd_(std::move(fd)) {}
-  /// Does a word come back?
-  bool echoes(Clock::duration patience = 3s);
+  /// Do that many bytes come back?
+  bool echoes(Clock::duration patience = 3s, std::size_t bytes = 6);
   int fd() const { return fd_.get(); }
 
  private:
@@ -53,7 +53,7 @@ class Client {
   Outcome tcp(Ip to, std::uint16_t port, Clock::duration patience = 3s) const;
   Outcome udp(Ip to, std::uint16_t port, Clock::duration patience = 3s) const;
   /// Attempts in a row, each with a connection of its own, to the ports in turn.
-  std::vector<Try> tries(Ip to, const std::vector<std::uint16_t>& ports, Pace pace) const;
+  std::vector<Try> tries(Ip to, const PortList& ports, Pace pace) const;
   /// Fails when there is no connection.
   Session session(Ip to, std::uint16_t port) const;
 

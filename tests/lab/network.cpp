@@ -26,6 +26,15 @@ void quiet_start(const Namespace& where) {
   where.sysctl("ipv4/conf/default/rp_filter", "0");
 }
 
+/// Who has which address on a link, told instead of asked: a fresh IPv6 device answers its first
+/// question up to a second late.
+std::string neighbour(Ip ip, const Mac& mac, const std::string& device) {
+  return fmt::format("neighbour replace {} lladdr {} dev {} nud reachable\n", to_string(ip),
+                     text(mac), device);
+}
+
+constexpr Family kBoth[] = {Family::ipv4, Family::ipv6};
+
 }  // namespace
 
 Ip host_address(Family family) {
@@ -97,6 +106,10 @@ route add local 2001:db8:18::/48 dev lo
 route add 198.18.0.0/15 via 203.0.113.2
 route add 2001:db8::/32 via 2001:db8:ffff::2
 )");
+  for (const Family family : kBoth) {
+    ip_commands(host, neighbour(gateway_address(family), kOutsideMac, "eth0"));
+    ip_commands(outside, neighbour(host_address(family), kHostMac, "eth0"));
+  }
 }
 
 AppBridge::AppBridge(const Network& network) : network_(network) {
@@ -153,6 +166,15 @@ route add default via 2001:db8:172::1
 )",
                                       to_string(app.address(Family::ipv4)),
                                       to_string(app.address(Family::ipv6))));
+  for (const Family family : kBoth) {
+    ip_commands(network_.host, neighbour(app.address(family), app.mac, "br0"));
+    ip_commands(app.inside, neighbour(bridge_address(family), kBridgeMac, "eth0"));
+    for (const App& other : apps_) {
+      if (&other == &app) continue;
+      ip_commands(app.inside, neighbour(other.address(family), other.mac, "eth0"));
+      ip_commands(other.inside, neighbour(app.address(family), app.mac, "eth0"));
+    }
+  }
   return app;
 }
 

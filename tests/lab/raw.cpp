@@ -238,8 +238,7 @@ std::vector<Packet> RawLink::receive(Clock::duration patience) {
   }
 }
 
-Handshakes::Handshakes(RawLink& link, Ip from, Ip to, const std::vector<std::uint16_t>& ports,
-                       std::size_t count)
+Handshakes::Handshakes(RawLink& link, Ip from, Ip to, const PortList& ports, std::size_t count)
     : link_(link) {
   errno = 0;
   if (count > kPortsMax) fail("too many handshakes for one source");

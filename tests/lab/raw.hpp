@@ -56,8 +56,7 @@ class Handshakes {
  public:
   /// Sends the SYNs, to the ports in turn, and waits until every one is answered. The source
   /// address must be a stranger's, or its namespace be kept quiet.
-  Handshakes(RawLink& link, Ip from, Ip to, const std::vector<std::uint16_t>& ports,
-             std::size_t count);
+  Handshakes(RawLink& link, Ip from, Ip to, const PortList& ports, std::size_t count);
   /// The last step of all, at once.
   void finish();
   /// Resets that came since.

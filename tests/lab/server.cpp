@@ -28,8 +28,7 @@ void allow_many_files() {
 
 }  // namespace
 
-Server::Server(const Namespace& where, const std::vector<std::uint16_t>& tcp,
-               const std::vector<std::uint16_t>& udp)
+Server::Server(const Namespace& where, const PortList& tcp, const PortList& udp)
     : epoll_(::epoll_create1(EPOLL_CLOEXEC)), stop_(::eventfd(0, EFD_CLOEXEC)) {
   allow_many_files();
   epoll_event event{EPOLLIN, {.fd = stop_.get()}};

@@ -15,8 +15,7 @@ namespace lab {
 class Server {
  public:
   /// Listens on every address of both families; ready when this returns.
-  explicit Server(const Namespace& where, const std::vector<std::uint16_t>& tcp,
-                  const std::vector<std::uint16_t>& udp = {});
+  explicit Server(const Namespace& where, const PortList& tcp, const PortList& udp = {});
   ~Server();
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;

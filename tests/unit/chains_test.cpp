@@ -34,7 +34,7 @@ constexpr std::string_view kRich = R"(
 tcp = [22, 443, "8000-8100", "8050-8200"]
 udp = [53]
 [trusted]
-networks = ["198.18.5.0/24", "172.18.7.0/24", "2001:db8:5::/64"]
+networks = ["198.18.5.0/24", "172.18.7.0/24", "203.0.113.0/28", "203.0.113.64/28", "2001:db8:5::/64"]
 [apps]
 network = ["172.18.0.0/16", "2001:db8:18::/64"]
 [advanced]
@@ -150,7 +150,15 @@ TEST(Compile, TrustedNetworksWinOverAppNetworks) {
             "172.18.0.0-172.18.6.255 : goto ratelimit_apps\n"
             "172.18.7.0/24 : return\n"
             "172.18.8.0-172.18.255.255 : goto ratelimit_apps\n"
-            "198.18.5.0/24 : return\n");
+            "198.18.5.0/24 : return\n"
+            "203.0.113.0/28 : return\n"
+            "203.0.113.64/28 : return\n");
+  // A few networks are compared one by one.
+  EXPECT_EQ(find(ruleset.sets, "sources6"), nullptr);
+  EXPECT_TRUE(text(chain(ruleset, "CLOUDRON_RATELIMIT"))
+                  .find("ip6 saddr 2001:db8:5::/64 return\n"
+                        "ip6 saddr 2001:db8:18::/64 goto ratelimit_apps\n") != std::string::npos)
+      << text(chain(ruleset, "CLOUDRON_RATELIMIT"));
 }
 
 TEST(Compile, OverlappingPortRangesBecomeOne) {
