@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <compare>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -22,9 +23,18 @@ struct ListVersion {
   bool operator==(const ListVersion&) const = default;
 };
 
+/// A network device with an early drop. A device that is made anew has another index.
+struct Device {
+  std::string name;
+  std::uint32_t index = 0;
+
+  bool operator==(const Device&) const = default;
+  auto operator<=>(const Device&) const = default;
+};
+
 /// What a ruleset depends on beside the policy.
 struct Surroundings {
-  std::vector<std::string> devices;   ///< network devices with an early drop, sorted
+  std::vector<Device> devices;        ///< sorted
   std::chrono::milliseconds tick{4};  ///< the kernel's timer resolution (1/HZ)
   ListVersion block_lists;
   ListVersion allow_lists;

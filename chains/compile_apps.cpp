@@ -115,16 +115,7 @@ void to_apps(Compilation& c) {
         match_masked(Field::tcp_flags, u8(kFin | kSyn | kRst | kAck), u8(kSyn), Compare::not_equal),
         count("not_syn"), drop()});
   accept_reachable(c, chain);
-  constexpr std::uint32_t kDnat = 1u << 5;  // IPS_DST_NAT
-  for (fw::Protocol protocol : kProtocols) {
-    const std::string name = std::string("open_") + fw::to_string(protocol);
-    for (const std::string& set : {name, name + "_ranges"}) {
-      if (find(c.out.sets, set) == nullptr) continue;
-      rule(chain, "published port", {},
-           {match_masked(Field::ct_status, u32(kDnat), u32(0), Compare::not_equal),
-            is_protocol(protocol), in_set(Field::ct_original_dport, set), accept()});
-    }
-  }
+  open_port_rules(c, chain, {is_published()});
   c.counter("isolated");
   c.counter("unpublished");
   rule(chain, "admin's rules", {}, {jump("CLOUDRON_FORWARD_AFTER")});
@@ -152,6 +143,18 @@ Expr Compilation::in_app_networks(Field field) const {
   return in_set(field, std::string("app_nets") + digit(family));
 }
 
+void app_rules(const Compilation& c, Chain& chain, const std::string& id, const Expr& verdict) {
+  for (fw::Family family : kFamilies) {
+    if (!c.has_apps(family)) continue;
+    rule(chain, id, {}, {is_family(family), c.in_app_networks(saddr(family)), verdict});
+  }
+}
+
+Expr is_published() {
+  constexpr std::uint32_t kDnat = 1u << 5;  // IPS_DST_NAT
+  return match_masked(Field::ct_status, u32(kDnat), u32(0), Compare::not_equal);
+}
+
 void compile_apps(Compilation& c) {
   for (const char* name : {"CLOUDRON_FORWARD_BEFORE", "CLOUDRON_FORWARD_AFTER"}) {
     c.chain(name).admin = true;
@@ -167,9 +170,7 @@ void compile_apps(Compilation& c) {
     rule(forward, "to an app", {},
          {is_family(family), c.in_app_networks(daddr(family)), go("to_apps")});
   }
-  constexpr std::uint32_t kDnat = 1u << 5;
-  rule(forward, "published by NAT", {},
-       {match_masked(Field::ct_status, u32(kDnat), u32(0), Compare::not_equal), go("to_apps")});
+  rule(forward, "published by NAT", {}, {is_published(), go("to_apps")});
   rule(forward, "not to an app", {}, {accept()});
   c.out.chains.push_back(std::move(forward));
   to_apps(c);

@@ -9,20 +9,64 @@ namespace {
 
 constexpr std::int32_t kPriority = -10;  // just before the filter priority of every other tool
 
-/// Packets that follow the first of a flow that is not admitted yet. A reset or a repeated SYN is
-/// no evidence of a handshake (a forged SYN's victim answers with a reset): it passes uncounted.
-void established(Compilation& c, const std::string& name, bool reply_admits) {
-  Chain& chain = c.chain(name);
-  rule(chain, "blocked", {}, {jump("blocked")});
-  std::vector<Expr> reply{match(Field::ct_direction, u8(1))};
-  if (reply_admits) reply.push_back(c.admit());
-  reply.push_back(accept());
-  rule(chain, "reply", {}, std::move(reply));
+/// A connection picked up in its middle could be counted in a forged sender's name.
+void drop_without_syn(Chain& chain) {
+  rule(chain, "new without SYN", {},
+       {is_protocol(fw::Protocol::tcp),
+        match_masked(Field::tcp_flags, u8(kFin | kSyn | kRst | kAck), u8(kSyn), Compare::not_equal),
+        count("not_syn"), drop()});
+}
+
+/// A reset or a repeated SYN is no evidence of a handshake (a forged SYN's victim answers with a
+/// reset): it passes uncounted.
+void pass_without_handshake(Chain& chain) {
   rule(chain, "no handshake yet", {},
        {is_protocol(fw::Protocol::tcp),
         match_masked(Field::tcp_flags, u8(kSyn | kRst), u8(0), Compare::not_equal), accept()});
+}
+
+/// First packets: an app's are looked at by the limits of apps; those from outside by the limit of
+/// the port, once it is known to be open.
+void first_packet(Compilation& c, const std::string& name, const std::string& next, bool syn) {
+  Chain chain{name, {}, {}, false};
+  if (syn) drop_without_syn(chain);
+  rule(chain, "blocked", {}, {jump("blocked_new")});
+  app_rules(c, chain, "an app", jump("ratelimit_apps"));
+  rule(chain, "is it open?", {}, {go(next)});
+  c.out.chains.push_back(std::move(chain));
+}
+
+/// Later packets on the input hook, of a flow that is not admitted yet.
+void input_established(Compilation& c) {
+  Chain chain{"input_established", {}, {}, false};
+  rule(chain, "blocked", {}, {jump("blocked")});
+  // A reply here belongs to a connection that the host itself opened.
+  rule(chain, "reply", {}, {match(Field::ct_direction, u8(1)), c.admit(), accept()});
+  // Every ping is a packet of one flow: admitted, it would escape its limit.
+  for (const std::uint8_t icmp : {std::uint8_t{1}, std::uint8_t{58}}) {
+    rule(chain, "ping", {}, {match(Field::l4proto, u8(icmp)), go("CLOUDRON")});
+  }
+  pass_without_handshake(chain);
   rule(chain, "count", {}, {jump("CLOUDRON_RATELIMIT")});
   rule(chain, "admit", {}, {c.admit(), accept()});
+  c.out.chains.push_back(std::move(chain));
+}
+
+/// The same on the forward hook, where a reply may be the second step of a handshake that must
+/// still be counted, and where limits are for apps and for what is published: what this host routes
+/// for others is not counted.
+void forward_established(Compilation& c) {
+  Chain chain{"forward_established", {}, {}, false};
+  rule(chain, "blocked", {}, {jump("blocked")});
+  rule(chain, "reply", {}, {match(Field::ct_direction, u8(1)), accept()});
+  pass_without_handshake(chain);
+  rule(chain, "count", {}, {jump("forward_count")});
+  rule(chain, "admit", {}, {c.admit(), accept()});
+  c.out.chains.push_back(std::move(chain));
+
+  Chain& counted = c.chain("forward_count");
+  rule(counted, "published", {}, {is_published(), go("CLOUDRON_RATELIMIT")});
+  app_rules(c, counted, "an app", go("ratelimit_apps"));
 }
 
 }  // namespace
@@ -48,26 +92,11 @@ void compile_base(Compilation& c) {
   rule(forward, "of a known flow", {}, {in_state(kStateRelated), accept()});
   rule(forward, "of no known flow", {}, {go("CLOUDRON_FORWARD")});
 
-  // A reply on the input hook belongs to a connection that the host itself opened. On the forward
-  // hook it may be the second step of a handshake that must still be counted.
-  established(c, "input_established", true);
-  established(c, "forward_established", false);
-
-  Chain& input_new = c.chain("input_new");
   c.counter("not_syn");
-  // A connection picked up in its middle could be counted in a forged sender's name.
-  rule(input_new, "new without SYN", {},
-       {is_protocol(fw::Protocol::tcp),
-        match_masked(Field::tcp_flags, u8(kFin | kSyn | kRst | kAck), u8(kSyn), Compare::not_equal),
-        count("not_syn"), drop()});
-  rule(input_new, "blocked", {}, {jump("blocked")});
-  rule(input_new, "limits", {}, {jump("CLOUDRON_RATELIMIT")});
-  rule(input_new, "ports", {}, {go("CLOUDRON")});
-
-  Chain& forward_new = c.chain("forward_new");
-  rule(forward_new, "blocked", {}, {jump("blocked")});
-  rule(forward_new, "limits", {}, {jump("CLOUDRON_RATELIMIT")});
-  rule(forward_new, "apps", {}, {go("CLOUDRON_FORWARD")});
+  first_packet(c, "input_new", "CLOUDRON", true);
+  first_packet(c, "forward_new", "CLOUDRON_FORWARD", false);
+  input_established(c);
+  forward_established(c);
 }
 
 }  // namespace chains

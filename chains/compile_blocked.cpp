@@ -67,37 +67,51 @@ void compile_blocked(Compilation& c) {
 
   const ListVersion& v = c.around.block_lists;
   const bool listed[] = {v.addresses4 > 0, v.networks4 > 0, v.addresses6 > 0, v.networks6 > 0};
+  auto drop_rules = [&](Chain& chain, int set, const std::string& what) {
+    const fw::Family family = set < 2 ? fw::Family::ipv4 : fw::Family::ipv6;
+    if (lists && listed[set]) {  // even an empty set costs a lookup
+      rule(chain, "listed " + what, {},
+           {is_family(family), drop_if(kListedSets[set], family), count("listed"), drop()});
+    }
+    rule(chain, "blocked " + what, {},
+         {is_family(family), drop_if(kBlockSets[set], family), count("blocked"), drop()});
+  };
   if (!c.around.devices.empty()) {
     Chain& ingress = c.chain("ingress");
-    ingress.base = BaseHook{Hook::ingress, -500, VerdictKind::accept, c.around.devices};
+    ingress.base = BaseHook{Hook::ingress, -500, VerdictKind::accept, {}};
+    for (const Device& device : c.around.devices) ingress.base->devices.push_back(device.name);
     rule(ingress, "not the first packet", {},
          {is_protocol(fw::Protocol::tcp),
           match_masked(Field::tcp_flags, u8(kAck), u8(0), Compare::not_equal), accept()});
-    for (fw::Family family : kFamilies) {
-      const int first = family == fw::Family::ipv4 ? 0 : 2;
-      if (lists && listed[first]) {
-        rule(ingress, "listed address", {},
-             {is_family(family), drop_if(kListedSets[first], family), count("listed"), drop()});
-      }
-      rule(ingress, "blocked address", {},
-           {is_family(family), drop_if(kBlockSets[first], family), count("blocked"), drop()});
+    drop_rules(ingress, 0, "address");
+    drop_rules(ingress, 2, "address");
+  }
+  for (const bool v6 : {false, true}) {
+    const int first = v6 ? 2 : 0;
+    Chain all{v6 ? "blocked6" : "blocked", {}, {}, false};
+    Chain networks{v6 ? "blocked_networks6" : "blocked_networks", {}, {}, false};
+    if (!v6) {
+      rule(all, "IPv6", {}, {is_family(fw::Family::ipv6), go("blocked6")});
+      rule(networks, "IPv6", {}, {is_family(fw::Family::ipv6), go("blocked_networks6")});
     }
+    drop_rules(all, first, "address");
+    drop_rules(all, first + 1, "network");
+    drop_rules(networks, first + 1, "network");
+    c.out.chains.push_back(std::move(all));
+    c.out.chains.push_back(std::move(networks));
   }
-  Chain blocked{"blocked", {}, {}, false};
-  Chain blocked6{"blocked6", {}, {}, false};
-  rule(blocked, "IPv6", {}, {is_family(fw::Family::ipv6), go("blocked6")});
-  for (int i = 0; i < 4; ++i) {
-    const fw::Family family = i < 2 ? fw::Family::ipv4 : fw::Family::ipv6;
-    Chain& chain = i < 2 ? blocked : blocked6;
-    const char* const what = i % 2 == 1 ? "network" : "address";
-    rule(chain, std::string("blocked ") + what, {},
-         {is_family(family), drop_if(kBlockSets[i], family), count("blocked"), drop()});
-    if (!lists || !listed[i]) continue;  // even an empty set costs a lookup
-    rule(chain, std::string("listed ") + what, {},
-         {is_family(family), drop_if(kListedSets[i], family), count("listed"), drop()});
+  // A first packet that came by the device with the early drop has been asked for its address. Told
+  // by the index: a device of the same name that was made since has another, and no early drop.
+  Chain fresh{"blocked_new", {}, {}, false};
+  if (c.around.devices.size() == 1) {
+    rule(fresh, "came another way", {},
+         {match_masked(Field::iif, {}, u32(c.around.devices.front().index), Compare::not_equal),
+          go("blocked")});
+    rule(fresh, "networks", {}, {go("blocked_networks")});
+  } else {
+    rule(fresh, "addresses and networks", {}, {go("blocked")});
   }
-  c.out.chains.push_back(std::move(blocked));
-  c.out.chains.push_back(std::move(blocked6));
+  c.out.chains.push_back(std::move(fresh));
 }
 
 }  // namespace chains

@@ -73,12 +73,23 @@ struct LimitParts {
                                                : limit.prefix6;
     return {{saddr(f), prefix_mask(f, length)}};
   }
+  /// What follows when the budget allows it. From outside the port is known to be open by then; a
+  /// packet of an app has that question before it.
+  Expr pass() const { return limit.from == fw::Source::outside ? accept() : ret(); }
   Key address(fw::Family f) const { return {{saddr(f), {}}}; }
   bool has(fw::Protocol p) const {
     return std::any_of(limit.ports.begin(), limit.ports.end(),
                        [p](const fw::PortRange& r) { return r.protocol == p; });
   }
 };
+
+bool has_trusted(const Compilation& c) {
+  return !c.policy.trusted.empty() || !c.around.allow_lists.digest.empty();
+}
+
+void trusted_rule(const Compilation& c, Chain& chain) {
+  if (has_trusted(c)) rule(chain, "trusted", {}, {jump("trusted")});
+}
 
 std::string parameters(const fw::Limit& limit) {
   std::string text = fw::to_string(limit.rate);
@@ -134,13 +145,14 @@ void look_chain(Compilation& c, const LimitParts& p, fw::Family f) {
   const fw::Location& where = p.limit.where;
   if (p.window && p.limit.per == fw::LimitKey::ip) {
     for (const std::string& slot : p.slots(f)) {
-      rule(chain, "a slot is free", where, {is_family(f), not_in_set(p.key(f), slot), ret()});
+      rule(chain, "a slot is free", where, {is_family(f), not_in_set(p.key(f), slot), p.pass()});
     }
     rule(chain, "no slot is free", where, {go(p.name("refuse"))});
     return;
   }
   rule(chain, "was just refused", where,
-       {is_family(f), in_set(p.address(f), p.name("refused", f)), go(p.name("refuse"))});
+       {is_family(f), in_set(p.key(f), p.name("refused", f)), go(p.name("refuse"))});
+  rule(chain, "pass", where, {p.pass()});
 }
 
 /// Budgets of named apps: one for all of an app's addresses, in objects that maps lead to.
@@ -176,7 +188,7 @@ void count_apps(Compilation& c, const LimitParts& p, Chain& chain, fw::Family f)
          {is_family(f),
           ObjectMap{ObjectKind::limit, p.address(f),
                     fmt::format("{}.apps{}.{}", p.limit.name, digit(f), slot)},
-          count(p.name("accepted")), c.admit(), ret()});
+          count(p.name("accepted")), c.admit(), p.pass()});
   }
   rule(chain, "a named app without budget", p.limit.where,
        {is_family(f), in_set(p.address(f), std::string("named_apps") + digit(f)),
@@ -201,12 +213,12 @@ void count_chain(Compilation& c, const LimitParts& p, fw::Family f) {
   for (const std::string& set : sets) {
     rule(chain, p.window ? "take a free slot" : "take a token", where,
          {is_family(f), DynSet{p.window ? DynOp::add : DynOp::update, p.key(f), set, state},
-          count(p.name("accepted")), c.admit(), ret()});
+          count(p.name("accepted")), c.admit(), p.pass()});
   }
   for (const std::string& set : sets) {
     rule(chain, "the set is full", where,
          {is_family(f), not_in_set(p.key(f), set), use_limit(p.name("overflow")),
-          count(p.name("overflowed")), c.admit(), ret()});
+          count(p.name("overflowed")), c.admit(), p.pass()});
   }
   const bool remembered = !(p.window && p.limit.per == fw::LimitKey::ip);
   rule(chain, "refuse", where, {go(p.name(remembered ? "exhausted" : "refuse"))});
@@ -219,11 +231,13 @@ void refuse_chains(Compilation& c, const LimitParts& p) {
     Chain& exhausted = c.chain(p.name("exhausted"));
     for (fw::Family f : kFamilies) {
       rule(exhausted, "remember", where,
-           {is_family(f), DynSet{DynOp::add, p.address(f), p.name("refused", f), {}}});
+           {is_family(f), DynSet{DynOp::add, p.key(f), p.name("refused", f), {}}});
     }
     rule(exhausted, "refuse", where, {go(p.name("refuse"))});
   }
   Chain& refuse = c.chain(p.name("refuse"));
+  // Who is trusted is not counted, but may share a prefix with somebody who is.
+  if (p.limit.from == fw::Source::outside) trusted_rule(c, refuse);
   rule(refuse, "refused", where, {count(p.name("refused"))});
   if (c.policy.nflog_group != 0) {
     rule(refuse, "refused", where,
@@ -235,22 +249,22 @@ void refuse_chains(Compilation& c, const LimitParts& p) {
   rule(refuse, "refused", where, {drop()});
 }
 
-/// The way into a limit: SYNs are looked at, all else is counted.
-void entry_chain(Compilation& c, const LimitParts& p) {
-  Chain& chain = c.chain(p.name("limit"));
+/// The ways into a limit: "look" for SYNs, "count" after the handshake, and "new" for the first
+/// packet of a UDP flow from outside, of which it is not known yet whether it is to be counted.
+void entry_chains(Compilation& c, const LimitParts& p) {
   const fw::Location& where = p.limit.where;
-  if (p.has(fw::Protocol::tcp)) {
-    for (fw::Family f : kFamilies) {
-      std::vector<Expr> look{is_family(f)};
-      if (p.has(fw::Protocol::udp)) look.push_back(is_protocol(fw::Protocol::tcp));
-      look.push_back(in_state(kStateNew));
-      look.push_back(go(p.name("look", f)));
-      rule(chain, "look", where, std::move(look));
+  auto entry = [&](const char* name, const char* way) {
+    Chain chain{p.name(name), {}, {}, false};
+    if (name != std::string_view(way)) {
+      trusted_rule(c, chain);
+      app_rules(c, chain, "an app", accept());
     }
-  }
-  for (fw::Family f : kFamilies) {
-    rule(chain, "count", where, {is_family(f), go(p.name("count", f))});
-  }
+    for (fw::Family f : kFamilies) rule(chain, way, where, {is_family(f), go(p.name(way, f))});
+    c.out.chains.push_back(std::move(chain));
+  };
+  if (p.has(fw::Protocol::tcp)) entry("look", "look");
+  entry("count", "count");
+  if (p.has(fw::Protocol::udp) && p.limit.from == fw::Source::outside) entry("new", "count");
 }
 
 void compile_limit(Compilation& c, const fw::Limit& limit) {
@@ -268,13 +282,15 @@ void compile_limit(Compilation& c, const fw::Limit& limit) {
     if (p.has(fw::Protocol::tcp)) look_chain(c, p, f);
     count_chain(c, p, f);
   }
-  entry_chain(c, p);
+  entry_chains(c, p);
 }
 
-/// The ports of all limits of one side and protocol: single ports and, apart, ranges.
-void port_maps(Compilation& c, fw::Source side, fw::Protocol protocol, Chain& chain) {
+/// The ports of all limits of one side and protocol, single ports and, apart, ranges, and where
+/// they lead: ".look" or ".count".
+void port_maps(Compilation& c, fw::Source side, fw::Protocol protocol, const std::string& way,
+               std::vector<Expr> condition, Chain& chain) {
   const std::string name = fmt::format(
-      "limits_{}_{}", side == fw::Source::apps ? "apps" : "outside", fw::to_string(protocol));
+      "{}_{}_{}", way, side == fw::Source::apps ? "apps" : "outside", fw::to_string(protocol));
   Set maps[2];
   for (const fw::Limit& limit : c.policy.limits) {
     if (limit.from != side) continue;
@@ -283,11 +299,12 @@ void port_maps(Compilation& c, fw::Source side, fw::Protocol protocol, Chain& ch
       maps[range.single() ? 0 : 1].elements.push_back(
           {u16(range.first),
            range.single() ? Bytes{} : u16(range.last),
-           Verdict{VerdictKind::go_to, limit.name + ".limit"},
+           Verdict{VerdictKind::go_to, limit.name + "." + way},
            {},
            limit.where});
     }
   }
+  condition.push_back(is_protocol(protocol));
   for (int i = 0; i < 2; ++i) {
     if (maps[i].elements.empty()) continue;
     const std::string map_name = i == 0 ? name : name + "_ranges";
@@ -295,78 +312,47 @@ void port_maps(Compilation& c, fw::Source side, fw::Protocol protocol, Chain& ch
     map.data = Verdict{};
     map.interval = i == 1;
     map.elements = std::move(maps[i].elements);
-    rule(chain, "limit of the port", {},
-         {is_protocol(protocol), vmap({{Field::ct_original_dport, {}}}, map_name)});
+    std::vector<Expr> exprs = condition;
+    exprs.push_back(vmap({{Field::ct_original_dport, {}}}, map_name));
+    rule(chain, "limit of the port", {}, std::move(exprs));
   }
 }
 
-struct SourceNetwork {
-  fw::IpRange range;
-  Verdict verdict;
-  fw::Location where;
-};
-
-/// Trusted networks are not limited, apps have limits of their own. Trusted ones come first: they
-/// win where both overlap.
-std::vector<SourceNetwork> source_networks(const Compilation& c, fw::Family f) {
-  std::vector<SourceNetwork> out;
-  for (const auto& [range, where] : c.policy.trusted) {
-    if (range.family == f) out.push_back({range, {VerdictKind::return_, {}}, where});
-  }
-  for (const auto& [range, where] : c.policy.app_networks) {
-    if (range.family == f) out.push_back({range, {VerdictKind::go_to, "ratelimit_apps"}, where});
-  }
-  return out;
-}
-
-/// The kernel's interval sets are disjoint: what is left of a range goes in pieces.
-Set source_map(const std::vector<SourceNetwork>& networks, fw::Family f) {
-  Set map;
-  std::vector<fw::IpRange> taken;
-  for (const auto& [range, verdict, where] : networks) {
-    std::vector<fw::IpRange> pieces{range};
-    for (const fw::IpRange& t : taken) {
-      std::vector<fw::IpRange> rest;
-      for (const fw::IpRange& piece : pieces) {
-        if (!piece.overlaps(t)) {
-          rest.push_back(piece);
-          continue;
-        }
-        if (piece.first < t.first) rest.push_back({f, piece.first, t.first - 1});
-        if (t.last < piece.last) rest.push_back({f, t.last + 1, piece.last});
-      }
-      pieces = std::move(rest);
-    }
-    for (const fw::IpRange& piece : pieces) {
-      map.elements.push_back(
-          {ip_bytes({f, piece.first}), ip_bytes({f, piece.last}), verdict, {}, where});
-      taken.push_back(piece);
-    }
-  }
-  return map;
-}
-
-void source_rules(Compilation& c, Chain& chain) {
-  constexpr std::size_t kCompared = 4;  // so many comparisons cost less than an interval lookup
+/// Trusted networks and allow lists: their flows are admitted uncounted. A few networks are
+/// compared one by one, which costs less than the lookup of an interval set.
+void trusted_chain(Compilation& c) {
+  if (!has_trusted(c)) return;
+  constexpr std::size_t kCompared = 4;
+  Chain chain{"trusted", {}, {}, false};
   for (fw::Family f : kFamilies) {
-    const auto networks = source_networks(c, f);
-    const bool compare = networks.size() <= kCompared &&
-                         std::all_of(networks.begin(), networks.end(),
-                                     [](const SourceNetwork& n) { return is_network(n.range); });
-    if (compare) {
-      for (const auto& [range, verdict, where] : networks) {
-        rule(chain, verdict.chain.empty() ? "trusted" : "an app", where,
-             {is_family(f), in_network(saddr(f), range), verdict});
-      }
-      continue;
+    std::vector<fw::IpRange> networks;
+    for (const auto& [range, where] : c.policy.trusted) {
+      if (range.family == f) networks.push_back(range);
     }
-    const std::string name = std::string("sources") + digit(f);
-    Set& map = c.set(name, {saddr(f)});
-    map.data = Verdict{};
-    map.interval = true;
-    map.elements = source_map(networks, f).elements;
-    rule(chain, "trusted, or an app", {}, {is_family(f), vmap({{saddr(f), {}}}, name)});
+    networks = fw::merged(std::move(networks));
+    const bool compare =
+        networks.size() <= kCompared && std::all_of(networks.begin(), networks.end(), is_network);
+    for (const fw::IpRange& network : networks) {
+      if (!compare) break;
+      rule(chain, "trusted", {},
+           {is_family(f), in_network(saddr(f), network), c.admit(), accept()});
+    }
+    if (compare) continue;
+    const std::string name = std::string("trusted") + digit(f);
+    Set& set = c.set(name, {saddr(f)});
+    set.interval = true;
+    for (const fw::IpRange& network : networks) {
+      set.elements.push_back(
+          {ip_bytes({f, network.first}), ip_bytes({f, network.last}), {}, {}, {}});
+    }
+    rule(chain, "trusted", {}, {is_family(f), in_set(saddr(f), name), c.admit(), accept()});
   }
+  for (int i = 0; i < 4 && !c.around.allow_lists.digest.empty(); ++i) {
+    const fw::Family f = i < 2 ? fw::Family::ipv4 : fw::Family::ipv6;
+    rule(chain, "allowed by a list", {},
+         {is_family(f), in_set(saddr(f), kAllowedSets[i]), c.admit(), accept()});
+  }
+  c.out.chains.push_back(std::move(chain));
 }
 
 void named_apps(Compilation& c) {
@@ -399,19 +385,20 @@ void compile_limits(Compilation& c) {
 
   if (!c.policy.app_networks.empty()) {
     Chain apps{"ratelimit_apps", {}, {}, false};
-    for (fw::Protocol protocol : kProtocols) port_maps(c, fw::Source::apps, protocol, apps);
+    port_maps(c, fw::Source::apps, fw::Protocol::tcp, "look", {in_state(kStateNew)}, apps);
+    port_maps(c, fw::Source::apps, fw::Protocol::tcp, "count", {in_state(kStateEstablished)}, apps);
+    // A UDP flow that was counted by its first packet carries the mark.
+    port_maps(c, fw::Source::apps, fw::Protocol::udp, "count",
+              {match_masked(Field::ct_mark, u32(c.mark), u32(0))}, apps);
     c.out.chains.push_back(std::move(apps));
   }
+  trusted_chain(c);
   Chain chain{"CLOUDRON_RATELIMIT", {}, {}, false};
-  source_rules(c, chain);
-  if (!c.around.allow_lists.digest.empty()) {
-    for (int i = 0; i < 4; ++i) {
-      const fw::Family f = i < 2 ? fw::Family::ipv4 : fw::Family::ipv6;
-      rule(chain, "allowed by a list", {},
-           {is_family(f), in_set(saddr(f), kAllowedSets[i]), ret()});
-    }
+  trusted_rule(c, chain);
+  app_rules(c, chain, "an app", go("ratelimit_apps"));
+  for (fw::Protocol protocol : kProtocols) {
+    port_maps(c, fw::Source::outside, protocol, "count", {}, chain);
   }
-  for (fw::Protocol protocol : kProtocols) port_maps(c, fw::Source::outside, protocol, chain);
   c.out.chains.push_back(std::move(chain));
 }
 

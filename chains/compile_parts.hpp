@@ -27,6 +27,15 @@ struct Compilation {
   Expr admit() const;     ///< sets it
 };
 
+/// One rule for each family that has app networks: their packets get the verdict.
+void app_rules(const Compilation& c, Chain& chain, const std::string& id, const Expr& verdict);
+
+/// One rule for each map of open ports: what the port's element says, if the condition holds.
+void open_port_rules(const Compilation& c, Chain& chain, const std::vector<Expr>& condition);
+
+/// The first packet came to an address and port of the host and was sent on by NAT.
+Expr is_published();
+
 void compile_base(Compilation& c);     ///< hooks, states, what every host needs
 void compile_blocked(Compilation& c);  ///< blocks and lists, early drop, manifest
 void compile_ports(Compilation& c);    ///< CLOUDRON: what is open

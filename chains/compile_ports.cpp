@@ -1,5 +1,5 @@
 // CLOUDRON: which new flows may reach the host.
-#include <algorithm>
+#include <iterator>
 #include <map>
 
 #include "chains/compile_parts.hpp"
@@ -10,40 +10,69 @@ using namespace build;
 
 namespace {
 
-/// Open ports as one set of single ports and one of ranges for a protocol; each element counts.
-void open_sets(Compilation& c, fw::Protocol protocol) {
-  const std::string name = std::string("open_") + fw::to_string(protocol);
-  Set singles;
-  Set ranges;
-  for (const auto& [range, where] : fw::all_open_ports(c.policy)) {
-    if (range.protocol != protocol) continue;
-    Element element{u16(range.first), range.single() ? Bytes{} : u16(range.last), {}, {}, where};
-    Set& set = range.single() ? singles : ranges;
-    const bool covered = std::any_of(
-        set.elements.begin(), set.elements.end(),
-        [&](const Element& e) { return e.key == element.key && e.key_last == element.key_last; });
-    if (!covered) set.elements.push_back(std::move(element));
-  }
-  auto add = [&](Set& filled, const std::string& set_name, bool interval) {
-    if (filled.elements.empty()) return;
-    Set& set = c.set(set_name, {Field::ct_original_dport});
-    set.interval = interval;
-    set.counter = true;
-    set.elements = std::move(filled.elements);
-  };
-  // Overlapping ranges become one: the kernel's interval sets are disjoint.
-  sort_elements(ranges);
-  std::vector<Element> merged;
-  for (Element& element : ranges.elements) {
-    if (!merged.empty() && element.key <= merged.back().key_last) {
-      merged.back().key_last = std::max(merged.back().key_last, element.key_last);
-    } else {
-      merged.push_back(std::move(element));
+/// The limit from outside that a port is in; null if none.
+const fw::Limit* limit_of(const Compilation& c, fw::Protocol protocol, std::uint16_t port) {
+  for (const fw::Limit& limit : c.policy.limits) {
+    if (limit.from != fw::Source::outside) continue;
+    for (const fw::PortRange& range : limit.ports) {
+      if (range.contains(protocol, port)) return &limit;
     }
   }
-  ranges.elements = std::move(merged);
-  add(singles, name, false);
-  add(ranges, name + "_ranges", true);
+  return nullptr;
+}
+
+/// What a new flow to an open port meets: the limit of the port, or nothing more.
+Verdict open_verdict(const Compilation& c, fw::Protocol protocol, std::uint16_t port) {
+  const fw::Limit* limit = limit_of(c, protocol, port);
+  if (limit == nullptr) return {VerdictKind::accept, {}};
+  return {VerdictKind::go_to, limit->name + (protocol == fw::Protocol::tcp ? ".look" : ".new")};
+}
+
+struct OpenPorts {
+  std::vector<bool> open = std::vector<bool>(65'536);
+  std::vector<bool> single = std::vector<bool>(65'536);  ///< written as one port: counted by itself
+  std::map<std::uint16_t, fw::Location> where;           ///< of the first port of what was written
+};
+
+OpenPorts open_ports(const Compilation& c, fw::Protocol protocol) {
+  OpenPorts ports;
+  for (const auto& [range, where] : fw::all_open_ports(c.policy)) {
+    if (range.protocol != protocol) continue;
+    ports.where.try_emplace(range.first, where);
+    for (std::uint32_t port = range.first; port <= range.last; ++port) ports.open[port] = true;
+    if (range.single()) ports.single[range.first] = true;
+  }
+  return ports;
+}
+
+/// The open ports of a protocol as two verdict maps, of single ports and of ranges; each element
+/// counts. A range is split where the limit changes, and at ports that are named by themselves.
+void open_maps(Compilation& c, fw::Protocol protocol) {
+  const OpenPorts ports = open_ports(c, protocol);
+  Set maps[2];
+  for (std::uint32_t port = 1; port < 65'536; ++port) {
+    if (!ports.open[port]) continue;
+    const auto first = static_cast<std::uint16_t>(port);
+    const Verdict verdict = open_verdict(c, protocol, first);
+    while (!ports.single[first] && port + 1 < 65'536 && ports.open[port + 1] &&
+           !ports.single[port + 1] &&
+           open_verdict(c, protocol, static_cast<std::uint16_t>(port + 1)) == verdict) {
+      ++port;
+    }
+    const auto last = static_cast<std::uint16_t>(port);
+    const auto where = std::prev(ports.where.upper_bound(first))->second;
+    maps[first == last ? 0 : 1].elements.push_back(
+        {u16(first), first == last ? Bytes{} : u16(last), verdict, {}, where});
+  }
+  for (int i = 0; i < 2; ++i) {
+    if (maps[i].elements.empty()) continue;
+    const std::string name = std::string("open_") + fw::to_string(protocol);
+    Set& map = c.set(i == 0 ? name : name + "_ranges", {Field::ct_original_dport});
+    map.data = Verdict{};
+    map.interval = i == 1;
+    map.counter = true;
+    map.elements = std::move(maps[i].elements);
+  }
 }
 
 void icmp(Compilation& c, Chain& chain) {
@@ -77,21 +106,27 @@ void icmp(Compilation& c, Chain& chain) {
 
 }  // namespace
 
+void open_port_rules(const Compilation& c, Chain& chain, const std::vector<Expr>& condition) {
+  for (fw::Protocol protocol : kProtocols) {
+    const std::string name = std::string("open_") + fw::to_string(protocol);
+    for (const std::string& map : {name, name + "_ranges"}) {
+      if (find(c.out.sets, map) == nullptr) continue;
+      std::vector<Expr> exprs = condition;
+      exprs.push_back(is_protocol(protocol));
+      exprs.push_back(vmap({{Field::ct_original_dport, {}}}, map));
+      rule(chain, "open port", {}, std::move(exprs));
+    }
+  }
+}
+
 void compile_ports(Compilation& c) {
-  for (fw::Protocol protocol : kProtocols) open_sets(c, protocol);
+  for (fw::Protocol protocol : kProtocols) open_maps(c, protocol);
   c.counter("closed");
   for (const char* name : {"CLOUDRON_BEFORE", "CLOUDRON_AFTER"}) c.chain(name).admin = true;
 
   Chain chain{"CLOUDRON", {}, {}, false};
   rule(chain, "admin's rules", {}, {jump("CLOUDRON_BEFORE")});
-  for (fw::Protocol protocol : kProtocols) {
-    const std::string name = std::string("open_") + fw::to_string(protocol);
-    for (const std::string& set : {name, name + "_ranges"}) {
-      if (find(c.out.sets, set) == nullptr) continue;
-      rule(chain, "open port", {},
-           {is_protocol(protocol), in_set(Field::ct_original_dport, set), accept()});
-    }
-  }
+  open_port_rules(c, chain, {});
   icmp(c, chain);
   if (!c.policy.app_networks.empty()) rule(chain, "apps", {}, {jump("apps_to_host")});
   rule(chain, "admin's rules", {}, {jump("CLOUDRON_AFTER")});

@@ -37,8 +37,8 @@ finish() {
   local code=$?
   trap - EXIT INT TERM
   if [[ -n $child ]]; then
-    kill "$child" 2>/dev/null
-    wait "$child" 2>/dev/null
+    kill "$child" 2>/dev/null || true
+    wait "$child" 2>/dev/null || true
   fi
   if [[ -n $made_policy_rc ]]; then rm -f /usr/sbin/policy-rc.d; fi
   rm -f "$log"

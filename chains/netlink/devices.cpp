@@ -2,7 +2,8 @@
 #include "chains/netlink/devices.hpp"
 
 #include <algorithm>
-#include <cstring>
+#include <string>
+#include <string_view>
 
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
@@ -15,7 +16,7 @@
 namespace chains {
 namespace {
 
-void add_device(const nlmsghdr* message, std::vector<std::string>& devices) {
+void add_device(const nlmsghdr* message, std::vector<Device>& devices) {
   const auto* link = static_cast<const ifinfomsg*>(mnl_nlmsg_get_payload(message));
   std::string name;
   bool inner = (link->ifi_flags & IFF_LOOPBACK) != 0;
@@ -25,19 +26,19 @@ void add_device(const nlmsghdr* message, std::vector<std::string>& devices) {
     if (type == IFLA_MASTER) inner = true;
     if (type != IFLA_LINKINFO) return;
     for_each_nested(a, [&inner](const nlattr* kind) {
-      if (mnl_attr_get_type(kind) == IFLA_INFO_KIND &&
-          std::strcmp(mnl_attr_get_str(kind), "bridge") == 0) {
-        inner = true;
-      }
+      if (mnl_attr_get_type(kind) != IFLA_INFO_KIND) return;
+      const std::string_view text = mnl_attr_get_str(kind);
+      inner = inner || text == "bridge" || text == "dummy" || text == "ifb";
     });
   });
-  if (!inner && !name.empty()) devices.push_back(std::move(name));
+  if (inner || name.empty()) return;
+  devices.push_back({std::move(name), static_cast<std::uint32_t>(link->ifi_index)});
 }
 
 }  // namespace
 
-std::vector<std::string> outside_devices() {
-  std::vector<std::string> devices;
+std::vector<Device> outside_devices() {
+  std::vector<Device> devices;
   const SocketHandle socket(mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC));
   if (!socket || mnl_socket_bind(socket.get(), 0, MNL_SOCKET_AUTOPID) < 0) return devices;
   alignas(nlmsghdr) char request[256];

@@ -58,6 +58,9 @@ Result<Ip> parse_ip(std::string_view text);
 /// are an error that names the network meant. IPv4-mapped IPv6 is understood in all three forms.
 Result<IpRange> parse_ip_range(std::string_view text);
 
+/// The same addresses as disjoint ranges that do not touch each other, ascending.
+std::vector<IpRange> merged(std::vector<IpRange> ranges);
+
 std::string to_string(Ip ip);
 /// The shortest form that parses back: address, CIDR, or "first-last".
 std::string to_string(const IpRange& range);

@@ -29,7 +29,7 @@ inline constexpr std::uint64_t kRateCountMax = 1'000'000;
 inline constexpr std::chrono::seconds kRatePeriodMax{86'400};
 inline constexpr std::uint32_t kMeterSourcesMax = 65'535;  // sources that one limit tracks at once
 inline constexpr std::uint64_t kOverflowFactor = 16;       // what sources beyond that share, in
-                                                      // multiples of one source's rate
+                                                           // multiples of one source's rate
 
 // Address lists and blocks.
 inline constexpr std::size_t kListEntriesMax = 16u << 20;

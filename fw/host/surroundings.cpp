@@ -74,8 +74,8 @@ bool has_sockets(const char* path, const std::string& protocol) {
 
 }  // namespace
 
-std::vector<std::string> early_drop_devices() {
-  std::vector<std::string> devices = chains::outside_devices();
+std::vector<chains::Device> early_drop_devices() {
+  std::vector<chains::Device> devices = chains::outside_devices();
   if (devices.size() > kDevicesMax) devices.resize(kDevicesMax);
   return devices;
 }

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "chains/compile.hpp"
 #include "chains/netlink/conntrack.hpp"
 #include "fw/base/result.hpp"
 
@@ -12,7 +13,7 @@ namespace fw {
 
 /// The devices that get an early drop of blocked addresses; sorted, at most kDevicesMax. On others
 /// the same packets are dropped a little later.
-std::vector<std::string> early_drop_devices();
+std::vector<chains::Device> early_drop_devices();
 
 /// The kernel's timer resolution.
 std::chrono::milliseconds kernel_tick();

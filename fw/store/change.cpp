@@ -87,19 +87,4 @@ RowChange remove_blocks(std::vector<Block> rows, const std::vector<IpRange>& ran
   return change;
 }
 
-std::vector<IpRange> merged(std::vector<IpRange> ranges) {
-  std::sort(ranges.begin(), ranges.end());
-  std::vector<IpRange> out;
-  for (const IpRange& range : ranges) {
-    const bool joins = !out.empty() && out.back().family == range.family &&
-                       (range.first <= out.back().last || range.first - 1 == out.back().last);
-    if (joins) {
-      out.back().last = std::max(out.back().last, range.last);
-    } else {
-      out.push_back(range);
-    }
-  }
-  return out;
-}
-
 }  // namespace fw

@@ -18,7 +18,4 @@ struct RowChange {
 RowChange add_blocks(std::vector<Block> rows, const std::vector<Block>& add, WallTime now);
 RowChange remove_blocks(std::vector<Block> rows, const std::vector<IpRange>& ranges);
 
-/// The same addresses as disjoint ranges that do not touch each other, ascending.
-std::vector<IpRange> merged(std::vector<IpRange> ranges);
-
 }  // namespace fw

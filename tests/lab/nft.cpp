@@ -16,8 +16,8 @@ namespace json = boost::json;
 
 /// The one object of `kind` in what "nft -j" printed.
 json::object ask(const Namespace& where, const std::string& kind, const std::string& what) {
-  const std::string text = must_run(where, {"nft", "-j", "list " + what});
-  for (const json::value& item : json::parse(text).at("nftables").as_array()) {
+  const json::value all = json::parse(must_run(where, {"nft", "-j", "list " + what}));
+  for (const json::value& item : all.at("nftables").as_array()) {
     if (const json::value* found = item.as_object().if_contains(kind)) return found->as_object();
   }
   errno = 0;

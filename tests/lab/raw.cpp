@@ -15,13 +15,13 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include "tests/lab/nft.hpp"
 #include "tests/lab/process.hpp"
 
 namespace lab {
 namespace {
 
-constexpr std::uint16_t kFirstPort = 10'000;  // Handshakes: below the kernel's own ephemeral ports
-constexpr std::size_t kPortsMax = 20'000;
+constexpr std::size_t kLastPort = 29'999;  // of Handshakes: below the kernel's ephemeral ports
 constexpr std::size_t kBatch = 256;
 constexpr std::size_t kEthernet = 14;
 
@@ -238,13 +238,14 @@ std::vector<Packet> RawLink::receive(Clock::duration patience) {
   }
 }
 
-Handshakes::Handshakes(RawLink& link, Ip from, Ip to, const PortList& ports, std::size_t count)
+Handshakes::Handshakes(RawLink& link, Ip from, Ip to, const PortList& ports, std::size_t count,
+                       std::uint16_t first_port)
     : link_(link) {
   errno = 0;
-  if (count > kPortsMax) fail("too many handshakes for one source");
+  if (first_port + count > kLastPort) fail("too many handshakes for one source");
   std::map<std::uint16_t, Packet> waiting;
   for (std::size_t i = 0; i < count; ++i) {
-    const auto port = static_cast<std::uint16_t>(kFirstPort + i);
+    const auto port = static_cast<std::uint16_t>(first_port + i);
     waiting[port] = {from, to, kTcp, port, ports[i % ports.size()], kSyn, 1'000, 0};
   }
   for (const auto end = Clock::now() + 30s; !waiting.empty();) {
@@ -279,6 +280,37 @@ std::size_t Handshakes::resets() {
     if ((packet.flags & kRst) != 0) ++resets_;
   }
   return resets_;
+}
+
+Burst finish(const std::vector<Handshakes*>& handshakes, const Namespace& host,
+             const std::string& limit) {
+  const std::uint64_t accepted = counter(host, limit + ".accepted");
+  const std::uint64_t refused = counter(host, limit + ".refused");
+  std::size_t count = 0;
+  for (const Handshakes* one : handshakes) count += one->count();
+  Burst burst;
+  const auto begin = Clock::now();
+  const auto send = [&] {
+    for (Handshakes* one : handshakes) one->finish();
+  };
+  const auto decided = [&] {
+    burst.admitted = counter(host, limit + ".accepted") - accepted;
+    burst.refused = counter(host, limit + ".refused") - refused;
+    burst.seconds = seconds_of(Clock::now() - begin);
+    return burst.admitted + burst.refused >= count;
+  };
+  send();
+  // A busy machine drops some on the way.
+  while (!eventually(decided, 1s)) {
+    if (Clock::now() - begin > 10s) fail("limit " + limit + " did not decide on all handshakes");
+    send();
+  }
+  eventually([&] {
+    burst.resets = 0;
+    for (Handshakes* one : handshakes) burst.resets += one->resets();
+    return burst.resets >= burst.refused;
+  });
+  return burst;
 }
 
 void keep_quiet(const Namespace& where) {

@@ -56,7 +56,9 @@ class Handshakes {
  public:
   /// Sends the SYNs, to the ports in turn, and waits until every one is answered. The source
   /// address must be a stranger's, or its namespace be kept quiet.
-  Handshakes(RawLink& link, Ip from, Ip to, const PortList& ports, std::size_t count);
+  Handshakes(RawLink& link, Ip from, Ip to, const PortList& ports, std::size_t count,
+             std::uint16_t first_port = 10'000);
+  std::size_t count() const { return last_.size(); }
   /// The last step of all, at once.
   void finish();
   /// Resets that came since.
@@ -67,6 +69,22 @@ class Handshakes {
   std::vector<Packet> last_;
   std::size_t resets_ = 0;
 };
+
+/// What became of handshakes that were all finished at one moment.
+struct Burst {
+  std::size_t admitted = 0;
+  std::size_t refused = 0;
+  std::size_t resets = 0;  ///< that the client got
+  double seconds = 0;      ///< from before the first last step until after the last
+
+  /// The most that a bucket of `burst` and `per_second` may admit meanwhile.
+  std::size_t allowed(std::size_t burst, double per_second) const {
+    return burst + static_cast<std::size_t>(per_second * seconds);
+  }
+};
+/// Finishes all and waits until `limit` of the table on `host` has decided on every one.
+Burst finish(const std::vector<Handshakes*>& handshakes, const Namespace& host,
+             const std::string& limit);
 
 /// Keeps a namespace from answering to ports that Handshakes uses.
 void keep_quiet(const Namespace& where);

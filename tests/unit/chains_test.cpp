@@ -17,7 +17,7 @@ namespace {
 
 Surroundings one_device() {
   Surroundings around;
-  around.devices = {"eth0"};
+  around.devices = {{"eth0", 7}};
   return around;
 }
 
@@ -95,18 +95,18 @@ TEST(Compile, EstablishedPacketsCostOneRule) {
 TEST(Compile, SshIsFiveSlotsOfTenSecondsAndATick) {
   const Ruleset ruleset = compile(fw::default_policy(), one_device());
   EXPECT_EQ(text(chain(ruleset, "ssh.look4")),
-            "ip saddr != @ssh.slot4.1 return\n"
-            "ip saddr != @ssh.slot4.2 return\n"
-            "ip saddr != @ssh.slot4.3 return\n"
-            "ip saddr != @ssh.slot4.4 return\n"
-            "ip saddr != @ssh.slot4.5 return\n"
+            "ip saddr != @ssh.slot4.1 accept\n"
+            "ip saddr != @ssh.slot4.2 accept\n"
+            "ip saddr != @ssh.slot4.3 accept\n"
+            "ip saddr != @ssh.slot4.4 accept\n"
+            "ip saddr != @ssh.slot4.5 accept\n"
             "goto ssh.refuse\n");
   EXPECT_EQ(to_text(*find(ruleset.sets, "ssh.slot6.5")),
             "set ssh.slot6.5 { type ipv6_addr; size 65535; flags dynamic,timeout; timeout 10s4ms; "
             "gc-interval 1s; comment \"5/10s /32 /64\"; }");
   EXPECT_EQ(to_text(chain(ruleset, "ssh.count6").rules.front()),
             "add @ssh.slot6.1 { ip6 saddr & ffff:ffff:ffff:ffff:: limit rate 1/week burst 1 "
-            "packets } counter name \"ssh.accepted\" ct mark set ct mark | 0x10000000 return");
+            "packets } counter name \"ssh.accepted\" ct mark set ct mark | 0x10000000 accept");
 }
 
 TEST(Compile, TheTickIsThatOfTheKernel) {
@@ -123,7 +123,7 @@ TEST(Compile, ABucketForgetsOnlyWhenItIsFullAgain) {
                                   one_device());
   EXPECT_EQ(to_text(chain(ruleset, "ssh.count4").rules.front()),
             "update @ssh.meter4 { ip saddr limit rate 2/minute burst 40 packets } counter name "
-            "\"ssh.accepted\" ct mark set ct mark | 0x10000000 return");
+            "\"ssh.accepted\" ct mark set ct mark | 0x10000000 accept");
   EXPECT_GE(find(ruleset.sets, "ssh.meter4")->timeout_default, std::chrono::minutes{20});
   EXPECT_EQ(find(ruleset.sets, "ssh.refused4")->timeout_default.count(), 100);
 }
@@ -141,31 +141,43 @@ TEST(Compile, AnAppsWindowIsOneTokenLimitObjects) {
   EXPECT_EQ(to_text(*map6, map6->elements.front()), "2001:db8:18::2 : \"few.app.wiki.3\"");
 }
 
-TEST(Compile, TrustedNetworksWinOverAppNetworks) {
+TEST(Compile, TrustedNetworksComeBeforeApps) {
   const Ruleset ruleset = rich();
-  const Set* sources = find(ruleset.sets, "sources4");
-  std::string elements;
-  for (const Element& element : sources->elements) elements += to_text(*sources, element) + "\n";
-  EXPECT_EQ(elements,
-            "172.18.0.0-172.18.6.255 : goto ratelimit_apps\n"
-            "172.18.7.0/24 : return\n"
-            "172.18.8.0-172.18.255.255 : goto ratelimit_apps\n"
-            "198.18.5.0/24 : return\n"
-            "203.0.113.0/28 : return\n"
-            "203.0.113.64/28 : return\n");
-  // A few networks are compared one by one.
-  EXPECT_EQ(find(ruleset.sets, "sources6"), nullptr);
-  EXPECT_TRUE(text(chain(ruleset, "CLOUDRON_RATELIMIT"))
-                  .find("ip6 saddr 2001:db8:5::/64 return\n"
-                        "ip6 saddr 2001:db8:18::/64 goto ratelimit_apps\n") != std::string::npos)
+  EXPECT_EQ(text(chain(ruleset, "CLOUDRON_RATELIMIT")).substr(0, 103),
+            "jump trusted\n"
+            "ip saddr 172.18.0.0/16 goto ratelimit_apps\n"
+            "ip6 saddr 2001:db8:18::/64 goto ratelimit_apps\n")
       << text(chain(ruleset, "CLOUDRON_RATELIMIT"));
+  // A few networks are compared one by one, more are a set.
+  EXPECT_EQ(find(ruleset.sets, "trusted6"), nullptr);
+  const Ruleset more = compile(policy_of("[trusted]\nnetworks = [\"10.0.0.0/25\", "
+                                         "\"10.0.0.128/25\", \"10.2.0.0/16\", \"10.3.0.1\", "
+                                         "\"10.4.0.0/16\", \"10.6.0.0/16\"]"),
+                               one_device());
+  const Set* trusted = find(more.sets, "trusted4");
+  ASSERT_NE(trusted, nullptr);
+  EXPECT_EQ(trusted->elements.size(), 5u);
+  EXPECT_EQ(to_text(*trusted, trusted->elements.front()), "10.0.0.0/24");
+}
+
+TEST(Compile, APortLeadsToItsLimit) {
+  const Ruleset ruleset = rich();
+  const Set* open = find(ruleset.sets, "open_tcp");
+  std::string elements;
+  for (const Element& element : open->elements) elements += to_text(*open, element) + "\n";
+  EXPECT_EQ(elements,
+            "22 : goto ssh.look\n"
+            "443 : goto dns.look\n"
+            "29418 : accept\n");
+  const Set* udp = find(ruleset.sets, "open_udp");
+  EXPECT_EQ(to_text(*udp, udp->elements.front()), "53 : goto dns.new");
 }
 
 TEST(Compile, OverlappingPortRangesBecomeOne) {
   const Ruleset ruleset = rich();
   const Set* set = find(ruleset.sets, "open_tcp_ranges");
   ASSERT_EQ(set->elements.size(), 1u);
-  EXPECT_EQ(to_text(*set, set->elements.front()), "8000-8200");
+  EXPECT_EQ(to_text(*set, set->elements.front()), "8000-8200 : accept");
 }
 
 TEST(Compile, AppsReachOnlyTheirAddons) {
@@ -238,7 +250,7 @@ TEST(Diff, AnOpenedPortIsOneElement) {
   const auto lines = describe(&before, after);
   ASSERT_EQ(lines.size(), 1u);
   EXPECT_EQ(lines.front().sign, '+');
-  EXPECT_EQ(lines.front().text, "25");
+  EXPECT_EQ(lines.front().text, "25 : goto mail.look");
   EXPECT_EQ(to_string(lines.front().where).substr(0, 13), "policy.toml:2");
 }
 

@@ -1,0 +1,106 @@
+// Forged packets spend nobody's budget and fill no set.
+#include <algorithm>
+#include <thread>
+
+#include "tests/lab/family.hpp"
+
+namespace lab {
+namespace {
+
+class Forged : public OverFamily {
+ protected:
+  Forged() : server(net.host, {22, 443}), link(net) { fw.apply(); }
+
+  std::size_t remembered(const char* limit) const {
+    const char digit = family() == Family::ipv4 ? '4' : '6';
+    const std::string name(limit);
+    const std::string set = name == "ssh" ? "ssh.slot" : name + ".meter";
+    return elements(net.host, set + digit + (name == "ssh" ? ".1" : "")).size();
+  }
+  void nothing_was_counted() {
+    EXPECT_EQ(remembered("ssh"), 0u);
+    EXPECT_EQ(remembered("web"), 0u);
+    for (const char* name : {"ssh.accepted", "ssh.refused", "web.accepted", "web.refused"}) {
+      EXPECT_EQ(counter(net.host, name), 0u) << name;
+    }
+  }
+  Packet packet(Ip from, std::uint16_t to, std::uint8_t flags, std::uint32_t number) const {
+    return {from, host(), kTcp,          static_cast<std::uint16_t>(1024 + number % 60'000),
+            to,   flags,  number * 7919, number * 104'729};
+  }
+
+  Server server;
+  RawLink link;
+};
+BOTH_FAMILIES(Forged);
+
+TEST_P(Forged, SynsOfStrangersSpendAndFillNothing) {
+  std::vector<Packet> flood;
+  for (unsigned i = 0; i < 30'000; ++i) {
+    flood.push_back(packet(stranger(family(), i), i % 2 == 0 ? 22 : 443, kSyn, i));
+  }
+  const Frames frames = link.frames(flood);
+  std::thread attacker([&] { link.send(frames); });
+  std::size_t honest = 0;
+  for (unsigned n = 1; n <= 50; ++n) {
+    honest += from(n).tcp(host(), n % 2 == 0 ? 22 : 443) == Outcome::served;
+  }
+  attacker.join();
+  EXPECT_EQ(honest, 50u) << "fresh addresses are served meanwhile";
+  EXPECT_EQ(remembered("ssh"), 25u);
+  EXPECT_EQ(remembered("web"), 25u);
+  EXPECT_EQ(served(from(1000).tries(host(), {22}, {12, {}, 700ms})), 5u) << "the limit holds";
+}
+
+TEST_P(Forged, SynsInAVictimsNameDoNotLockItOut) {
+  const Ip victim = client(family(), 1);
+  std::vector<Packet> flood;
+  for (unsigned i = 0; i < 20'000; ++i) flood.push_back(packet(victim, 22, kSyn, i));
+  link.send(flood);
+  nothing_was_counted();
+  EXPECT_EQ(served(from(1).tries(host(), {22}, {8, {}, 700ms})), 5u);
+}
+
+TEST_P(Forged, ResetsAndBareAcksCountNothing) {
+  const Ip victim = client(family(), 1);
+  std::vector<Packet> flood;
+  for (unsigned i = 0; i < 2'000; ++i) {
+    for (const auto flags :
+         std::vector<std::uint8_t>{kRst, kAck, kRst | kAck, kAck | kPsh, kFin | kAck}) {
+      flood.push_back(packet(victim, i % 2 == 0 ? 22 : 443, flags, i));
+    }
+  }
+  link.send(flood);
+  nothing_was_counted();
+  EXPECT_EQ(server.accepted(22) + server.accepted(443), 0u);
+  EXPECT_EQ(from(1).tcp(host(), 22), Outcome::served);
+}
+
+TEST_P(Forged, ResetsAfterForgedSynsCountNothing) {
+  const Ip silent = stranger(family(), 1);
+  std::vector<Packet> flood;
+  for (unsigned i = 0; i < 3'000; ++i) {
+    flood.push_back(packet(silent, 22, kSyn, i));
+    Packet reset = packet(silent, 22, kRst, i);
+    ++reset.sequence;
+    flood.push_back(reset);
+  }
+  link.send(flood);
+  nothing_was_counted();
+}
+
+TEST_P(Forged, GuessedAcksAfterForgedSynsCountNothing) {
+  // The victim drops what it did not ask for, so its reset does not end the attempt. The attacker
+  // does not see the server's sequence number and sends every 60,000th.
+  const Ip silent = stranger(family(), 1);
+  std::vector<Packet> flood{{silent, host(), kTcp, 5000, 22, kSyn, 1000, 0}};
+  for (std::uint64_t guess = 0; guess <= 0xffff'ffff; guess += 60'000) {
+    flood.push_back(
+        {silent, host(), kTcp, 5000, 22, kAck, 1001, static_cast<std::uint32_t>(guess)});
+  }
+  link.send(flood);
+  nothing_was_counted();
+}
+
+}  // namespace
+}  // namespace lab
