@@ -388,45 +388,55 @@ std::string to_text(const BaseHook& base) {
                      base.priority, base.policy == VerdictKind::drop ? "drop" : "accept");
 }
 
-std::string to_nft(const Ruleset& ruleset) {
-  std::string out = fmt::format(
-      "# Made by cloudron-fw; for reading and for nft -f.\n"
-      "table inet {0}\ndelete table inet {0}\ntable inet {0} {{\n",
-      kTable);
+namespace {
+
+void write_elements(const Set& set, const ManagedElements& managed,
+                    const std::function<void(std::string_view)>& write) {
+  bool first = true;
+  const auto element = [&](const std::string& text) {
+    write(first ? "\t\telements = { " : ",\n\t\t\t     ");
+    write(text);
+    first = false;
+  };
+  for (const Element& e : set.elements) element(to_text(set, e));
+  if (set.content == Content::managed && managed) managed(set, element);
+  if (!first) write(" }\n");
+}
+
+}  // namespace
+
+void write_nft(const Ruleset& ruleset, const ManagedElements& managed,
+               const std::function<void(std::string_view)>& write) {
+  write(
+      fmt::format("# Made by cloudron-fw; for reading and for nft -f.\n"
+                  "table inet {0}\ndelete table inet {0}\ntable inet {0} {{\n",
+                  kTable));
   for (const Object& object : ruleset.objects) {
-    if (object.limit) {
-      out += fmt::format("\tlimit {} {{\n\t\t{}\n\t}}\n", object.name,
-                         limit_text(*object.limit).substr(6));
-    } else {
-      out += fmt::format("\tcounter {} {{\n\t}}\n", object.name);
-    }
+    const std::string body =
+        object.limit ? "\t\t" + limit_text(*object.limit).substr(6) + "\n" : "";
+    write(
+        fmt::format("\t{} {} {{\n{}\t}}\n", object.limit ? "limit" : "counter", object.name, body));
   }
   for (const Chain& chain : ruleset.chains) {  // first of all, for maps lead to them
     const std::string base = chain.base ? "\t\t" + to_text(*chain.base) + "\n" : "";
-    out += fmt::format("\tchain {} {{\n{}\t}}\n", chain.name, base);
+    write(fmt::format("\tchain {} {{\n{}\t}}\n", chain.name, base));
   }
   for (const Set& set : ruleset.sets) {
-    out += fmt::format("\t{} {} {{\n{}", set.is_map() ? "map" : "set", set.name,
-                       set_lines(set, "\t\t", "\n"));
-    for (std::size_t i = 0; i < set.elements.size(); ++i) {
-      out += i == 0 ? "\t\telements = { " : ",\n\t\t\t     ";
-      out += to_text(set, set.elements[i]);
-      if (i + 1 == set.elements.size()) out += " }\n";
-    }
-    out += "\t}\n";
+    write(fmt::format("\t{} {} {{\n{}", set.is_map() ? "map" : "set", set.name,
+                      set_lines(set, "\t\t", "\n")));
+    write_elements(set, managed, write);
+    write("\t}\n");
   }
   for (const Chain& chain : ruleset.chains) {
     if (chain.rules.empty()) continue;
-    out += fmt::format("\tchain {} {{\n", chain.name);
+    write(fmt::format("\tchain {} {{\n", chain.name));
     for (const Rule& rule : chain.rules) {
-      out += "\t\t" + to_text(rule);
-      if (!rule.id.empty()) out += " comment \"" + rule.id + "\"";
-      out += '\n';
+      const std::string comment = rule.id.empty() ? "" : " comment \"" + rule.id + "\"";
+      write("\t\t" + to_text(rule) + comment + "\n");
     }
-    out += "\t}\n";
+    write("\t}\n");
   }
-  out += "}\n";
-  return out;
+  write("}\n");
 }
 
 }  // namespace chains

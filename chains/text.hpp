@@ -1,7 +1,9 @@
 // Rulesets as nft text: for people, for `show`, and for the oracle in tests.
 #pragma once
 
+#include <functional>
 #include <string>
+#include <string_view>
 
 #include "chains/ruleset.hpp"
 
@@ -22,9 +24,13 @@ std::string to_text(const Object& object);
 /// "type filter hook input priority -10; policy drop;"
 std::string to_text(const BaseHook& base);
 
-/// A file for `nft -f` that makes the table afresh and touches no other. Managed sets (lists and
-/// blocks) are empty in it.
-std::string to_nft(const Ruleset& ruleset);
+/// Hands every element of a managed set to the second argument, as nft writes it.
+using ManagedElements =
+    std::function<void(const Set&, const std::function<void(const std::string&)>&)>;
+
+/// A file for `nft -f` that makes the table afresh and touches no other, in pieces to `write`.
+void write_nft(const Ruleset& ruleset, const ManagedElements& managed,
+               const std::function<void(std::string_view)>& write);
 
 std::string duration_text(std::chrono::milliseconds duration);  ///< "10s4ms", as nft writes it
 

@@ -3,9 +3,11 @@
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include "chains/text.hpp"
 #include "cli/commands.hpp"
+#include "fw/host/contents.hpp"
 
 namespace cli {
 namespace {
@@ -81,7 +83,12 @@ int run(const Context& context, const std::string& format) {
   if (!loaded) return kError;
   context.problems(loaded->warnings);
   fw::Lists lists(context.state_dir);
-  const auto compiled = fw::compile_target(loaded->policy, lists, nullptr);
+  // Blocks are known to root only.
+  auto opened = access(context.state_dir.c_str(), W_OK) == 0
+                    ? fw::Store::open(context.state_dir)
+                    : fw::Result<fw::Store>(fw::fail(fw::ErrorCode::permission, ""));
+  fw::Store* const store = opened ? &*opened : nullptr;
+  const auto compiled = fw::compile_target(loaded->policy, lists, store);
   if (!compiled) {
     context.error(compiled.error());
     return kError;
@@ -90,7 +97,13 @@ int run(const Context& context, const std::string& format) {
   if (context.json || format == "json") {
     context.print(to_json(target.ruleset));
   } else if (format == "nft") {
-    fmt::print("{}", chains::to_nft(target.ruleset));
+    const auto managed = fw::managed_elements(target, lists, store);
+    if (!managed) {
+      context.error(managed.error());
+      return kError;
+    }
+    chains::write_nft(target.ruleset, *managed,
+                      [](std::string_view text) { fmt::print("{}", text); });
   } else {
     print_text(context, target.ruleset);
   }
@@ -106,8 +119,8 @@ void add_show(CLI::App& program, Context& context, int& exit) {
       "show",
       "Print what the policy compiles to. Needs no root and does not ask the kernel's firewall. "
       "The "
-      "nft form can be loaded with 'nft -f' and makes the same table as 'apply', without the "
-      "content of lists and blocks.");
+      "nft form can be loaded with 'nft -f' and makes the same table as 'apply' (blocks only when "
+      "the state folder can be read).");
   command->add_option("--format", *format, "nft, text or json")
       ->check(CLI::IsMember({"nft", "text", "json"}))
       ->capture_default_str();

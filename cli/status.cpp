@@ -90,8 +90,9 @@ std::vector<PortStatus> port_status(const chains::Observed& observed) {
     const auto& counts = observed.element_counts.at(name);
     const bool udp = std::string(name).starts_with("open_udp");
     for (std::size_t i = 0; i < set->elements.size(); ++i) {
-      out.push_back(
-          {(udp ? "udp/" : "tcp/") + chains::to_text(*set, set->elements[i]), counts[i].packets});
+      chains::Element port = set->elements[i];
+      port.data = {};  // where it leads is of no interest here
+      out.push_back({(udp ? "udp/" : "tcp/") + chains::to_text(*set, port), counts[i].packets});
     }
   }
   return out;

@@ -244,6 +244,60 @@ std::function<bool(Ip)> Contents::newly_blocked() const {
   return is_among(std::move(sets));
 }
 
+namespace {
+
+template <class Spans>
+void each_span(const Spans& spans, Family family, bool networks,
+               const std::function<void(const std::string&)>& element) {
+  for (const auto& span : spans) {
+    if ((span.first != span.last) != networks) continue;
+    element(to_string(IpRange{family, span.first, span.last}));
+  }
+}
+
+/// Which of the four names it is, -1 if none.
+int index_in(const char* const names[4], const std::string& name) {
+  for (int i = 0; i < 4; ++i) {
+    if (name == names[i]) return i;
+  }
+  return -1;
+}
+
+}  // namespace
+
+Result<chains::ManagedElements> managed_elements(const Target& target, Lists& lists, Store* store) {
+  auto listed = shared_content(lists, target.lists.block);
+  if (!listed) return std::unexpected(listed.error());
+  auto allowed = shared_content(lists, target.lists.allow);
+  if (!allowed) return std::unexpected(allowed.error());
+  const auto now =
+      std::chrono::time_point_cast<std::chrono::milliseconds>(std::chrono::system_clock::now());
+  BlockedNow blocked;
+  if (store != nullptr) {
+    const auto snapshot = store->blocks(now);
+    if (!snapshot) return std::unexpected(snapshot.error());
+    blocked = blocked_at(snapshot->blocks, now);
+  }
+  return [listed = *listed, allowed = *allowed, blocked = std::move(blocked), now](
+             const chains::Set& set, const std::function<void(const std::string&)>& element) {
+    for (const auto& [names, content] :
+         {std::pair{chains::kListedSets, listed.get()}, {chains::kAllowedSets, allowed.get()}}) {
+      const int i = index_in(names, set.name);
+      if (i < 0) continue;
+      if (i < 2) each_span(content->v4, Family::ipv4, is_network(i), element);
+      if (i >= 2) each_span(content->v6, Family::ipv6, is_network(i), element);
+    }
+    const int i = index_in(chains::kBlockSets, set.name);
+    if (i < 0) return;
+    for (const BlockedPiece& piece : pieces_of(blocked, i)) {
+      if (piece.range.family != family_of(i)) continue;
+      const std::string timeout =
+          piece.until ? " timeout " + chains::duration_text(*piece.until - now) : "";
+      element(to_string(piece.range) + timeout);
+    }
+  };
+}
+
 void encode_block_delta(const BlockDelta& delta, WallTime now, Batch& batch) {
   for (int i = 0; i < 4; ++i) {
     // An element may have ended in the kernel while the store still has it: removing what is not

@@ -7,6 +7,7 @@
 #include <optional>
 #include <vector>
 
+#include "chains/text.hpp"
 #include "fw/host/apply.hpp"
 
 namespace fw {
@@ -49,6 +50,10 @@ class Contents {
   std::vector<ListChange> lists_;
   std::optional<BlockChanges> blocks_;
 };
+
+/// The elements of the managed sets of a target, for chains::write_nft. Without a store there are
+/// no blocks.
+Result<chains::ManagedElements> managed_elements(const Target& target, Lists& lists, Store* store);
 
 /// The note that a manifest's elements have under a key, "" if none.
 std::string manifest_note(const std::vector<chains::Element>& manifest, std::uint32_t key);

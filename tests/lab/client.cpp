@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <iterator>
 #include <string>
 
 #include <netinet/in.h>
@@ -101,6 +102,20 @@ std::ostream& operator<<(std::ostream& out, Outcome outcome) {
 std::size_t served(const std::vector<Try>& tries) {
   return static_cast<std::size_t>(std::count_if(
       tries.begin(), tries.end(), [](const Try& t) { return t.outcome == Outcome::served; }));
+}
+
+std::size_t most_in(Clock::duration window, const std::vector<Try>& tries) {
+  std::vector<Try> admitted;
+  std::copy_if(tries.begin(), tries.end(), std::back_inserter(admitted),
+               [](const Try& t) { return t.outcome == Outcome::served; });
+  std::size_t most = 0;
+  for (const Try& first : admitted) {
+    most = std::max(most, static_cast<std::size_t>(
+                              std::count_if(admitted.begin(), admitted.end(), [&](const Try& t) {
+                                return t.from >= first.from && t.until - first.from < window;
+                              })));
+  }
+  return most;
 }
 
 Fd Client::start(int kind, Ip to, std::uint16_t port) const {

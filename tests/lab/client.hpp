@@ -25,6 +25,8 @@ struct Try {
   Outcome outcome = Outcome::timed_out;
 };
 std::size_t served(const std::vector<Try>& tries);
+/// The most that were certainly admitted within less than `window`: never too many.
+std::size_t most_in(Clock::duration window, const std::vector<Try>& tries);
 
 /// How attempts follow one another.
 struct Pace {

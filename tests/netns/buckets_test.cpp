@@ -1,9 +1,9 @@
 // The limits above 16 are token buckets; each at its boundary with its default numbers (L2, L4 to
 // L8): N at once are admitted, further ones are reset, and no more than burst + N * t / W in any t.
+#include <algorithm>
 #include <thread>
 
-#include <fmt/format.h>
-
+#include "tests/lab/apps.hpp"
 #include "tests/lab/family.hpp"
 
 namespace lab {
@@ -52,14 +52,8 @@ class Bucket : public testing::TestWithParam<Case> {
         server_(outside_ ? net_.host : addon_.inside, GetParam().ports),
         link_(outside_ ? RawLink(net_) : RawLink(app_.inside, app_.mac, addon_.mac)) {
     if (!outside_) keep_quiet(app_.inside);
-    std::string ports;
-    for (const std::uint16_t port : GetParam().ports) ports += fmt::format("{}, ", port);
-    fw_.apply(fmt::format(
-        "[mail]\nenabled = true\n[apps]\nnetwork = [{}]\n"
-        "[[app]]\nname = \"wiki\"\naddresses = [\"{}\", \"{}\"]\n"
-        "[[addon]]\nname = \"all\"\naddresses = [\"{}\", \"{}\"]\nports = [{}]\n",
-        kAppNetworks, to_string(app_.address(Family::ipv4)), to_string(app_.address(Family::ipv6)),
-        to_string(addon_.address(Family::ipv4)), to_string(addon_.address(Family::ipv6)), ports));
+    fw_.apply("[mail]\nenabled = true\n" + apps_toml() + app_toml("wiki", app_) +
+              addon_toml("all", addon_, GetParam().ports));
   }
 
   Handshakes handshakes(std::size_t count, std::uint16_t first_port = 10'000) {
@@ -118,7 +112,8 @@ TEST_P(Bucket, WhoKeepsTheRateIsNeverRefused) {
   const Family f = GetParam().family;
   const Client steady =
       outside_ ? Client(net_.outside, client(f, 1)) : Client(app_.inside, app_.address(f));
-  const auto tries = steady.tries(target(), GetParam().ports, {3 * rate, Clock::duration(1s) / rate});
+  const auto tries =
+      steady.tries(target(), GetParam().ports, {3 * rate, Clock::duration(1s) / rate});
   EXPECT_EQ(served(tries), 3 * rate);
   EXPECT_EQ(counter(net_.host, std::string(GetParam().limit) + ".refused"), 0u);
 }
@@ -127,14 +122,14 @@ TEST_P(Bucket, WhoKeepsTheRateIsNeverRefused) {
 class ExactBucket : public OverFamily {};
 BOTH_FAMILIES(ExactBucket);
 
-constexpr const char* kWeb =
-    "[[limit]]\nname = \"web\"\nports = [80, 443]\nfrom = \"outside\"\nper = \"ip\"\nrate = "
-    "\"{}\"\n";
+std::string web(const std::string& rate, const std::string& more = {}) {
+  return limit_toml("web", "80, 443", "outside", "ip", rate, more);
+}
 
 TEST_P(ExactBucket, FiveThousandAreAdmittedAndNoneMore) {
   const Server server(net.host, {80, 443});
   RawLink link(net);
-  fw.apply(fmt::format(kWeb, "5000/1d"));
+  fw.apply(web("5000/1d"));
   Handshakes all(link, stranger(family(), 1), host(), {80, 443}, 5100);
   const Burst burst = finish({&all}, net.host, "web");
   EXPECT_EQ(burst.admitted, 5000u);
@@ -143,7 +138,7 @@ TEST_P(ExactBucket, FiveThousandAreAdmittedAndNoneMore) {
 
 TEST_P(ExactBucket, TheFirstTooManyIsResetOthersAreServed) {
   const Server server(net.host, {80, 443, 22});
-  fw.apply(fmt::format(kWeb, "50/1d"));
+  fw.apply(web("50/1d"));
   for (int i = 1; i <= 50; ++i) ASSERT_EQ(from(1).tcp(host(), 80), Outcome::served) << i;
   EXPECT_EQ(from(1).tcp(host(), 443), Outcome::refused);
   EXPECT_EQ(from(2).tcp(host(), 443), Outcome::served);
@@ -153,7 +148,7 @@ TEST_P(ExactBucket, TheFirstTooManyIsResetOthersAreServed) {
 TEST_P(ExactBucket, ABurstOfItsOwnIsKept) {
   const Server server(net.host, {80, 443});
   RawLink link(net);
-  fw.apply(fmt::format(kWeb, "50/1d") + "burst = 120\n");
+  fw.apply(web("50/1d", "burst = 120\n"));
   Handshakes all(link, stranger(family(), 1), host(), {80, 443}, 200);
   EXPECT_EQ(finish({&all}, net.host, "web").admitted, 120u);
 }
@@ -161,10 +156,10 @@ TEST_P(ExactBucket, ABurstOfItsOwnIsKept) {
 TEST_P(ExactBucket, ALimitOfTheSmallestBucketIsExactToo) {
   const Server server(net.host, {80, 443});
   RawLink link(net);
-  fw.apply(fmt::format(kWeb, "17/1d"));
+  fw.apply(web("17/1d"));
   Handshakes all(link, stranger(family(), 1), host(), {80, 443}, 40);
   EXPECT_EQ(finish({&all}, net.host, "web").admitted, 17u);
-  fw.apply(fmt::format(kWeb, "16/1d"));  // the largest window
+  fw.apply(web("16/1d"));  // the largest window
   Handshakes more(link, stranger(family(), 2), host(), {80, 443}, 40);
   EXPECT_EQ(finish({&more}, net.host, "web").admitted, 16u);
 }

@@ -2,30 +2,11 @@
 #include <algorithm>
 #include <thread>
 
+#include "tests/lab/apps.hpp"
 #include "tests/lab/family.hpp"
 
 namespace lab {
 namespace {
-
-constexpr auto kWindow = 10s;
-
-/// The most connections that were certainly admitted within less than a window. An admission lies
-/// between the start and the end of its attempt, so this never says too much.
-std::size_t most_in_a_window(const std::vector<Try>& tries) {
-  std::vector<Try> admitted;
-  for (const Try& t : tries) {
-    if (t.outcome == Outcome::served) admitted.push_back(t);
-  }
-  std::size_t most = 0;
-  for (std::size_t first = 0; first < admitted.size(); ++first) {
-    std::size_t count = 0;
-    for (std::size_t i = first; i < admitted.size(); ++i) {
-      count += admitted[i].until - admitted[first].from < kWindow;
-    }
-    most = std::max(most, count);
-  }
-  return most;
-}
 
 class Ssh : public OverFamily {
  protected:
@@ -70,7 +51,7 @@ TEST_P(Ssh, BothPortsShareTheBudget) {
 TEST_P(Ssh, NoWindowHoldsMoreThanFiveUnderASteadyStream) {
   fw.apply();
   const auto tries = from(1).tries(host(), {22, 202}, {1060, 20ms, 300ms});
-  EXPECT_EQ(most_in_a_window(tries), 5u);
+  EXPECT_EQ(most_in(10s, tries), 5u);
   // Refused attempts do not extend the refusal: as soon as a slot is free it is taken.
   ASSERT_GE(served(tries), 15u) << "5 at 0 s, 5 at 10 s, 5 at 20 s";
   std::vector<double> times;
@@ -133,9 +114,7 @@ TEST_P(Ssh6, TwoAddressesOfOneSlash64ShareTheBudget) {
 }
 
 TEST_P(Ssh6, ThePolicyCanMakeAClientOfAnotherSize) {
-  fw.apply(
-      "[[limit]]\nname = \"ssh\"\nports = [22, 202]\nfrom = \"outside\"\nper = \"ip\"\n"
-      "rate = \"5/10s\"\nprefix6 = 128\n");
+  fw.apply(limit_toml("ssh", "22, 202", "outside", "ip", "5/10s", "prefix6 = 128"));
   const Client neighbour(net.outside, client_of_same_64(1, 0x1234));
   EXPECT_EQ(admitted_at_once(from(1), 6, {22}), 5u);
   EXPECT_EQ(admitted_at_once(neighbour, 6, {22}), 5u);
