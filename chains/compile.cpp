@@ -40,10 +40,6 @@ std::string manifest_lists(const Surroundings& around) {
   return fmt::format("lists {} {}", text(around.block_lists), text(around.allow_lists));
 }
 
-std::string manifest_blocks(std::uint64_t generation) {
-  return fmt::format("blocks {}", generation);
-}
-
 Ruleset compile(const fw::Policy& policy, const Surroundings& around) {
   Compilation c{policy,
                 around,

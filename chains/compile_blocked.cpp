@@ -48,8 +48,10 @@ void manifest(Compilation& c) {
   Set& set = c.set(kManifest, {Field::mark});
   set.comment = "versions of the sets too large to compare";
   set.elements.push_back({u32(kManifestLists), {}, {}, manifest_lists(c.around), {}});
-  set.elements.push_back(
-      {u32(kManifestBlocks), {}, {}, manifest_blocks(c.around.block_generation), {}});
+
+  Set& versions = c.set(kBlockVersions, {Field::mark});
+  versions.content = Content::managed;
+  versions.comment = "the greatest is the version of the blocks";
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 
+#include "chains/compile.hpp"
 #include "chains/netlink/expressions.hpp"
 #include "chains/netlink/handles.hpp"
 
@@ -300,13 +301,13 @@ void encode_flush_set(const std::string& set, Batch& batch) {
   batch.end();
 }
 
-void encode_manifest(std::uint32_t key, const std::string& note, Batch& batch) {
+void encode_block_version(std::uint64_t generation, Batch& batch) {
   Set set;
-  set.name = "manifest";
+  set.name = kBlockVersions;
+  const auto key = static_cast<std::uint32_t>(generation);
   Bytes bytes(sizeof key);
   std::memcpy(bytes.data(), &key, sizeof key);
-  set.elements.push_back({bytes, {}, {}, note, {}});
-  elements_message(set, NFT_MSG_DELSETELEM, batch);
+  set.elements.push_back({bytes, {}, {}, {}, {}});
   elements_message(set, NFT_MSG_NEWSETELEM, batch);
 }
 

@@ -13,6 +13,7 @@
 #include <linux/netfilter/nfnetlink.h>
 #include <sys/socket.h>
 
+#include "chains/compile.hpp"
 #include "chains/netlink/attributes.hpp"
 #include "chains/netlink/handles.hpp"
 #include "chains/netlink/observe.hpp"
@@ -204,6 +205,13 @@ struct Kernel::Impl {
         table(NFTA_SET_TABLE));
     if (code != 0) return code;
     for (Set& set : ruleset.sets) {
+      if (set.name == kBlockVersions) {
+        Set versions = set;
+        std::vector<Counted> counts;
+        code = read_elements(versions, counts);
+        if (code != 0) return code;
+        out.block_versions = std::move(versions.elements);
+      }
       if (set.content != Content::declared) continue;
       code = read_elements(set, out.element_counts[set.name]);
       if (code != 0) return code;

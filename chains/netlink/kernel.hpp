@@ -22,6 +22,7 @@ struct Counted {
 struct Observed {
   std::uint32_t generation = 0;    ///< of the whole ruleset, for Batch
   std::optional<Ruleset> ruleset;  ///< absent: no table; managed and learned sets without elements
+  std::vector<Element> block_versions;                         ///< see compile.hpp
   std::map<std::string, Counted> counters;                     ///< named counters
   std::map<std::string, std::vector<Counted>> element_counts;  ///< by set, parallel to its elements
   std::map<std::string, std::uint32_t> set_fill;  ///< elements held, where the kernel says

@@ -37,6 +37,8 @@ inline constexpr std::size_t kListLineBytesMax = 4096;
 inline constexpr std::size_t kListBadLinesShown = 20;
 inline constexpr std::size_t kBlocksMax = 1u << 20;
 
+inline constexpr std::size_t kBlockVersionsMax = 64;  // notes of them that the kernel keeps
+
 // The host.
 inline constexpr std::size_t kDevicesMax = 64;  // with an early drop; the kernel takes 256
 inline constexpr std::size_t kOpenConnectionsMax = 1u << 20;

@@ -71,7 +71,6 @@ Result<ApplyReport> Manager::apply(const Policy& policy, ApplyMode mode) {
   for (int attempt = 1;; ++attempt) {
     auto observed = kernel_.read();
     if (!observed) return std::unexpected(observed.error());
-    if (!store_) keep_block_version(*observed, *target);
     const chains::Plan plan = chains::diff(observed->table(), target->ruleset);
     auto contents = Contents::plan(*observed, *target, plan, lists_, store_);
     if (!contents) return std::unexpected(contents.error());

@@ -16,15 +16,17 @@ Result<bool> put_in_force(chains::Kernel& kernel, Store& store, const BlockChang
   for (int attempt = 1;; ++attempt) {
     const auto generation = kernel.generation();
     if (!generation) return std::unexpected(generation.error());
-    const auto manifest = kernel.elements(chains::kManifest);
-    if (!manifest) return std::unexpected(manifest.error());
-    const std::string held = manifest_note(*manifest, chains::kManifestBlocks);
-    if (held.empty()) return false;
-    const std::string wanted = chains::manifest_blocks(change.generation);
-    if (held == wanted) return true;
+    const auto versions = kernel.elements(chains::kBlockVersions);
+    if (!versions) return std::unexpected(versions.error());
+    if (versions->empty()) return false;
+    const std::uint64_t held = block_version(*versions);
+    if (held == change.generation) return true;
 
     chains::Batch batch(*generation);
-    if (held == chains::manifest_blocks(change.generation - 1)) {
+    if (versions->size() > kBlockVersionsMax) {
+      chains::encode_flush_set(chains::kBlockVersions, batch);
+    }
+    if (held + 1 == change.generation) {
       encode_block_delta(change.delta, now, batch);
     } else {
       const auto snapshot = store.blocks(now);
@@ -32,7 +34,7 @@ Result<bool> put_in_force(chains::Kernel& kernel, Store& store, const BlockChang
       for (const char* set : chains::kBlockSets) chains::encode_flush_set(set, batch);
       encode_block_delta({{}, blocked_at(snapshot->blocks, now)}, now, batch);
     }
-    chains::encode_manifest(chains::kManifestBlocks, wanted, batch);
+    chains::encode_block_version(change.generation, batch);
     const auto committed = kernel.commit(batch);
     if (committed) return true;
     if (committed.error().code != ErrorCode::kernel_busy || attempt == kApplyTries) {

@@ -5,6 +5,8 @@
 #include <cstring>
 #include <functional>
 
+#include <fmt/format.h>
+
 #include "chains/netlink/encode.hpp"
 
 namespace fw {
@@ -97,15 +99,15 @@ std::string manifest_note(const chains::Ruleset* table, std::uint32_t key) {
   return manifest != nullptr ? manifest_note(manifest->elements, key) : std::string{};
 }
 
-void keep_block_version(const chains::Observed& observed, Target& target) {
-  const std::string note = manifest_note(observed.table(), chains::kManifestBlocks);
-  if (note.empty()) return;
-  for (chains::Set& set : target.ruleset.sets) {
-    if (set.name != chains::kManifest) continue;
-    for (chains::Element& element : set.elements) {
-      if (element.comment.starts_with("blocks ")) element.comment = note;
-    }
+std::uint64_t block_version(const std::vector<chains::Element>& versions) {
+  std::uint32_t greatest = 0;
+  for (const chains::Element& element : versions) {
+    std::uint32_t version = 0;
+    if (element.key.size() != sizeof version) continue;
+    std::memcpy(&version, element.key.data(), sizeof version);
+    greatest = std::max(greatest, version);
   }
+  return greatest;
 }
 
 Result<std::optional<Contents::ListChange>> Contents::plan_lists(ListAction action,
@@ -157,16 +159,16 @@ Result<Contents> Contents::plan(const chains::Observed& observed, const Target& 
     blocks.made[i] = plan.makes_set(chains::kBlockSets[i]);
     any = any || blocks.made[i];
   }
-  blocks.all = manifest_note(observed.table(), chains::kManifestBlocks) !=
-               chains::manifest_blocks(target.around.block_generation);
+  blocks.generation = target.around.block_generation;
+  blocks.all = plan.makes_set(chains::kBlockVersions) ||
+               block_version(observed.block_versions) != blocks.generation;
   if (!any && !blocks.all) return out;
   blocks.at =
       std::chrono::time_point_cast<std::chrono::milliseconds>(std::chrono::system_clock::now());
   auto snapshot = store->blocks(blocks.at);
   if (!snapshot) return std::unexpected(snapshot.error());
   blocks.now = blocked_at(snapshot->blocks, blocks.at);
-  const bool first = observed.table() == nullptr;
-  if (!first || !blocks.now.empty()) out.blocks_ = std::move(blocks);
+  out.blocks_ = std::move(blocks);
   return out;
 }
 
@@ -181,9 +183,9 @@ std::vector<ContentChange> Contents::summary() const {
     line.removed = line.whole ? 0 : span_count(change.delta.removed);
     out.push_back(std::move(line));
   }
-  if (blocks_) {
-    out.push_back({"blocks", blocks_->now.singles.size() + blocks_->now.networks.size(), 0, true});
-  }
+  const std::size_t blocks =
+      blocks_ ? blocks_->now.singles.size() + blocks_->now.networks.size() : 0;
+  if (blocks != 0) out.push_back({"blocks", blocks, 0, true});
   return out;
 }
 
@@ -206,6 +208,9 @@ void Contents::encode(Batch& batch) const {
     if (!blocks_->made[i]) chains::encode_flush_set(chains::kBlockSets[i], batch);
     put_pieces(pieces_of(blocks_->now, i), i, Do::add, blocks_->at, batch);
   }
+  if (!blocks_->all) return;
+  chains::encode_flush_set(chains::kBlockVersions, batch);
+  chains::encode_block_version(blocks_->generation, batch);
 }
 
 namespace {
@@ -278,7 +283,8 @@ Result<chains::ManagedElements> managed_elements(const Target& target, Lists& li
     if (!snapshot) return std::unexpected(snapshot.error());
     blocked = blocked_at(snapshot->blocks, now);
   }
-  return [listed = *listed, allowed = *allowed, blocked = std::move(blocked), now](
+  return [listed = *listed, allowed = *allowed, blocked = std::move(blocked), now,
+          generation = target.around.block_generation](
              const chains::Set& set, const std::function<void(const std::string&)>& element) {
     for (const auto& [names, content] :
          {std::pair{chains::kListedSets, listed.get()}, {chains::kAllowedSets, allowed.get()}}) {
@@ -287,6 +293,7 @@ Result<chains::ManagedElements> managed_elements(const Target& target, Lists& li
       if (i < 2) each_span(content->v4, Family::ipv4, is_network(i), element);
       if (i >= 2) each_span(content->v6, Family::ipv6, is_network(i), element);
     }
+    if (set.name == chains::kBlockVersions) element(fmt::format("{:#010x}", generation));
     const int i = index_in(chains::kBlockSets, set.name);
     if (i < 0) return;
     for (const BlockedPiece& piece : pieces_of(blocked, i)) {

@@ -41,6 +41,7 @@ class Contents {
     bool all = false;   ///< and the others change too
     BlockedNow now;
     WallTime at{};
+    std::uint64_t generation = 0;
   };
 
   static Result<std::optional<ListChange>> plan_lists(ListAction action, const std::string& held,
@@ -59,8 +60,8 @@ Result<chains::ManagedElements> managed_elements(const Target& target, Lists& li
 std::string manifest_note(const std::vector<chains::Element>& manifest, std::uint32_t key);
 std::string manifest_note(const chains::Ruleset* table, std::uint32_t key);
 
-/// Without a store, what the kernel holds of blocks is what it should hold.
-void keep_block_version(const chains::Observed& observed, Target& target);
+/// The version of the blocks that the kernel holds: the greatest; 0 if none.
+std::uint64_t block_version(const std::vector<chains::Element>& versions);
 
 /// True for the addresses of pieces.
 std::function<bool(Ip)> is_among(const BlockedNow& pieces);

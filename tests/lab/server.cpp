@@ -48,6 +48,8 @@ void Server::add(const Namespace& where, bool stream, std::uint16_t port) {
   Fd fd(where.in([kind] { return ::socket(AF_INET6, kind, 0); }));
   const int one = 1;
   const int zero = 0;
+  const int bytes = 16 << 20;
+  ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof bytes);
   ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
   ::setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &zero, sizeof zero);
   sockaddr_in6 any{};

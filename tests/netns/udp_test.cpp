@@ -1,0 +1,133 @@
+// Limits of UDP: new flows are counted, and a full meter neither disables a limit nor locks out.
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "tests/lab/apps.hpp"
+#include "tests/lab/family.hpp"
+
+namespace lab {
+namespace {
+
+constexpr const char* kOpen = "[ports]\ntcp = [22]\nudp = [5000, \"6000-6010\"]\n";
+
+class Udp : public OverFamily {
+ protected:
+  Server server{net.host, {}, {5000, 6005}};
+};
+BOTH_FAMILIES(Udp);
+
+TEST_P(Udp, NewFlowsAreCountedInAnExactWindow) {
+  fw.apply(kOpen + limit_toml("dns", "\"udp/5000\", \"udp/6000-6010\"", "outside", "ip", "3/10s"));
+  EXPECT_EQ(from(1).udp(host(), 5000), Outcome::served);
+  EXPECT_EQ(from(1).udp(host(), 6005), Outcome::served);
+  EXPECT_EQ(from(1).udp(host(), 5000), Outcome::served);
+  EXPECT_EQ(from(1).udp(host(), 6005, kShort), Outcome::timed_out);
+  EXPECT_EQ(from(2).udp(host(), 6005), Outcome::served);
+}
+
+TEST_P(Udp, AFlowThatWasAdmittedGoesOnUncounted) {
+  fw.apply(kOpen + limit_toml("dns", "\"udp/5000\"", "outside", "ip", "1/10s"));
+  RawLink link(net);
+  std::vector<Packet> flow(500, {stranger(family(), 1), host(), kUdp, 5555, 5000});
+  link.send(flow);
+  EXPECT_TRUE(eventually([&] { return server.received(5000) == 500; })) << server.received(5000);
+  EXPECT_EQ(counter(net.host, "dns.accepted"), 1u);
+  flow.front().port_from = 5556;
+  link.send({flow.front()});
+  EXPECT_TRUE(eventually([&] { return counter(net.host, "dns.refused") == 1; }));
+}
+
+TEST_P(Udp, ABucketAdmitsItsBurstOfFlows) {
+  fw.apply(kOpen + limit_toml("dns", "\"udp/5000\"", "outside", "ip", "50/1d"));
+  RawLink link(net);
+  std::vector<Packet> flows;
+  for (std::uint16_t port = 5000; port < 5100; ++port) {
+    flows.push_back({stranger(family(), 1), host(), kUdp, port, 5000});
+  }
+  link.send(flows);
+  EXPECT_TRUE(eventually([&] { return server.received(5000) == 50; })) << server.received(5000);
+  EXPECT_EQ(counter(net.host, "dns.accepted"), 50u);
+  EXPECT_TRUE(eventually([&] { return counter(net.host, "dns.refused") == 50; }));
+}
+
+TEST_P(Udp, AnUnlimitedPortIsOpenToAnyNumberOfFlows) {
+  fw.apply(kOpen);
+  for (int i = 0; i < 30; ++i) EXPECT_EQ(from(1).udp(host(), 5000), Outcome::served);
+}
+
+/// Fills a meter with more sources than it has room for.
+class AloneFullMeter : public OverFamily {
+ protected:
+  static constexpr unsigned kRoom = 65'535;
+
+  /// One flow each of strangers `first` and on.
+  void flows(RawLink& link, unsigned first, unsigned count) const {
+    std::vector<Packet> packets;
+    for (unsigned i = first; i < first + count; ++i) {
+      packets.push_back({stranger(family(), i), host(), kUdp, 5555, 5000});
+    }
+    link.send(packets);
+  }
+  /// Waits until the limit has decided on so many flows in all.
+  bool decided(std::uint64_t flows) const {
+    return eventually([&] {
+      std::uint64_t sum = 0;
+      for (const char* way : {"accepted", "overflowed", "refused"}) {
+        sum += counter(net.host, std::string("dns.") + way);
+      }
+      return sum >= flows;
+    });
+  }
+  boost::json::value status(const char* what) const {
+    const boost::json::value all = fw.json({"status"});
+    for (const auto& limit : all.at("limits").as_array()) {
+      if (limit.at("name").as_string() == "dns") return limit.at(what);
+    }
+    return nullptr;
+  }
+};
+BOTH_FAMILIES(AloneFullMeter);
+
+TEST_P(AloneFullMeter, FurtherSourcesShareOneBucket) {
+  // 30 in an hour for each source; the shared bucket is 16 times that: 480.
+  fw.apply(kOpen + limit_toml("dns", "\"udp/5000\"", "outside", "ip", "30/1h"));
+  RawLink link(net);
+  flows(link, 0, kRoom);
+  ASSERT_TRUE(decided(kRoom)) << "every packet arrives";
+  EXPECT_EQ(counter(net.host, "dns.accepted"), kRoom);
+  EXPECT_EQ(counter(net.host, "dns.overflowed"), 0u);
+
+  flows(link, kRoom, 100);
+  ASSERT_TRUE(decided(kRoom + 100));
+  EXPECT_EQ(counter(net.host, "dns.overflowed"), 100u) << "new sources are not locked out";
+  EXPECT_EQ(counter(net.host, "dns.refused"), 0u);
+
+  flows(link, kRoom + 100, 1000);
+  ASSERT_TRUE(decided(kRoom + 1100));
+  EXPECT_GE(counter(net.host, "dns.overflowed"), 480u);
+  EXPECT_LE(counter(net.host, "dns.overflowed"), 485u) << "the limit is not switched off";
+
+  EXPECT_EQ(status("sources").to_number<unsigned>(), kRoom);
+  EXPECT_GE(status("fill").to_number<double>(), 0.99);
+  EXPECT_EQ(status("overflowed").to_number<std::uint64_t>(), counter(net.host, "dns.overflowed"));
+  const Output text = fw.run({"status"});
+  EXPECT_NE(text.out.find("100%"), std::string::npos) << text.out;
+  EXPECT_NE(text.out.find("'dns' was full"), std::string::npos) << text.out;
+}
+
+TEST_P(AloneFullMeter, AWindowOverflowsInTheSameWay) {
+  fw.apply(kOpen + limit_toml("dns", "\"udp/5000\"", "outside", "ip", "1/1h"));
+  RawLink link(net);
+  flows(link, 0, kRoom);
+  ASSERT_TRUE(decided(kRoom));
+  EXPECT_EQ(counter(net.host, "dns.accepted"), kRoom);
+  flows(link, kRoom, 100);
+  ASSERT_TRUE(decided(kRoom + 100));
+  EXPECT_EQ(counter(net.host, "dns.accepted"), kRoom);
+  EXPECT_EQ(counter(net.host, "dns.overflowed"), 16u) << "16 times the rate for all further ones";
+  EXPECT_EQ(counter(net.host, "dns.refused"), 84u);
+}
+
+}  // namespace
+}  // namespace lab
