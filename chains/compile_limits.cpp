@@ -139,10 +139,21 @@ void limit_sets(Compilation& c, const LimitParts& p) {
   }
 }
 
+/// The kernel counts a connection for this only at its first packet: half-open ones count too.
+void too_many_rule(Chain& chain, const LimitParts& p, fw::Family f, std::vector<Expr> condition) {
+  if (!p.limit.concurrent) return;
+  condition.insert(condition.begin(), is_family(f));
+  condition.push_back(
+      DynSet{DynOp::add, p.key(f), p.name("open", f), ConnLimit{*p.limit.concurrent}});
+  condition.push_back(go(p.name("refuse")));
+  rule(chain, "too many at once", p.limit.where, std::move(condition));
+}
+
 /// At the SYN: spends nothing, refuses those whose budget is known to be spent.
 void look_chain(Compilation& c, const LimitParts& p, fw::Family f) {
   Chain& chain = c.chain(p.name("look", f));
   const fw::Location& where = p.limit.where;
+  too_many_rule(chain, p, f, {});
   if (p.window && p.limit.per == fw::LimitKey::ip) {
     for (const std::string& slot : p.slots(f)) {
       rule(chain, "a slot is free", where, {is_family(f), not_in_set(p.key(f), slot), p.pass()});
@@ -200,12 +211,7 @@ void count_chain(Compilation& c, const LimitParts& p, fw::Family f) {
   Chain chain{p.name("count", f), {}, {}, false};
   const fw::Location& where = p.limit.where;
   const bool apps = p.limit.per == fw::LimitKey::app && !c.policy.apps.empty();
-  if (p.limit.concurrent) {
-    rule(chain, "too many at once", where,
-         {is_family(f),
-          DynSet{DynOp::add, p.key(f), p.name("open", f), ConnLimit{*p.limit.concurrent}},
-          go(p.name("refuse"))});
-  }
+  if (p.has(fw::Protocol::udp)) too_many_rule(chain, p, f, {is_protocol(fw::Protocol::udp)});
   if (apps) count_apps(c, p, chain, f);
   std::vector<std::string> sets = p.window ? p.slots(f) : std::vector{p.name("meter", f)};
   const RateLimit state =

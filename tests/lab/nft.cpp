@@ -14,27 +14,31 @@ namespace {
 
 namespace json = boost::json;
 
-/// The one object of `kind` in what "nft -j" printed.
-json::object ask(const Namespace& where, const std::string& kind, const std::string& what) {
-  const json::value all = json::parse(must_run(where, {"nft", "-j", "list " + what}));
+/// The object of a kind and name in what "nft -j list WHAT" prints.
+json::object ask(const Namespace& where, const std::string& what, const std::string& kind,
+                 const std::string& name) {
+  // Terse, a listing of a table does not read the sets.
+  const bool terse = what.starts_with("table ");
+  const json::value all =
+      json::parse(must_run(where, {"nft", terse ? "-tj" : "-j", "list " + what}));
   for (const json::value& item : all.at("nftables").as_array()) {
-    if (const json::value* found = item.as_object().if_contains(kind)) return found->as_object();
+    const json::value* found = item.as_object().if_contains(kind);
+    if (found != nullptr && found->at("name").as_string() == name) return found->as_object();
   }
   errno = 0;
-  fail("nft does not list " + what);
+  fail("nft lists no " + kind + " " + name);
 }
 
 }  // namespace
 
 std::uint64_t counter(const Namespace& where, const std::string& name, const std::string& table) {
-  const json::object object = ask(where, "counter", "counter " + table + " " + name);
-  return object.at("packets").to_number<std::uint64_t>();
+  return ask(where, "table " + table, "counter", name).at("packets").to_number<std::uint64_t>();
 }
 
 std::vector<std::string> elements(const Namespace& where, const std::string& set) {
   const Output found = run(where, {"nft", "-j", "list set inet cloudron " + set});
-  const json::object object = found.ok() ? ask(where, "set", "set inet cloudron " + set)
-                                         : ask(where, "map", "map inet cloudron " + set);
+  const json::object object = found.ok() ? ask(where, "set inet cloudron " + set, "set", set)
+                                         : ask(where, "map inet cloudron " + set, "map", set);
   std::vector<std::string> out;
   if (const json::value* list = object.if_contains("elem")) {
     for (const json::value& element : list->as_array()) out.push_back(json::serialize(element));
