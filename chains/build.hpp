@@ -58,6 +58,11 @@ constexpr char digit(fw::Family family) { return family == fw::Family::ipv4 ? '4
 inline constexpr fw::Family kFamilies[] = {fw::Family::ipv4, fw::Family::ipv6};
 inline constexpr fw::Protocol kProtocols[] = {fw::Protocol::tcp, fw::Protocol::udp};
 
+inline constexpr fw::IpRange kLinkLocal{fw::Family::ipv6, fw::U128{0xfe80} << 112,
+                                        (fw::U128{0xfec0} << 112) - 1};
+inline constexpr fw::IpRange kMulticast4{fw::Family::ipv4, 0xe0000000u, 0xefffffffu};
+inline constexpr fw::IpRange kMulticast6{fw::Family::ipv6, fw::U128{0xff00} << 112, ~fw::U128{0}};
+
 /// Appends a rule; `id` becomes its comment.
 void rule(Chain& chain, std::string id, const fw::Location& where, std::vector<Expr> exprs);
 

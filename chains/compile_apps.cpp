@@ -116,8 +116,6 @@ void to_apps(Compilation& c) {
         count("not_syn"), drop()});
   accept_reachable(c, chain);
   open_port_rules(c, chain, {is_published()});
-  c.counter("isolated");
-  c.counter("unpublished");
   rule(chain, "admin's rules", {}, {jump("CLOUDRON_FORWARD_AFTER")});
   for (fw::Family family : kFamilies) {
     if (!c.has_apps(family)) continue;
@@ -129,6 +127,22 @@ void to_apps(Compilation& c) {
     }
   }
   rule(chain, "unpublished port", {}, {count("unpublished"), drop()});
+}
+
+/// Between two ports of one bridge apps could also meet by addresses that are in no app network:
+/// link-local ones, which are never routed, and multicast groups.
+void apart_on_one_bridge(Compilation& c, Chain& chain) {
+  for (Field side : {Field::ip6_saddr, Field::ip6_daddr}) {
+    rule(chain, "app to app, link-local", {},
+         {is_family(fw::Family::ipv6), in_network(side, kLinkLocal), count("isolated"), drop()});
+  }
+  for (fw::Family family : kFamilies) {
+    if (!c.has_apps(family)) continue;
+    const auto& groups = family == fw::Family::ipv4 ? kMulticast4 : kMulticast6;
+    rule(chain, "app to app, multicast", {},
+         {is_family(family), c.in_app_networks(saddr(family)), in_network(daddr(family), groups),
+          count("isolated"), drop()});
+  }
 }
 
 }  // namespace
@@ -159,18 +173,22 @@ void compile_apps(Compilation& c) {
   for (const char* name : {"CLOUDRON_FORWARD_BEFORE", "CLOUDRON_FORWARD_AFTER"}) {
     c.chain(name).admin = true;
   }
+  c.counter("isolated");
+  c.counter("unpublished");
   network_sets(c);
   if (c.isolation) reach_sets(c);
   if (!c.policy.app_networks.empty()) apps_to_host(c);
 
   Chain forward{"CLOUDRON_FORWARD", {}, {}, false};
   rule(forward, "admin's rules", {}, {jump("CLOUDRON_FORWARD_BEFORE")});
+  neighbour_rules(forward);
   for (fw::Family family : kFamilies) {
     if (!c.has_apps(family)) continue;
     rule(forward, "to an app", {},
          {is_family(family), c.in_app_networks(daddr(family)), go("to_apps")});
   }
   rule(forward, "published by NAT", {}, {is_published(), go("to_apps")});
+  if (c.isolation) apart_on_one_bridge(c, forward);
   rule(forward, "not to an app", {}, {accept()});
   c.out.chains.push_back(std::move(forward));
   to_apps(c);

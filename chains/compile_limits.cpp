@@ -142,7 +142,7 @@ void limit_sets(Compilation& c, const LimitParts& p) {
 /// The kernel counts a connection for this only at its first packet: half-open ones count too.
 void too_many_rule(Chain& chain, const LimitParts& p, fw::Family f, std::vector<Expr> condition) {
   if (!p.limit.concurrent) return;
-  condition.insert(condition.begin(), is_family(f));
+  condition.push_back(is_family(f));
   condition.push_back(
       DynSet{DynOp::add, p.key(f), p.name("open", f), ConnLimit{*p.limit.concurrent}});
   condition.push_back(go(p.name("refuse")));

@@ -33,6 +33,9 @@ void app_rules(const Compilation& c, Chain& chain, const std::string& id, const 
 /// One rule for each map of open ports: what the port's element says, if the condition holds.
 void open_port_rules(const Compilation& c, Chain& chain, const std::vector<Expr>& condition);
 
+/// Accepts neighbour discovery and multicast listener messages, without which IPv6 stops.
+void neighbour_rules(Chain& chain);
+
 /// The first packet came to an address and port of the host and was sent on by NAT.
 Expr is_published();
 

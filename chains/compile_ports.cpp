@@ -84,27 +84,31 @@ void icmp(Compilation& c, Chain& chain) {
   rule(chain, "ping", {},
        {is_family(fw::Family::ipv6), match(Field::l4proto, u8(58)),
         match(Field::icmpv6_type, u8(128)), use_limit("echo"), accept()});
+  neighbour_rules(chain);
+  rule(chain, "DHCPv6", {},
+       {is_family(fw::Family::ipv6), in_network(Field::ip6_saddr, kLinkLocal),
+        is_protocol(fw::Protocol::udp), match(Field::udp_dport, u16(546)), accept()});
+}
+
+void neighbour_sets(Compilation& c) {
   auto types = [&c](const char* name, std::initializer_list<std::uint8_t> values) {
     Set& set = c.set(name, {Field::icmpv6_type});
     for (std::uint8_t value : values) set.elements.push_back({u8(value), {}, {}, {}, {}});
   };
   types("nd_types", {133, 134, 135, 136});   // RFC 4861
   types("mld_types", {130, 131, 132, 143});  // RFC 3810
-  const Bytes link_local = ip_bytes({fw::Family::ipv6, fw::U128{0xfe80} << 112});
-  const Expr from_link =
-      match_masked(Field::ip6_saddr, prefix_mask(fw::Family::ipv6, 10), link_local);
+}
+
+}  // namespace
+
+void neighbour_rules(Chain& chain) {
   rule(chain, "neighbour discovery", {},
        {is_family(fw::Family::ipv6), match(Field::ip6_hoplimit, u8(255)),
         match(Field::l4proto, u8(58)), in_set(Field::icmpv6_type, "nd_types"), accept()});
   rule(chain, "multicast listeners", {},
-       {is_family(fw::Family::ipv6), from_link, match(Field::l4proto, u8(58)),
-        in_set(Field::icmpv6_type, "mld_types"), accept()});
-  rule(chain, "DHCPv6", {},
-       {is_family(fw::Family::ipv6), from_link, is_protocol(fw::Protocol::udp),
-        match(Field::udp_dport, u16(546)), accept()});
+       {is_family(fw::Family::ipv6), in_network(Field::ip6_saddr, kLinkLocal),
+        match(Field::l4proto, u8(58)), in_set(Field::icmpv6_type, "mld_types"), accept()});
 }
-
-}  // namespace
 
 void open_port_rules(const Compilation& c, Chain& chain, const std::vector<Expr>& condition) {
   for (fw::Protocol protocol : kProtocols) {
@@ -121,6 +125,7 @@ void open_port_rules(const Compilation& c, Chain& chain, const std::vector<Expr>
 
 void compile_ports(Compilation& c) {
   for (fw::Protocol protocol : kProtocols) open_maps(c, protocol);
+  neighbour_sets(c);
   c.counter("closed");
   for (const char* name : {"CLOUDRON_BEFORE", "CLOUDRON_AFTER"}) c.chain(name).admin = true;
 
