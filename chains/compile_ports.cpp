@@ -1,6 +1,7 @@
 // CLOUDRON: which new flows may reach the host.
 #include <iterator>
 #include <map>
+#include <optional>
 
 #include "chains/compile_parts.hpp"
 
@@ -10,59 +11,72 @@ using namespace build;
 
 namespace {
 
-/// The limit from outside that a port is in; null if none.
-const fw::Limit* limit_of(const Compilation& c, fw::Protocol protocol, std::uint16_t port) {
-  for (const fw::Limit& limit : c.policy.limits) {
+/// What begins or ends at a port, going up through the port numbers.
+struct Border {
+  int open = 0;                           ///< ranges that begin less those that end
+  std::optional<const fw::Limit*> limit;  ///< the limit from here on (null: none)
+  bool single = false;                    ///< named by itself: counted by itself
+  const fw::Location* where = nullptr;    ///< of what begins here
+};
+
+std::map<std::uint32_t, Border> borders(const std::vector<fw::Located<fw::PortRange>>& open,
+                                        const std::vector<fw::Limit>& limits,
+                                        fw::Protocol protocol) {
+  std::map<std::uint32_t, Border> out;
+  for (const auto& [range, where] : open) {
+    if (range.protocol != protocol) continue;
+    Border& first = out[range.first];
+    ++first.open;
+    first.single = first.single || range.single();
+    first.where = &where;
+    --out[range.last + 1u].open;
+  }
+  if (out.empty()) return out;
+  for (const fw::Limit& limit : limits) {
     if (limit.from != fw::Source::outside) continue;
     for (const fw::PortRange& range : limit.ports) {
-      if (range.contains(protocol, port)) return &limit;
+      if (range.protocol != protocol) continue;
+      out[range.first].limit = &limit;
+      out[range.last + 1u].limit.emplace(out[range.last + 1u].limit.value_or(nullptr));
     }
   }
-  return nullptr;
+  return out;
 }
 
 /// What a new flow to an open port meets: the limit of the port, or nothing more.
-Verdict open_verdict(const Compilation& c, fw::Protocol protocol, std::uint16_t port) {
-  const fw::Limit* limit = limit_of(c, protocol, port);
+Verdict open_verdict(const fw::Limit* limit, fw::Protocol protocol) {
   if (limit == nullptr) return {VerdictKind::accept, {}};
   return {VerdictKind::go_to, limit->name + (protocol == fw::Protocol::tcp ? ".look" : ".new")};
-}
-
-struct OpenPorts {
-  std::vector<bool> open = std::vector<bool>(65'536);
-  std::vector<bool> single = std::vector<bool>(65'536);  ///< written as one port: counted by itself
-  std::map<std::uint16_t, fw::Location> where;           ///< of the first port of what was written
-};
-
-OpenPorts open_ports(const Compilation& c, fw::Protocol protocol) {
-  OpenPorts ports;
-  for (const auto& [range, where] : fw::all_open_ports(c.policy)) {
-    if (range.protocol != protocol) continue;
-    ports.where.try_emplace(range.first, where);
-    for (std::uint32_t port = range.first; port <= range.last; ++port) ports.open[port] = true;
-    if (range.single()) ports.single[range.first] = true;
-  }
-  return ports;
 }
 
 /// The open ports of a protocol as two verdict maps, of single ports and of ranges; each element
 /// counts. A range is split where the limit changes, and at ports that are named by themselves.
 void open_maps(Compilation& c, fw::Protocol protocol) {
-  const OpenPorts ports = open_ports(c, protocol);
+  const auto open = fw::all_open_ports(c.policy);
+  const auto all = borders(open, c.policy.limits, protocol);
   Set maps[2];
-  for (std::uint32_t port = 1; port < 65'536; ++port) {
-    if (!ports.open[port]) continue;
+  int depth = 0;
+  const fw::Limit* limit = nullptr;
+  const fw::Location* where = nullptr;
+  for (auto border = all.begin(); border != all.end(); ++border) {
+    const auto& [port, here] = *border;
+    depth += here.open;
+    limit = here.limit.value_or(limit);
+    if (here.where != nullptr) where = here.where;
+    if (depth == 0) continue;
     const auto first = static_cast<std::uint16_t>(port);
-    const Verdict verdict = open_verdict(c, protocol, first);
-    while (!ports.single[first] && port + 1 < 65'536 && ports.open[port + 1] &&
-           !ports.single[port + 1] &&
-           open_verdict(c, protocol, static_cast<std::uint16_t>(port + 1)) == verdict) {
-      ++port;
+    const auto last = static_cast<std::uint16_t>(std::next(border)->first - 1);
+    const Verdict verdict = open_verdict(limit, protocol);
+    std::vector<Element>& ranges = maps[1].elements;
+    const bool joins = !here.single && !ranges.empty() &&
+                       ranges.back().data == ElementData(verdict) &&
+                       ranges.back().key_last == u16(static_cast<std::uint16_t>(first - 1));
+    if (joins) {
+      ranges.back().key_last = u16(last);
+    } else {
+      maps[first == last ? 0 : 1].elements.push_back(
+          {u16(first), first == last ? Bytes{} : u16(last), verdict, {}, *where});
     }
-    const auto last = static_cast<std::uint16_t>(port);
-    const auto where = std::prev(ports.where.upper_bound(first))->second;
-    maps[first == last ? 0 : 1].elements.push_back(
-        {u16(first), first == last ? Bytes{} : u16(last), verdict, {}, where});
   }
   for (int i = 0; i < 2; ++i) {
     if (maps[i].elements.empty()) continue;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include <CLI/CLI.hpp>
+#include <malloc.h>
 #include <unistd.h>
 
 #include "cli/commands.hpp"
@@ -64,6 +65,9 @@ std::string unknown_command(const CLI::App& program, int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  // A short life: memory is taken in large steps and not given back one by one.
+  mallopt(M_TOP_PAD, 1 << 20);
+  mallopt(M_TRIM_THRESHOLD, 1 << 30);
   cli::Context context;
   context.color = wants_color(STDOUT_FILENO);
   context.color_err = wants_color(STDERR_FILENO);

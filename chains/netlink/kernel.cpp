@@ -97,7 +97,8 @@ std::string extended_ack(const nlmsghdr* message) {
 
 struct Kernel::Impl {
   SocketHandle socket;
-  std::vector<char> buffer = std::vector<char>(kReceiveBytes);
+  // Not zeroed: most answers fill a small part of it.
+  std::unique_ptr<char[]> buffer = std::make_unique_for_overwrite<char[]>(kReceiveBytes);
   std::uint32_t sequence = 1;
 
   /// Sends a request and hands every answer to `on`. 0, or an errno.
@@ -119,10 +120,10 @@ struct Kernel::Impl {
 
   int receive(std::uint32_t wanted, bool dump, const OnMessage& on) {
     for (;;) {
-      const ssize_t got = mnl_socket_recvfrom(socket.get(), buffer.data(), buffer.size());
+      const ssize_t got = mnl_socket_recvfrom(socket.get(), buffer.get(), kReceiveBytes);
       if (got < 0) return errno;
       int left = static_cast<int>(got);
-      for (auto* message = reinterpret_cast<const nlmsghdr*>(buffer.data());
+      for (auto* message = reinterpret_cast<const nlmsghdr*>(buffer.get());
            mnl_nlmsg_ok(message, left); message = mnl_nlmsg_next(message, &left)) {
         if (message->nlmsg_seq != wanted) continue;
         if ((message->nlmsg_flags & NLM_F_DUMP_INTR) != 0) return EINTR;
@@ -338,14 +339,14 @@ Result<void> Kernel::commit(Batch& batch) {
   // The kernel has done its work by now; its answers wait. The last message asked for one.
   const std::uint32_t last = batch.first_sequence() + batch.messages();
   for (;;) {
-    const ssize_t got = recv(fd, impl_->buffer.data(), impl_->buffer.size(), MSG_DONTWAIT);
+    const ssize_t got = recv(fd, impl_->buffer.get(), kReceiveBytes, MSG_DONTWAIT);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) {
       return fail_errno(ErrorCode::kernel_refused, "the kernel did not confirm the transaction",
                         errno);
     }
     int left = static_cast<int>(got);
-    for (auto* answer = reinterpret_cast<const nlmsghdr*>(impl_->buffer.data());
+    for (auto* answer = reinterpret_cast<const nlmsghdr*>(impl_->buffer.get());
          mnl_nlmsg_ok(answer, left); answer = mnl_nlmsg_next(answer, &left)) {
       if (answer->nlmsg_type != NLMSG_ERROR) continue;
       const int code = -static_cast<const nlmsgerr*>(mnl_nlmsg_get_payload(answer))->error;
@@ -353,7 +354,7 @@ Result<void> Kernel::commit(Batch& batch) {
       if (code == 0) continue;
       // Drain what else was said, so that the next request starts clean.
       auto error = refusal(code, batch.origin(answer->nlmsg_seq), extended_ack(answer));
-      while (recv(fd, impl_->buffer.data(), impl_->buffer.size(), MSG_DONTWAIT) > 0) {
+      while (recv(fd, impl_->buffer.get(), kReceiveBytes, MSG_DONTWAIT) > 0) {
       }
       return std::unexpected(std::move(error));
     }
