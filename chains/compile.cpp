@@ -22,11 +22,12 @@ Set& Compilation::set(std::string name, std::vector<Field> key, const fw::Locati
 }
 
 void Compilation::counter(std::string name, const fw::Location& where) {
-  out.objects.push_back({std::move(name), {}, where});
+  out.objects.push_back({std::move(name), {}, {}, where});
 }
 
-void Compilation::limit(std::string name, RateLimit rate, const fw::Location& where) {
-  out.objects.push_back({std::move(name), rate, where});
+void Compilation::limit(std::string name, RateLimit rate, const fw::Location& where,
+                        std::string comment) {
+  out.objects.push_back({std::move(name), rate, std::move(comment), where});
 }
 
 Expr Compilation::admitted() const {

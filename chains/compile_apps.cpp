@@ -110,11 +110,12 @@ void apps_to_host(Compilation& c) {
 
 void to_apps(Compilation& c) {
   Chain& chain = c.chain("to_apps");
+  // Before the test for a SYN: connections that a bridge did not show to netfilter until now go on.
+  accept_reachable(c, chain);
   rule(chain, "new without SYN", {},
        {is_protocol(fw::Protocol::tcp),
         match_masked(Field::tcp_flags, u8(kFin | kSyn | kRst | kAck), u8(kSyn), Compare::not_equal),
         count("not_syn"), drop()});
-  accept_reachable(c, chain);
   open_port_rules(c, chain, {is_published()});
   rule(chain, "admin's rules", {}, {jump("CLOUDRON_FORWARD_AFTER")});
   for (fw::Family family : kFamilies) {

@@ -177,7 +177,9 @@ void app_budgets(Compilation& c, const LimitParts& p) {
     auto object = [&](const fw::App& app) {
       return fmt::format("{}.app.{}.{}", limit.name, app.name, slot);
     };
-    for (const fw::App& app : c.policy.apps) c.limit(object(app), rate, limit.where);
+    for (const fw::App& app : c.policy.apps) {
+      c.limit(object(app), rate, limit.where, parameters(limit));
+    }
     for (fw::Family f : kFamilies) {
       Set& map =
           c.set(fmt::format("{}.apps{}.{}", limit.name, digit(f), slot), {saddr(f)}, limit.where);

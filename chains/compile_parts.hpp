@@ -17,7 +17,8 @@ struct Compilation {
   Chain& chain(std::string name);
   Set& set(std::string name, std::vector<Field> key, const fw::Location& where = {});
   void counter(std::string name, const fw::Location& where = {});
-  void limit(std::string name, RateLimit rate, const fw::Location& where = {});
+  void limit(std::string name, RateLimit rate, const fw::Location& where = {},
+             std::string comment = {});
 
   /// Are there app networks of a family; is this one of their addresses?
   bool has_apps(fw::Family family) const;

@@ -94,9 +94,12 @@ bool same_definition(const Set& a, const Set& b);
 struct Object {
   std::string name;
   std::optional<RateLimit> limit;  ///< absent: a counter
+  std::string comment;             ///< what it works with: a change is a new object
   fw::Location where;
 
-  bool operator==(const Object& o) const { return name == o.name && limit == o.limit; }
+  bool operator==(const Object& o) const {
+    return name == o.name && limit == o.limit && comment == o.comment;
+  }
 };
 
 struct Ruleset {

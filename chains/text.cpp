@@ -371,7 +371,8 @@ std::string to_text(const Set& set) {
 
 std::string to_text(const Object& object) {
   if (!object.limit) return "counter " + object.name;
-  return "limit " + object.name + " { " + limit_text(*object.limit).substr(6) + " }";
+  const std::string comment = object.comment.empty() ? "" : "; comment \"" + object.comment + "\"";
+  return "limit " + object.name + " { " + limit_text(*object.limit).substr(6) + comment + " }";
 }
 
 std::string to_text(const BaseHook& base) {
@@ -412,8 +413,8 @@ void write_nft(const Ruleset& ruleset, const ManagedElements& managed,
                   "table inet {0}\ndelete table inet {0}\ntable inet {0} {{\n",
                   kTable));
   for (const Object& object : ruleset.objects) {
-    const std::string body =
-        object.limit ? "\t\t" + limit_text(*object.limit).substr(6) + "\n" : "";
+    std::string body = object.limit ? "\t\t" + limit_text(*object.limit).substr(6) + "\n" : "";
+    if (!object.comment.empty()) body += "\t\tcomment \"" + object.comment + "\"\n";
     write(
         fmt::format("\t{} {} {{\n{}\t}}\n", object.limit ? "limit" : "counter", object.name, body));
   }

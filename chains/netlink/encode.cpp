@@ -229,6 +229,12 @@ void object_message(const Object& object, Batch& batch) {
     nftnl_obj_set_u32(o, NFTNL_OBJ_LIMIT_TYPE, NFT_LIMIT_PKTS);
     nftnl_obj_set_u32(o, NFTNL_OBJ_LIMIT_FLAGS, 0);
   }
+  UdataHandle buffer(nftnl_udata_buf_alloc(NFT_USERDATA_MAXLEN));
+  if (!object.comment.empty()) {
+    nftnl_udata_put_strz(buffer.get(), NFTNL_UDATA_OBJ_COMMENT, object.comment.c_str());
+    nftnl_obj_set_data(o, NFTNL_OBJ_USERDATA, nftnl_udata_buf_data(buffer.get()),
+                       nftnl_udata_buf_len(buffer.get()));
+  }
   nftnl_obj_nlmsg_build_payload(
       batch.begin(
           NFT_MSG_NEWOBJ, NLM_F_CREATE,

@@ -164,6 +164,9 @@ std::optional<ObservedObject> observe_object(const nlmsghdr* message) {
   ObservedObject out;
   out.object.name = nftnl_obj_get_str(o, NFTNL_OBJ_NAME);
   if (is_admins(out.object.name)) return {};
+  std::uint32_t length = 0;
+  const void* data = nftnl_obj_get_data(o, NFTNL_OBJ_USERDATA, &length);
+  out.object.comment = note(data, length, NFTNL_UDATA_OBJ_COMMENT);
   switch (static_cast<ObjectKind>(nftnl_obj_get_u32(o, NFTNL_OBJ_TYPE))) {
     case ObjectKind::counter:
       out.count = {nftnl_obj_get_u64(o, NFTNL_OBJ_CTR_PKTS),

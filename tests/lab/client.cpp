@@ -184,14 +184,19 @@ Session Client::session(Ip to, std::uint16_t port) const {
 
 bool Session::echoes(Clock::duration patience, std::size_t bytes) {
   const std::string said(bytes, 'x');
-  if (::send(fd_.get(), said.data(), said.size(), MSG_NOSIGNAL) != static_cast<ssize_t>(bytes)) {
-    return false;
-  }
   std::string heard(bytes, '\0');
+  std::size_t sent = 0;
   std::size_t got = 0;
   for (const auto end = Clock::now() + patience; got < bytes;) {
-    pollfd polled{fd_.get(), POLLIN, 0};
+    const auto wanted = static_cast<short>(sent < bytes ? POLLIN | POLLOUT : POLLIN);
+    pollfd polled{fd_.get(), wanted, 0};
     if (::poll(&polled, 1, milliseconds_left(end)) != 1) return false;
+    if ((polled.revents & POLLOUT) != 0) {
+      const ssize_t some = ::send(fd_.get(), said.data() + sent, bytes - sent, MSG_NOSIGNAL);
+      if (some < 0 && errno != EAGAIN) return false;
+      if (some > 0) sent += static_cast<std::size_t>(some);
+    }
+    if ((polled.revents & ~POLLOUT) == 0) continue;
     const ssize_t some = ::recv(fd_.get(), heard.data() + got, bytes - got, 0);
     if (some <= 0) return false;
     got += static_cast<std::size_t>(some);

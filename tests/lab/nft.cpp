@@ -1,8 +1,10 @@
 // What the kernel holds, asked of nft.
 #include "tests/lab/nft.hpp"
 
+#include <algorithm>
 #include <cerrno>
-#include <regex>
+#include <istream>
+#include <map>
 #include <sstream>
 
 #include <boost/json.hpp>
@@ -29,6 +31,24 @@ json::object ask(const Namespace& where, const std::string& what, const std::str
   fail("nft lists no " + kind + " " + name);
 }
 
+/// Reads on until the elements' end and gives them one a line, sorted.
+std::string sorted_elements(std::string text, std::istream& more) {
+  for (std::string line; !text.ends_with("}") && std::getline(more, line);) text += line;
+  const auto begin = text.find('{') + 1;
+  std::istringstream items(text.substr(begin, text.rfind('}') - begin));
+  std::vector<std::string> sorted;
+  for (std::string item; std::getline(items, item, ',');) {
+    const auto first = item.find_first_not_of(" \t");
+    if (first != std::string::npos) sorted.push_back(item.substr(first));
+  }
+  std::sort(sorted.begin(), sorted.end());
+  std::string out;
+  for (const std::string& item : sorted) {
+    out += "\t\t" + item.substr(0, item.find_last_not_of(' ') + 1) + "\n";
+  }
+  return out;
+}
+
 }  // namespace
 
 std::uint64_t counter(const Namespace& where, const std::string& name, const std::string& table) {
@@ -50,29 +70,43 @@ void nft(const Namespace& where, const std::string& commands) {
   must_run(where, {"nft", "-f", "-"}, commands);
 }
 
+void track_connections(const Namespace& where) {
+  nft(where, R"(
+table inet somebody {
+  chain input {
+    type filter hook input priority 10;
+    ct state invalid drop
+  }
+}
+)");
+}
+
 std::string listing(const Namespace& where, const std::string& what) {
   return must_run(where, {"nft", "-a", "list " + what});
 }
 
-std::string rules_only(const Namespace& where, const std::string& what) {
-  const std::string text = must_run(where, {"nft", "-s", "list " + what});
-  static const std::regex set_begin("^\\tset .*");
-  static const std::regex flags("^\\t\\tflags .*dynamic.*");
-  std::istringstream lines(text);
-  std::string out;
-  bool learned = false;   // inside a set that packets fill
-  bool elements = false;  // inside its elements
+std::string rules_only(const Namespace& where, const std::string& table) {
+  std::istringstream lines(must_run(where, {"nft", "-s", "list table " + table}));
+  std::map<std::string, std::string> sections;
+  std::string* section = nullptr;
+  bool learned = false;
   for (std::string line; std::getline(lines, line);) {
-    if (std::regex_match(line, set_begin)) learned = false;
-    if (std::regex_match(line, flags)) learned = true;
-    if (line == "\t}") learned = elements = false;
-    if (learned && line.starts_with("\t\telements = ")) elements = true;
-    if (!elements) {
-      out += line + "\n";
-    } else if (line.ends_with("}")) {
-      elements = false;
+    const bool inner = line.starts_with("\t\t");
+    if (line.starts_with("\t") && !inner && line.ends_with("{")) {
+      section = &sections[line];
+      learned = false;
+    }
+    if (section == nullptr || !inner) continue;
+    if (line.starts_with("\t\tflags ")) learned = line.find("dynamic") != std::string::npos;
+    if (line.starts_with("\t\telements = ")) {
+      const std::string sorted = sorted_elements(line, lines);
+      if (!learned) *section += sorted;
+    } else {
+      *section += line + "\n";
     }
   }
+  std::string out;
+  for (const auto& [name, body] : sections) out += name + "\n" + body + "\t}\n";
   return out;
 }
 

@@ -19,11 +19,14 @@ std::vector<std::string> elements(const Namespace& where, const std::string& set
 /// Runs nft commands, which must be accepted.
 void nft(const Namespace& where, const std::string& commands);
 
+/// Turns connection tracking on, as any other stateful firewall does.
+void track_connections(const Namespace& where);
+
 /// "nft list ruleset" or "nft list TABLE", byte for byte.
 std::string listing(const Namespace& where, const std::string& what = "ruleset");
 
-/// The same without what packets change: counters, and what the sets of limits have learned. So
-/// two listings are equal exactly when the rules are.
-std::string rules_only(const Namespace& where, const std::string& what = "table inet cloudron");
+/// A listing of a table without what packets change (counters, and what the sets of limits have
+/// learned) and in one order: two are equal exactly when the rules are.
+std::string rules_only(const Namespace& where, const std::string& table = "inet cloudron");
 
 }  // namespace lab

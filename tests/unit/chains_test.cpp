@@ -133,7 +133,8 @@ TEST(Compile, AnAppsWindowIsOneTokenLimitObjects) {
   const Object* slot = find(ruleset.objects, "few.app.wiki.3");
   ASSERT_NE(slot, nullptr);
   // 604800 s / 54981 is the shortest period in whole weeks' parts that is not under 11 s.
-  EXPECT_EQ(to_text(*slot), "limit few.app.wiki.3 { rate 54981/week burst 1 packets }");
+  EXPECT_EQ(to_text(*slot),
+            "limit few.app.wiki.3 { rate 54981/week burst 1 packets; comment \"3/11s\" }");
   EXPECT_EQ(find(ruleset.objects, "few.app.wiki.4"), nullptr);
   const Set* map4 = find(ruleset.sets, "few.apps4.3");
   const Set* map6 = find(ruleset.sets, "few.apps6.3");

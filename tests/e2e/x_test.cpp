@@ -1,1 +1,0 @@
-int lab_e2e_placeholder;

@@ -1,0 +1,200 @@
+// What apply makes of many policies: shown, listed by nft, loaded by nft, read back, and repaired.
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <regex>
+
+#include "tests/lab/apps.hpp"
+#include "tests/lab/family.hpp"
+
+namespace lab {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kGoldens = CLOUDRON_FW_TESTS "/golden";
+
+std::vector<std::string> goldens() {
+  std::vector<std::string> names;
+  for (const auto& entry : fs::directory_iterator(kGoldens)) {
+    if (entry.is_directory()) names.push_back(entry.path().filename());
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+/// Milliseconds come from the kernel's tick, which is not the same everywhere.
+std::string without_ticks(const std::string& text) {
+  return std::regex_replace(text, std::regex("timeout (\\d+[dhm])*(\\d+s)?\\d+ms"),
+                            "timeout TICKS");
+}
+
+/// Each folder of tests/golden: policy.toml, and ruleset.nft as it must be shown on a host with one
+/// device eth0. CLOUDRON_FW_GOLDEN=write writes what is shown now.
+class Golden : public testing::TestWithParam<std::string> {
+ protected:
+  Output run(const std::vector<std::string>& words) const {
+    std::vector<std::string> whole{CLOUDRON_FW, "--policy", folder_ + "/policy.toml", "--state-dir",
+                                   state_ / "state"};
+    whole.insert(whole.end(), words.begin(), words.end());
+    return lab::run(net_.host, whole);
+  }
+
+  const std::string folder_ = std::string(kGoldens) + "/" + GetParam();
+  const TempDir state_;
+  const Network net_;
+};
+INSTANTIATE_TEST_SUITE_P(, Golden, testing::ValuesIn(goldens()), [](const auto& golden) {
+  std::string name = golden.param;
+  std::replace(name.begin(), name.end(), '-', '_');
+  return name;
+});
+
+TEST_P(Golden, IsShownAsRemembered) {
+  const Output shown = run({"show", "--format", "nft"});
+  ASSERT_EQ(shown.exit, 0) << to_string(shown);
+  const std::string path = folder_ + "/ruleset.nft";
+  const char* const write = std::getenv("CLOUDRON_FW_GOLDEN");
+  if (write != nullptr && std::string(write) == "write") write_file(path, shown.out);
+  EXPECT_EQ(without_ticks(shown.out), without_ticks(read_file(path)))
+      << "if it is meant: CLOUDRON_FW_GOLDEN=write, and read the difference";
+}
+
+TEST_P(Golden, IsReadBackFromTheKernelAsItWasMeant) {
+  const Output applied = run({"apply"});
+  ASSERT_EQ(applied.exit, 0) << to_string(applied);
+  for (const char* command : {"plan", "apply"}) {
+    const Output again = run({command});
+    EXPECT_EQ(again.exit, 0) << to_string(again);
+    EXPECT_NE(again.out.find("nothing to do"), std::string::npos) << again.out;
+  }
+  EXPECT_EQ(run({"status"}).exit, 0);
+}
+
+TEST_P(Golden, NftMakesTheSameOfWhatIsShown) {
+  ASSERT_EQ(run({"apply"}).exit, 0);
+  const std::string applied = rules_only(net_.host);
+  const std::string shown = run({"show", "--format", "nft"}).out;
+  const Output checked = lab::run(net_.host, {"nft", "-c", "-f", "-"}, shown);
+  EXPECT_EQ(checked.exit, 0) << to_string(checked);
+  ASSERT_EQ(run({"reset", "--yes"}).exit, 0);
+  nft(net_.host, shown);
+  EXPECT_EQ(rules_only(net_.host), applied);
+  nft(net_.host, shown);
+  EXPECT_EQ(rules_only(net_.host), applied) << "loaded over itself";
+}
+
+TEST_P(Golden, FollowsAnyOtherPolicy) {
+  // From each policy's rules to this one's; the next folder in a circle.
+  const auto names = goldens();
+  const auto at = std::find(names.begin(), names.end(), GetParam()) - names.begin();
+  const std::string other =
+      std::string(kGoldens) + "/" + names[static_cast<std::size_t>(at + 1) % names.size()];
+  ASSERT_EQ(run({"apply"}).exit, 0);
+  const std::string direct = rules_only(net_.host);
+  const Output there = lab::run(net_.host, {CLOUDRON_FW, "--policy", other + "/policy.toml",
+                                            "--state-dir", state_ / "state", "apply"});
+  ASSERT_EQ(there.exit, 0) << to_string(there);
+  EXPECT_EQ(run({"plan"}).exit, 2);
+  const Output back = run({"apply"});
+  ASSERT_EQ(back.exit, 0) << to_string(back);
+  EXPECT_EQ(rules_only(net_.host), direct);
+  EXPECT_EQ(run({"plan"}).exit, 0);
+}
+
+/// Someone meddles with our table.
+struct Meddling {
+  const char* name;
+  const char* commands;
+  const char* named;  ///< what the plan must name
+};
+
+void PrintTo(const Meddling& m, std::ostream* out) { *out << m.commands; }
+
+class Drift : public testing::TestWithParam<Meddling> {};
+INSTANTIATE_TEST_SUITE_P(
+    , Drift,
+    testing::Values(
+        Meddling{"RuleAdded", "add rule inet cloudron CLOUDRON tcp dport 31337 accept", "31337"},
+        Meddling{"RuleInFront", "insert rule inet cloudron input accept", "chain input"},
+        Meddling{"ChainFlushed", "flush chain inet cloudron input", "chain input"},
+        Meddling{"TableFlushed", "flush table inet cloudron", "chain CLOUDRON"},
+        Meddling{"TableDeleted", "delete table inet cloudron", "chain CLOUDRON"},
+        Meddling{"ElementAdded", "add element inet cloudron open_tcp { 31337 : accept }", "31337"},
+        Meddling{"ElementDeleted", "delete element inet cloudron open_tcp { 443 }", "443"},
+        Meddling{"MapFlushed", "flush map inet cloudron open_tcp", "443"},
+        Meddling{"ChainAdded", "add chain inet cloudron stranger { drop; }", "stranger"},
+        Meddling{"BaseChainAdded",
+                 "add chain inet cloudron stranger { type filter hook output priority 0; policy "
+                 "drop; }",
+                 "stranger"},
+        Meddling{"SetAdded", "add set inet cloudron stranger { type ipv4_addr; }", "stranger"},
+        Meddling{"CounterAdded", "add counter inet cloudron stranger", "stranger"},
+        Meddling{"PolicyOpened", "chain inet cloudron input { policy accept; }", "chain input"},
+        Meddling{"TableDormant", "add table inet cloudron { flags dormant; }", "dormant"}),
+    [](const auto& meddling) { return meddling.param.name; });
+
+TEST_P(Drift, IsNamedByPlanAndRepairedByApply) {
+  const Network net;
+  const Firewall fw(net.host);
+  fw.apply();
+  const std::string meant = rules_only(net.host);
+  const Output done = run(net.host, {"nft", GetParam().commands});
+  ASSERT_EQ(done.exit, 0) << to_string(done);
+
+  const Output plan = fw.run({"plan"});
+  EXPECT_EQ(plan.exit, 2) << to_string(plan);
+  EXPECT_NE(plan.out.find(GetParam().named), std::string::npos) << to_string(plan);
+  EXPECT_EQ(fw.run({"status"}).exit, 2);
+
+  const Output repaired = fw.run({"apply"});
+  EXPECT_EQ(repaired.exit, 0) << to_string(repaired);
+  EXPECT_EQ(rules_only(net.host), meant);
+  EXPECT_EQ(listing(net.host).find("dormant"), std::string::npos);
+  EXPECT_EQ(fw.run({"plan"}).exit, 0);
+}
+
+TEST(DriftOfRules, ADeletedRuleIsNamedWhicheverItIs) {
+  const Network net;
+  const Firewall fw(net.host);
+  fw.apply();
+  const std::string meant = rules_only(net.host);
+  // Every rule of the chains that all packets meet, one after the other.
+  for (const std::string chain : {"input", "input_new", "CLOUDRON", "forward"}) {
+    const std::string text = listing(net.host, "chain inet cloudron " + chain);
+    std::vector<std::string> handles;
+    const std::regex rule("\\n\\t\\t[^\\n]* # handle (\\d+)");
+    for (std::sregex_iterator it(text.begin(), text.end(), rule), end; it != end; ++it) {
+      if (it->str().find("type filter") == std::string::npos) handles.push_back((*it)[1]);
+    }
+    ASSERT_FALSE(handles.empty()) << text;
+    for (std::size_t i = 0; i < handles.size(); ++i) {
+      // The chain is made anew by each repair: the handles are asked for again.
+      const std::string now = listing(net.host, "chain inet cloudron " + chain);
+      std::sregex_iterator it(now.begin(), now.end(), rule);
+      std::advance(it, static_cast<std::ptrdiff_t>(i));
+      nft(net.host, "delete rule inet cloudron " + chain + " handle " + (*it)[1].str() + "\n");
+      const Output plan = fw.run({"plan"});
+      EXPECT_EQ(plan.exit, 2) << it->str();
+      EXPECT_NE(plan.out.find("chain " + chain), std::string::npos) << to_string(plan);
+      fw.apply();
+      EXPECT_EQ(rules_only(net.host), meant);
+    }
+  }
+}
+
+TEST(DriftOfDevices, ANewDeviceIsCovered) {
+  const Network net;
+  const Firewall fw(net.host);
+  fw.apply();
+  ip_commands(net.host, "link add eth1 type veth peer name eth2\n");
+  EXPECT_EQ(fw.run({"plan"}).exit, 2);
+  fw.apply();
+  EXPECT_NE(listing(net.host, "table inet cloudron").find("\"eth1\""), std::string::npos);
+  ip_commands(net.host, "link delete eth1\n");
+  fw.run({"apply"});
+  EXPECT_EQ(fw.run({"plan"}).exit, 0);
+}
+
+}  // namespace
+}  // namespace lab
