@@ -89,9 +89,11 @@ TEST_P(Forged, ResetsAfterForgedSynsCountNothing) {
   nothing_was_counted();
 }
 
-TEST_P(Forged, GuessedAcksAfterForgedSynsCountNothing) {
+TEST_P(Forged, GuessedAcksCountOnceInSixtyThousand) {
   // The victim drops what it did not ask for, so its reset does not end the attempt. The attacker
-  // does not see the server's sequence number and sends every 60,000th.
+  // does not see the server's sequence number and sends every 60,000th: connection tracking takes an
+  // acknowledgement within 66,000 for right (docs/decisions/0002), so the whole sweep of 71,583
+  // packets counts at most two.
   const Ip silent = stranger(family(), 1);
   std::vector<Packet> flood{{silent, host(), kTcp, 5000, 22, kSyn, 1000, 0}};
   for (std::uint64_t guess = 0; guess <= 0xffff'ffff; guess += 60'000) {
@@ -99,7 +101,8 @@ TEST_P(Forged, GuessedAcksAfterForgedSynsCountNothing) {
         {silent, host(), kTcp, 5000, 22, kAck, 1001, static_cast<std::uint32_t>(guess)});
   }
   link.send(flood);
-  nothing_was_counted();
+  EXPECT_LE(counter(net.host, "ssh.accepted"), 2u);
+  EXPECT_EQ(server.accepted(22), 0u);
 }
 
 }  // namespace
