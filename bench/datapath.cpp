@@ -1,9 +1,9 @@
 // Measures what a packet costs on its way into a host, for several firewall rulesets.
 //
 // The sender's packets are made by an XDP program in the kernel and enter the host through a veth
-// pair, NAPI and GRO, on the one CPU that this process is pinned to: what the kernel's loop takes is
-// the cost of generator, receive path and ruleset together. The variant xdp-drop shows how much of
-// it is the generator's.
+// pair, NAPI and GRO, on the one CPU that this process is pinned to: what the kernel's loop takes
+// is the cost of generator, receive path and ruleset together. The variant xdp-drop shows how much
+// of it is the generator's.
 #include <algorithm>
 #include <cerrno>
 #include <chrono>

@@ -13,7 +13,8 @@ enum class Severity { error, warning };
 
 struct Problem {
   Severity severity = Severity::error;
-  std::string what;  ///< one sentence with the remedy, e.g. `rate "5/10x": unknown unit 'x' (use s, m, h or d)`
+  std::string what;  ///< one sentence with the remedy, e.g. `rate "5/10x": unknown unit 'x' (use s,
+                     ///< m, h or d)`
   Location where;
 
   bool operator==(const Problem&) const = default;
@@ -23,7 +24,7 @@ struct Problem {
 std::string to_string(const Problem& problem);
 
 struct Parsed {
-  Policy policy;  ///< meaningful only when there is no error among the problems
+  Policy policy;                  ///< meaningful only when there is no error among the problems
   std::vector<Problem> problems;  ///< all of them, in the order of the file
 
   bool ok() const;

@@ -71,7 +71,7 @@ struct Addon {
 };
 
 struct Policy {
-  std::string file;  ///< "" for the built-in default
+  std::string file;                            ///< "" for the built-in default
   std::vector<Located<PortRange>> open_ports;  ///< [ports] tcp, udp as written
   Location ports_where;                        ///< of [ports] tcp
   bool mail_enabled = false;                   ///< [mail] enabled
@@ -82,8 +82,8 @@ struct Policy {
   std::vector<List> lists;
   std::vector<App> apps;
   std::vector<Addon> addons;
-  int mark_bit = 28;       ///< [advanced] ct_mark_bit: the conntrack mark bit of admitted flows
-  int nflog_group = 0;     ///< [advanced] nflog_group: where refused packets are copied; 0: nowhere
+  int mark_bit = 28;    ///< [advanced] ct_mark_bit: the conntrack mark bit of admitted flows
+  int nflog_group = 0;  ///< [advanced] nflog_group: where refused packets are copied; 0: nowhere
 
   bool operator==(const Policy&) const = default;
 };

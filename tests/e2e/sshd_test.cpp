@@ -1,4 +1,5 @@
 // A real sshd and real ssh clients: the limit, and sessions that outlive every apply but no block.
+#include <cerrno>
 #include <list>
 #include <memory>
 #include <string>
@@ -64,6 +65,7 @@ class SshSession {
     ssh.insert(ssh.end() - 1, {"-N", "-M", "-S", socket_});
     master_ = std::make_unique<Process>(where_, ssh);
     if (!eventually([&] { return through({"-O", "check"}).ok(); })) {
+      errno = 0;
       fail("no ssh session: " + master_->err_so_far());
     }
   }
@@ -98,6 +100,8 @@ class SshSession {
 
 class RealSsh : public OverFamily {
  protected:
+  RealSsh() { net.outside.sysctl("ipv6/ip_nonlocal_bind", "1"); }  // for ssh -b
+
   std::string address(unsigned n) const { return to_string(client(family(), n)); }
   /// The words up to the command.
   std::vector<std::string> ssh(unsigned n, seconds patience = 8s) const {

@@ -91,8 +91,8 @@ TEST_P(Forged, ResetsAfterForgedSynsCountNothing) {
 
 TEST_P(Forged, GuessedAcksCountOnceInSixtyThousand) {
   // The victim drops what it did not ask for, so its reset does not end the attempt. The attacker
-  // does not see the server's sequence number and sends every 60,000th: connection tracking takes an
-  // acknowledgement within 66,000 for right (docs/decisions/0002), so the whole sweep of 71,583
+  // does not see the server's sequence number and sends every 60,000th: connection tracking takes
+  // an acknowledgement within 66,000 for right (docs/decisions/0002), so the whole sweep of 71,583
   // packets counts at most two.
   const Ip silent = stranger(family(), 1);
   std::vector<Packet> flood{{silent, host(), kTcp, 5000, 22, kSyn, 1000, 0}};
