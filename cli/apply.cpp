@@ -128,7 +128,9 @@ int run(Context& context, const Options& options) {
       context.warn("the policy is not remembered for the next boot: " + to_string(saved.error()));
     }
   }
-  return report->lists.has_problems() || !report->warnings.empty() ? kPartly : kOk;
+  const bool partly =
+      report->lists.has_problems() || !report->warnings.empty() || !manager->store();
+  return partly ? kPartly : kOk;
 }
 
 }  // namespace
