@@ -124,6 +124,7 @@ INSTANTIATE_TEST_SUITE_P(
         Meddling{"ElementDeleted", "delete element inet cloudron open_tcp { 443 }", "443"},
         Meddling{"MapFlushed", "flush map inet cloudron open_tcp", "443"},
         Meddling{"ChainAdded", "add chain inet cloudron stranger { drop; }", "stranger"},
+        Meddling{"EmptyChainAdded", "add chain inet cloudron stranger", "stranger"},
         Meddling{"BaseChainAdded",
                  "add chain inet cloudron stranger { type filter hook output priority 0; policy "
                  "drop; }",
@@ -190,7 +191,7 @@ TEST(DriftOfDevices, ANewDeviceIsCovered) {
   ip_commands(net.host, "link add eth1 type veth peer name eth2\n");
   EXPECT_EQ(fw.run({"plan"}).exit, 2);
   fw.apply();
-  EXPECT_NE(listing(net.host, "table inet cloudron").find("\"eth1\""), std::string::npos);
+  EXPECT_NE(listing(net.host, "table inet cloudron").find("eth1"), std::string::npos);
   ip_commands(net.host, "link delete eth1\n");
   fw.run({"apply"});
   EXPECT_EQ(fw.run({"plan"}).exit, 0);
