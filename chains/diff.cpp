@@ -150,9 +150,10 @@ void describe_sets(const Ruleset& have, const Ruleset& want, const Stale& stale,
 }  // namespace
 
 bool Plan::empty() const {
-  return !make_table && clear_chains.empty() && remove_elements.empty() && remove_sets.empty() &&
-         remove_chains.empty() && remove_objects.empty() && add_objects.empty() &&
-         add_chains.empty() && add_sets.empty() && add_elements.empty() && fill_chains.empty();
+  return !make_table && !wake_table && clear_chains.empty() && remove_elements.empty() &&
+         remove_sets.empty() && remove_chains.empty() && remove_objects.empty() &&
+         add_objects.empty() && add_chains.empty() && add_sets.empty() && add_elements.empty() &&
+         fill_chains.empty();
 }
 
 bool Plan::makes_set(const std::string& name) const { return find(add_sets, name) != nullptr; }
@@ -162,6 +163,7 @@ Plan diff(const Ruleset* observed, const Ruleset& desired) {
   const Stale old = stale(have, desired);
   Plan plan;
   plan.make_table = observed == nullptr;
+  plan.wake_table = have.dormant;
   plan.remove_sets.assign(old.sets.begin(), old.sets.end());
   for (const Object& object : have.objects) {
     if (old.objects.contains(object.name)) plan.remove_objects.push_back(object);
@@ -187,6 +189,8 @@ std::vector<DiffLine> describe(const Ruleset* observed, const Ruleset& desired) 
   const Ruleset& have = observed != nullptr ? *observed : kNothing;
   const Stale old = stale(have, desired);
   std::vector<DiffLine> lines;
+  if (have.dormant)
+    lines.push_back({'-', std::string("table inet ") + kTable, "flags dormant", {}, {}});
   auto object_line = [&lines](char sign, const Object& object) {
     lines.push_back({sign, object.limit ? "limit" : "counter", to_text(object), {}, object.where});
   };
@@ -201,6 +205,11 @@ std::vector<DiffLine> describe(const Ruleset* observed, const Ruleset& desired) 
   describe_sets(have, desired, old, lines);
   for (const Chain& chain : have.chains) {
     if (find(desired.chains, chain.name) != nullptr) continue;
+    lines.push_back({'-',
+                     "chain " + chain.name,
+                     chain.base ? to_text(*chain.base) : "(not of the policy)",
+                     {},
+                     {}});
     describe_rules(chain, {chain.name, {}, {}, false}, lines);
   }
   for (const Chain& chain : desired.chains) {

@@ -16,6 +16,7 @@ struct ElementChange {
 /// counters, limiter state and timers live on.
 struct Plan {
   bool make_table = false;
+  bool wake_table = false;                ///< it is dormant
   std::vector<std::string> clear_chains;  ///< lose their rules
   std::vector<ElementChange> remove_elements;
   std::vector<std::string> remove_sets;

@@ -103,6 +103,7 @@ struct Object {
 };
 
 struct Ruleset {
+  bool dormant = false;  ///< somebody switched the table off; never compiled, only observed
   std::vector<Object> objects;
   std::vector<Set> sets;
   std::vector<Chain> chains;

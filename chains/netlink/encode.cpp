@@ -263,10 +263,11 @@ void remove_object(const Object& object, Batch& batch) {
 }  // namespace
 
 void encode(const Plan& plan, Batch& batch) {
-  if (plan.make_table) {
+  if (plan.make_table || plan.wake_table) {
     nlmsghdr* message =
         batch.begin(NFT_MSG_NEWTABLE, NLM_F_CREATE, {fmt::format("table inet {}", kTable), {}});
     mnl_attr_put_strz(message, NFTA_TABLE_NAME, kTable);
+    if (plan.wake_table) mnl_attr_put_u32(message, NFTA_TABLE_FLAGS, 0);
     batch.end();
   }
   for (const std::string& chain : plan.clear_chains) clear_chain(chain, batch);

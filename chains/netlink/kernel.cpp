@@ -137,9 +137,15 @@ struct Kernel::Impl {
     }
   }
 
-  int table_present(bool& present) {
+  int table_present(bool& present, bool& dormant) {
     const int code = ask(
-        NFT_MSG_GETTABLE, 0, [](const nlmsghdr*) {},
+        NFT_MSG_GETTABLE, 0,
+        [&dormant](const nlmsghdr* m) {
+          for_each_attribute(m, sizeof(nfgenmsg), [&dormant](const nlattr* a) {
+            if (mnl_attr_get_type(a) != NFTA_TABLE_FLAGS) return;
+            dormant = (ntohl(mnl_attr_get_u32(a)) & NFT_TABLE_F_DORMANT) != 0;
+          });
+        },
         [](nlmsghdr* m) { mnl_attr_put_strz(m, NFTA_TABLE_NAME, kTable); });
     present = code == 0;
     return code == ENOENT ? 0 : code;
@@ -164,8 +170,10 @@ struct Kernel::Impl {
   /// One pass over the table; EINTR or a changed generation ask for another.
   int read_once(Observed& out) {
     bool present = false;
-    if (const int code = table_present(present); code != 0 || !present) return code;
+    bool dormant = false;
+    if (const int code = table_present(present, dormant); code != 0 || !present) return code;
     Ruleset& ruleset = out.ruleset.emplace();
+    ruleset.dormant = dormant;
     auto table = [](std::uint16_t attribute) {
       return [attribute](nlmsghdr* m) { mnl_attr_put_strz(m, attribute, kTable); };
     };

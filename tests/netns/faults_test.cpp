@@ -238,7 +238,7 @@ class Broken : public testing::Test {
       const Output output = fw.run({command});
       EXPECT_EQ(output.exit, 1) << command << ": " << to_string(output);
       for (const std::string& place : places) {
-        const std::string whole = fw.policy_path() + place + ": error: ";
+        const std::string whole = fw.policy_path() + place;
         EXPECT_NE(output.err.find(whole), std::string::npos) << whole << to_string(output);
       }
       EXPECT_EQ(output.err.find('\0'), std::string::npos) << command;

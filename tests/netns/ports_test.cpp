@@ -101,6 +101,16 @@ TEST_P(Ports, UdpIsClosedButForThePolicysPorts) {
   }
 }
 
+TEST_P(Ports, AnAppsAddressDoesNotHelpAnOutsider) {
+  // Apps may ask the host for names; so far nobody told the firewall on which device apps are.
+  const Server server(net.host, {}, {53});
+  AppBridge bridge(net);
+  fw.apply("[apps]\nnetwork = [\"172.18.0.0/16\", \"2001:db8:172::/64\"]\n");
+  RawLink link(net);
+  link.send({{app_address(family(), 2), host(), kUdp, 5555, 53}});
+  EXPECT_FALSE(eventually([&] { return server.received(53) > 0; }, 300ms));
+}
+
 TEST_P(Ports, OddPacketsGetNoAnswerFromOpenPorts) {
   fw.apply();
   RawLink link(net);

@@ -4,6 +4,8 @@
 #include <filesystem>
 #include <regex>
 
+#include <fmt/format.h>
+
 #include "tests/lab/apps.hpp"
 #include "tests/lab/family.hpp"
 
@@ -100,6 +102,31 @@ TEST_P(Golden, FollowsAnyOtherPolicy) {
   ASSERT_EQ(back.exit, 0) << to_string(back);
   EXPECT_EQ(rules_only(net_.host), direct);
   EXPECT_EQ(run({"plan"}).exit, 0);
+}
+
+TEST(Large, APolicyOfAThousandAppsAndPortsIsReadBackAsMeant) {
+  const Network net;
+  Firewall fw(net.host);
+  std::string toml = "[ports]\ntcp = [22";
+  for (unsigned i = 0; i < 1000; ++i) toml += fmt::format(", {}", 10'000 + 7 * i);
+  toml += "]\n" + apps_toml();
+  for (unsigned i = 0; i < 1000; ++i) {
+    toml += fmt::format(
+        "[[app]]\nname = \"app{0}\"\naddresses = [\"172.18.{1}.{2}\", \"2001:db8:172::1:{0:x}\"]\n"
+        "publishes = [{3}]\naddons = [\"db{4}\"]\n",
+        i, 20 + i / 250, 1 + i % 250, 20'000 + i, i % 5);
+  }
+  for (unsigned i = 0; i < 5; ++i) {
+    toml += fmt::format(
+        "[[addon]]\nname = \"db{0}\"\naddresses = [\"172.18.0.{1}\"]\nports = [3306]\n", i, 10 + i);
+  }
+  const auto begin = Clock::now();
+  fw.apply(toml);
+  EXPECT_LT(seconds_of(Clock::now() - begin), 10);
+  EXPECT_EQ(fw.run({"plan"}).exit, 0);
+  fw.apply(toml + "[[app]]\nname = \"last\"\naddresses = [\"172.18.30.1\"]\n");
+  EXPECT_EQ(fw.run({"plan"}).exit, 0);
+  EXPECT_EQ(elements(net.host, "reach4").size(), 1005u);
 }
 
 /// Someone meddles with our table.

@@ -100,6 +100,13 @@ TEST_P(Ssh, ConnectionsThatStayUseOneSlotEach) {
   for (Session& session : sessions) EXPECT_TRUE(session.echoes()) << "a refusal harms nobody else";
 }
 
+TEST_P(Ssh, ThePolicyCanCountNetworksAsOneClient) {
+  fw.apply(limit_toml("ssh", "22, 202", "outside", "ip", "5/10s", "prefix4 = 24\nprefix6 = 56"));
+  EXPECT_EQ(admitted_at_once(from(0x101), 4, {22}), 4u);
+  EXPECT_EQ(admitted_at_once(from(0x1fe), 4, {22}), 1u);
+  EXPECT_EQ(admitted_at_once(from(0x201), 4, {22}), 4u);
+}
+
 /// One client in IPv6 is a /64.
 class Ssh6 : public Ssh {};
 INSTANTIATE_TEST_SUITE_P(, Ssh6, testing::Values(Family::ipv6), family_name);
