@@ -91,6 +91,16 @@ void accept_reachable(Compilation& c, Chain& chain) {
   }
 }
 
+/// First packets that carry an app's address: anybody can write one, but the way back to an app
+/// leaves by the device that its packets come in by.
+void from_app(Compilation& c) {
+  c.counter("spoofed");
+  Chain& chain = c.chain("from_app");
+  rule(chain, "not from where the app is", {},
+       {match(Field::route_back, u32(0)), count("spoofed"), drop()});
+  rule(chain, "its limits", {}, {go("ratelimit_apps")});
+}
+
 /// What apps may ask of the host itself, beside its open ports.
 void apps_to_host(Compilation& c) {
   Set& services = c.set("app_services", {Field::l4proto, Field::th_dport});
@@ -178,7 +188,10 @@ void compile_apps(Compilation& c) {
   c.counter("unpublished");
   network_sets(c);
   if (c.isolation) reach_sets(c);
-  if (!c.policy.app_networks.empty()) apps_to_host(c);
+  if (!c.policy.app_networks.empty()) {
+    from_app(c);
+    apps_to_host(c);
+  }
 
   Chain forward{"CLOUDRON_FORWARD", {}, {}, false};
   rule(forward, "admin's rules", {}, {jump("CLOUDRON_FORWARD_BEFORE")});

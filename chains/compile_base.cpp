@@ -31,7 +31,7 @@ void first_packet(Compilation& c, const std::string& name, const std::string& ne
   Chain chain{name, {}, {}, false};
   if (syn) drop_without_syn(chain);
   rule(chain, "blocked", {}, {jump("blocked_new")});
-  app_rules(c, chain, "an app", jump("ratelimit_apps"));
+  app_rules(c, chain, "an app", jump("from_app"));
   rule(chain, "is it open?", {}, {go(next)});
   c.out.chains.push_back(std::move(chain));
 }

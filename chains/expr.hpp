@@ -32,6 +32,7 @@ enum class Field : std::uint8_t {
   ct_mark,
   ct_original_dport,  ///< destination port of the connection's first packet, before any DNAT
   mark,               ///< never matched; the key type of the manifest set
+  route_back,  ///< 1 when the route to the source leaves by the device that the packet came in by
 };
 
 /// A field, or the part of it that a mask leaves. An empty mask means all of it.
@@ -159,14 +160,14 @@ using Expr = std::variant<Match, Lookup, DynSet, RateLimit, ObjectRef, ObjectMap
 /// How a field is loaded and printed; sources: linux/netfilter/nf_tables.h and nftables'
 /// datatype.h.
 struct FieldInfo {
-  enum class Load : std::uint8_t { meta, payload, ct };
+  enum class Load : std::uint8_t { meta, payload, ct, fib };
   Field field;
   const char* text;       ///< nft's name
   const char* type_text;  ///< nft's set key type
   std::uint32_t type_id;  ///< nft's number of that type, 6 bits
   std::uint32_t length;   ///< bytes
   Load load;
-  std::uint32_t key;      ///< meta or ct key, or payload base
+  std::uint32_t key;      ///< meta or ct key, payload base, or fib flags
   std::uint32_t offset;   ///< payload offset
   bool original = false;  ///< ct: of the original direction
 };

@@ -95,6 +95,8 @@ std::string value_text(Field field, const Bytes& value) {
     case Field::ct_mark:
     case Field::mark:
       return fmt::format("{:#010x}", host_u32(value));
+    case Field::route_back:
+      return host_u32(value) == 0 ? "missing" : "exists";
     case Field::ip6_hoplimit:
       return std::to_string(host_u32(value));
   }

@@ -117,7 +117,8 @@ fw::Result<Status> gather(fw::Manager& manager, const fw::Policy& policy) {
     if (!one) return std::unexpected(one.error());
     status.limits.push_back(*one);
   }
-  for (const char* name : {"closed", "blocked", "listed", "isolated", "unpublished", "not_syn"}) {
+  for (const char* name :
+       {"closed", "blocked", "listed", "isolated", "unpublished", "spoofed", "not_syn"}) {
     const auto it = observed.counters.find(name);
     if (it != observed.counters.end()) status.dropped[name] = it->second.packets;
   }
@@ -187,6 +188,7 @@ void print_dropped(const Context& context, const Status& status) {
       {"closed", "to closed ports"},
       {"unpublished", "to apps by ports that are not open"},
       {"isolated", "from app to app"},
+      {"spoofed", "with an app's address, from elsewhere"},
       {"not_syn", "of no known connection"}};
   context.say("");
   context.say(context.styled(Style::bold, "packets dropped"));

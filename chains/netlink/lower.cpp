@@ -157,6 +157,13 @@ class Lowering {
         if (field.original) nftnl_expr_set_u8(ct, NFTNL_EXPR_CT_DIR, 0);  // IP_CT_DIR_ORIGINAL
         break;
       }
+      case FieldInfo::Load::fib: {
+        nftnl_expr* fib = add("fib");
+        nftnl_expr_set_u32(fib, NFTNL_EXPR_FIB_DREG, reg);
+        nftnl_expr_set_u32(fib, NFTNL_EXPR_FIB_RESULT, NFT_FIB_RESULT_OIF);
+        nftnl_expr_set_u32(fib, NFTNL_EXPR_FIB_FLAGS, field.key);
+        break;
+      }
     }
     if (!part.mask.empty()) {
       const Bytes zero(part.mask.size());

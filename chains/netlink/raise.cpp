@@ -27,7 +27,7 @@ std::uint32_t u32_of(const Bytes& bytes) {
 std::optional<Field> field_by(FieldInfo::Load load, std::uint32_t key, std::uint32_t offset,
                               std::uint32_t length, bool original, const Bytes& protocol) {
   std::optional<Field> found;
-  for (int i = 0; i <= static_cast<int>(Field::mark); ++i) {
+  for (int i = 0; i <= static_cast<int>(Field::route_back); ++i) {
     const FieldInfo& f = info(static_cast<Field>(i));
     if (f.load != load || f.key != key || f.original != original) continue;
     // The first bytes of an address are its network.
@@ -53,7 +53,8 @@ class Raising {
   void take(nftnl_expr* expr) {
     const std::string_view name = nftnl_expr_get_str(expr, NFTNL_EXPR_NAME);
     bool known = false;
-    if (name == "meta" || name == "payload" || name == "ct") known = load_or_set(expr, name);
+    if (name == "meta" || name == "payload" || name == "ct" || name == "fib")
+      known = load_or_set(expr, name);
     if (name == "bitwise") known = mask(expr);
     if (name == "cmp") known = compare(expr);
     if (name == "lookup") known = lookup(expr);
@@ -100,6 +101,10 @@ class Raising {
       field = field_by(FieldInfo::Load::payload, nftnl_expr_get_u32(expr, NFTNL_EXPR_PAYLOAD_BASE),
                        nftnl_expr_get_u32(expr, NFTNL_EXPR_PAYLOAD_OFFSET),
                        nftnl_expr_get_u32(expr, NFTNL_EXPR_PAYLOAD_LEN), false, protocol_);
+    } else if (name == "fib") {
+      if (nftnl_expr_get_u32(expr, NFTNL_EXPR_FIB_RESULT) != NFT_FIB_RESULT_OIF) return false;
+      field = field_by(FieldInfo::Load::fib, nftnl_expr_get_u32(expr, NFTNL_EXPR_FIB_FLAGS), 0, 0,
+                       false, protocol_);
     } else {
       if (nftnl_expr_is_set(expr, NFTNL_EXPR_CT_SREG)) return set_mark(expr);
       field = field_by(FieldInfo::Load::ct, nftnl_expr_get_u32(expr, NFTNL_EXPR_CT_KEY), 0, 0,
