@@ -128,6 +128,7 @@ void to_apps(Compilation& c) {
         count("not_syn"), drop()});
   open_port_rules(c, chain, {is_published()});
   rule(chain, "admin's rules", {}, {jump("CLOUDRON_FORWARD_AFTER")});
+  limit_in_the_making(c, chain, {is_published()});
   for (fw::Family family : kFamilies) {
     if (!c.has_apps(family)) continue;
     const Expr from_app = c.in_app_networks(saddr(family));

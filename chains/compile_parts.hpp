@@ -34,6 +34,11 @@ void app_rules(const Compilation& c, Chain& chain, const std::string& id, const 
 /// One rule for each map of open ports: what the port's element says, if the condition holds.
 void open_port_rules(const Compilation& c, Chain& chain, const std::vector<Expr>& condition);
 
+/// A packet that is on its way when a transaction takes effect may meet the old rules, and in them
+/// the new elements: an open port then leads to a limit whose chain is still empty. It comes back
+/// from there, and passes: the limit asks again when the handshake is complete.
+void limit_in_the_making(const Compilation& c, Chain& chain, const std::vector<Expr>& condition);
+
 /// Accepts neighbour discovery and multicast listener messages, without which IPv6 stops.
 void neighbour_rules(Chain& chain);
 

@@ -46,7 +46,29 @@ std::map<std::uint32_t, Border> borders(const std::vector<fw::Located<fw::PortRa
 /// What a new flow to an open port meets: the limit of the port, or nothing more.
 Verdict open_verdict(const fw::Limit* limit, fw::Protocol protocol) {
   if (limit == nullptr) return {VerdictKind::accept, {}};
-  return {VerdictKind::go_to, limit->name + (protocol == fw::Protocol::tcp ? ".look" : ".new")};
+  return {VerdictKind::jump, limit->name + (protocol == fw::Protocol::tcp ? ".look" : ".new")};
+}
+
+std::string open_name(fw::Protocol protocol, bool ranges) {
+  return std::string("open_") + fw::to_string(protocol) + (ranges ? "_ranges" : "");
+}
+
+std::string limited_name(fw::Protocol protocol, bool ranges) {
+  return std::string("limited_") + fw::to_string(protocol) + (ranges ? "_ranges" : "");
+}
+
+/// The keys of a map of open ports that lead to a limit.
+void limited_ports(Compilation& c, const Set& open, std::string name) {
+  std::vector<Element> limited;
+  for (const Element& element : open.elements) {
+    const auto* verdict = std::get_if<Verdict>(&element.data);
+    if (verdict->kind == VerdictKind::accept) continue;
+    limited.push_back({element.key, element.key_last, {}, {}, element.where});
+  }
+  if (limited.empty()) return;
+  Set& set = c.set(std::move(name), open.key);
+  set.interval = open.interval;
+  set.elements = std::move(limited);
 }
 
 /// The open ports of a protocol as two verdict maps, of single ports and of ranges; each element
@@ -78,14 +100,14 @@ void open_maps(Compilation& c, fw::Protocol protocol) {
           {u16(first), first == last ? Bytes{} : u16(last), verdict, {}, *where});
     }
   }
-  for (int i = 0; i < 2; ++i) {
-    if (maps[i].elements.empty()) continue;
-    const std::string name = std::string("open_") + fw::to_string(protocol);
-    Set& map = c.set(i == 0 ? name : name + "_ranges", {Field::ct_original_dport});
+  for (const bool ranges : {false, true}) {
+    if (maps[ranges ? 1 : 0].elements.empty()) continue;
+    Set& map = c.set(open_name(protocol, ranges), {Field::ct_original_dport});
     map.data = Verdict{};
-    map.interval = i == 1;
+    map.interval = ranges;
     map.counter = true;
-    map.elements = std::move(maps[i].elements);
+    map.elements = std::move(maps[ranges ? 1 : 0].elements);
+    limited_ports(c, Set(map), limited_name(protocol, ranges));
   }
 }
 
@@ -126,13 +148,27 @@ void neighbour_rules(Chain& chain) {
 
 void open_port_rules(const Compilation& c, Chain& chain, const std::vector<Expr>& condition) {
   for (fw::Protocol protocol : kProtocols) {
-    const std::string name = std::string("open_") + fw::to_string(protocol);
-    for (const std::string& map : {name, name + "_ranges"}) {
+    for (const bool ranges : {false, true}) {
+      const std::string map = open_name(protocol, ranges);
       if (find(c.out.sets, map) == nullptr) continue;
       std::vector<Expr> exprs = condition;
       exprs.push_back(is_protocol(protocol));
       exprs.push_back(vmap({{Field::ct_original_dport, {}}}, map));
       rule(chain, "open port", {}, std::move(exprs));
+    }
+  }
+}
+
+void limit_in_the_making(const Compilation& c, Chain& chain, const std::vector<Expr>& condition) {
+  for (fw::Protocol protocol : kProtocols) {
+    for (const bool ranges : {false, true}) {
+      const std::string set = limited_name(protocol, ranges);
+      if (find(c.out.sets, set) == nullptr) continue;
+      std::vector<Expr> exprs = condition;
+      exprs.push_back(is_protocol(protocol));
+      exprs.push_back(in_set(Field::ct_original_dport, set));
+      exprs.push_back(accept());
+      rule(chain, "its limit is being made", {}, std::move(exprs));
     }
   }
 }
@@ -149,6 +185,7 @@ void compile_ports(Compilation& c) {
   icmp(c, chain);
   if (!c.policy.app_networks.empty()) rule(chain, "apps", {}, {jump("apps_to_host")});
   rule(chain, "admin's rules", {}, {jump("CLOUDRON_AFTER")});
+  limit_in_the_making(c, chain, {});
   if (c.policy.nflog_group != 0) {
     rule(chain, "closed port", {},
          {RateLimit{50, Unit::second, 100}, Log{static_cast<std::uint16_t>(c.policy.nflog_group)}});

@@ -57,13 +57,15 @@ fw::Error refusal(int code, const Origin* origin, const std::string& hint) {
       error.what = "another program changed the firewall at the same moment; try again";
       error.sys_errno = 0;
       break;
+    case ENOENT:  // of a kind of rule or set that the kernel does not know
     case EOPNOTSUPP:
     case EPROTONOSUPPORT:
       error.code = ErrorCode::unsupported;
       error.what =
           "the kernel lacks what this needs: a kernel of 6.1 or later with CONFIG_NF_TABLES_INET, "
-          "NFT_CT, NFT_LIMIT, NFT_CONNLIMIT, NFT_LOG and NFT_REJECT_INET (all in Debian's kernel; "
-          "in a container, the host must load them: modprobe nf_tables nf_conntrack)";
+          "NFT_CT, NFT_LIMIT, NFT_CONNLIMIT, NFT_LOG, NFT_FIB_INET and NFT_REJECT_INET (all in "
+          "Debian's kernel; in a container, the host must load them: modprobe nf_tables "
+          "nf_conntrack)";
       break;
     case ENOSPC:
     case ENFILE:

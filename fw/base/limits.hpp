@@ -16,7 +16,7 @@ inline constexpr std::size_t kAppsMax = 4096;
 inline constexpr std::size_t kAppAddressesMax = 64;
 inline constexpr std::size_t kReachMax = 1u << 18;  // app address, addon address and port together
 inline constexpr std::size_t kPolicyArrayMax = 65'535;   // entries of one array of the policy file
-inline constexpr std::size_t kPolicyDottedMax = 16;      // names in one dotted key; see parse.cpp
+inline constexpr std::size_t kPolicyDottedMax = 16;      // names in one dotted key; see toml.cpp
 inline constexpr std::size_t kPolicyProblemsMax = 1000;  // reported of one policy file
 
 // Durations: 100 years, so that every end fits a 64-bit clock of nanoseconds.

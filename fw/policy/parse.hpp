@@ -1,4 +1,4 @@
-// From the text of a policy file to a Policy; the only part that knows TOML.
+// From the text of a policy file to a Policy.
 #pragma once
 
 #include <string>

@@ -167,11 +167,11 @@ TEST(Compile, APortLeadsToItsLimit) {
   std::string elements;
   for (const Element& element : open->elements) elements += to_text(*open, element) + "\n";
   EXPECT_EQ(elements,
-            "22 : goto ssh.look\n"
-            "443 : goto dns.look\n"
+            "22 : jump ssh.look\n"
+            "443 : jump dns.look\n"
             "29418 : accept\n");
   const Set* udp = find(ruleset.sets, "open_udp");
-  EXPECT_EQ(to_text(*udp, udp->elements.front()), "53 : goto dns.new");
+  EXPECT_EQ(to_text(*udp, udp->elements.front()), "53 : jump dns.new");
 }
 
 TEST(Compile, OverlappingPortRangesBecomeOne) {
@@ -246,12 +246,13 @@ TEST(Diff, AnOpenedPortIsOneElement) {
   const Ruleset after = compile(policy_of("[ports]\ntcp = [22, 25]"), one_device());
   const Plan plan = diff(&before, after);
   EXPECT_TRUE(plan.clear_chains.empty());
-  ASSERT_EQ(plan.add_elements.size(), 1u);
-  EXPECT_EQ(plan.add_elements.front().set.name, "open_tcp");
+  ASSERT_EQ(plan.add_elements.size(), 2u);
+  EXPECT_EQ(plan.add_elements[0].set.name, "open_tcp");
+  EXPECT_EQ(plan.add_elements[1].set.name, "limited_tcp");
   const auto lines = describe(&before, after);
-  ASSERT_EQ(lines.size(), 1u);
+  ASSERT_EQ(lines.size(), 2u);
   EXPECT_EQ(lines.front().sign, '+');
-  EXPECT_EQ(lines.front().text, "25 : goto mail.look");
+  EXPECT_EQ(lines.front().text, "25 : jump mail.look");
   EXPECT_EQ(to_string(lines.front().where).substr(0, 13), "policy.toml:2");
 }
 

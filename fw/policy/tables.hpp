@@ -1,0 +1,16 @@
+// The tables of a policy, from TOML to a Policy. Whoever includes this needs to know no TOML.
+#pragma once
+
+#include <expected>
+#include <string>
+#include <string_view>
+
+#include "fw/policy/parse.hpp"
+
+namespace fw {
+
+/// What the tables of a text say and what is wrong with them, check() included; or the one problem
+/// for which the text has no tables. `file` is only used to name places.
+std::expected<Parsed, Problem> read_tables(std::string_view text, const std::string& file);
+
+}  // namespace fw

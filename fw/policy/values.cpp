@@ -1,0 +1,294 @@
+// Single values of a policy, read from TOML and checked.
+#include "fw/policy/values.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <limits>
+#include <set>
+#include <tuple>
+
+#include "fw/base/suggest.hpp"
+
+namespace fw {
+namespace {
+
+bool name_character(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+}
+
+bool letter(char c) { return c >= 'a' && c <= 'z'; }
+
+/// A letter first: nft takes no other first character in a name.
+bool valid_name(std::string_view name) {
+  return !name.empty() && name.size() <= kNameLengthMax && letter(name[0]) &&
+         std::ranges::all_of(name, name_character);
+}
+
+/// The valid name nearest to what was written.
+std::string mended_name(std::string_view name) {
+  std::string mended;
+  for (char c : name) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+    const bool good = name_character(c);
+    const bool first = mended.empty();
+    if (good && (!first || letter(c))) mended += c;
+    if (!good && !first && mended.back() != '-') mended += '-';
+    if (mended.size() == kNameLengthMax) break;
+  }
+  while (!mended.empty() && mended.back() == '-') mended.pop_back();
+  return mended.empty() ? "my-app" : mended;
+}
+
+/// "22" as 22, "8000-8100" as the two.
+std::optional<std::pair<std::int64_t, std::int64_t>> read_numbers(std::string_view text) {
+  const auto take = [&text](std::int64_t& number) {
+    if (text.empty() || text[0] < '1' || text[0] > '9') return false;  // no sign, no leading zero
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (error != std::errc{}) number = std::numeric_limits<std::int64_t>::max();
+    text.remove_prefix(static_cast<std::size_t>(end - text.data()));
+    return true;
+  };
+  std::pair<std::int64_t, std::int64_t> numbers;
+  if (text == "0") return std::pair{0, 0};
+  if (!take(numbers.first)) return {};
+  numbers.second = numbers.first;
+  if (text.empty()) return numbers;
+  if (text[0] != '-') return {};
+  text.remove_prefix(1);
+  if (!take(numbers.second) || !text.empty()) return {};
+  return numbers;
+}
+
+}  // namespace
+
+// ---- Problems.
+
+void ValueReader::report(Severity severity, Location place, std::string what) {
+  if (++problem_count_ > kPolicyProblemsMax) return;
+  problems_.push_back({severity, std::move(what), std::move(place)});
+}
+
+std::vector<Problem> ValueReader::take_problems() {
+  std::ranges::stable_sort(problems_, {}, [](const Problem& problem) {
+    return std::tuple(problem.where.line == 0, problem.where.line, problem.where.column);
+  });
+  if (problem_count_ > problems_.size()) {
+    problems_.push_back({Severity::error,
+                         fmt::format("{} more problems are not shown; mend these first",
+                                     problem_count_ - problems_.size()),
+                         {file_, 0, 0}});
+  }
+  return std::move(problems_);
+}
+
+// ---- Values.
+
+void ValueReader::wrong_type(const toml::node& node, std::string_view key,
+                             std::string_view wanted) {
+  error(node, fmt::format("{} must be {}, not {}", key, wanted, type_name(node)));
+}
+
+const std::string* ValueReader::text(const toml::node& node, std::string_view key,
+                                     std::string_view example) {
+  if (const auto* value = node.as_string()) return &value->get();
+  wrong_type(node, key, fmt::format("a string, e.g. \"{}\"", example));
+  return nullptr;
+}
+
+std::optional<bool> ValueReader::boolean(const toml::node& node, std::string_view key) {
+  if (const auto* value = node.as_boolean()) return value->get();
+  wrong_type(node, key, "true or false, without quotes");
+  return {};
+}
+
+std::optional<std::int64_t> ValueReader::integer(const toml::node& node, std::string_view key,
+                                                 std::int64_t least, std::int64_t most) {
+  const auto* value = node.as_integer();
+  if (value == nullptr) {
+    wrong_type(node, key, fmt::format("a whole number from {} to {}", least, most));
+    return {};
+  }
+  if (value->get() >= least && value->get() <= most) return value->get();
+  error(node, fmt::format("{} must be a whole number from {} to {}, not {}", key, least, most,
+                          value->get()));
+  return {};
+}
+
+const toml::array* ValueReader::array(const toml::node& node, std::string_view key,
+                                      std::string_view example, std::size_t size_max) {
+  const toml::array* values = node.as_array();
+  if (values == nullptr) {
+    wrong_type(node, key, fmt::format("an array, e.g. [{}]", example));
+    return nullptr;
+  }
+  if (values->size() > size_max) {
+    error((*values)[size_max],
+          fmt::format("{} holds at most {} entries; leave out the rest", key, size_max));
+    return nullptr;
+  }
+  return values;
+}
+
+std::string ValueReader::name(const toml::node& node) {
+  const std::string* value = text(node, "name", "my-name");
+  if (value == nullptr) return {};
+  if (!valid_name(*value)) {
+    error(node,
+          fmt::format("name {} becomes part of a kernel object's name: use at most {} lower-case "
+                      "letters, digits, - and _, a letter first, e.g. \"{}\"",
+                      quote(*value), kNameLengthMax, mended_name(*value)));
+  }
+  return *value;
+}
+
+std::optional<PortRange> ValueReader::port_of_numbers(const toml::node& node, Protocol protocol,
+                                                      std::int64_t first, std::int64_t last) {
+  for (const std::int64_t number : {first, last}) {
+    if (number >= 1 && number <= 65'535) continue;
+    const bool huge = number == std::numeric_limits<std::int64_t>::max();
+    error(node, fmt::format("port {} is not between 1 and 65535",
+                            huge ? "number" : std::to_string(number)));
+    return {};
+  }
+  if (first > last) {
+    error(node, fmt::format("\"{}-{}\" goes backwards: write \"{}-{}\"", first, last, last, first));
+    return {};
+  }
+  return PortRange{protocol, static_cast<std::uint16_t>(first), static_cast<std::uint16_t>(last)};
+}
+
+std::optional<PortRange> ValueReader::port_of_text(const toml::node& node, const std::string& text,
+                                                   PortForm form) {
+  std::string_view numbers = text;
+  Protocol protocol = form == PortForm::udp_only ? Protocol::udp : Protocol::tcp;
+  if (const std::size_t slash = text.find('/'); slash != text.npos) {
+    const std::string_view written = numbers.substr(0, slash);
+    numbers.remove_prefix(slash + 1);
+    if (form != PortForm::any) {
+      error(node, fmt::format("{} names a protocol: [ports] has a key for each; write it "
+                              "without, in {}",
+                              quote(text), written == "udp" ? "udp" : "tcp"));
+      return {};
+    }
+    if (written != "tcp" && written != "udp") {
+      error(node,
+            fmt::format("{}: the protocol is tcp or udp; write e.g. \"udp/53\"", quote(text)));
+      return {};
+    }
+    if (written == "udp") protocol = Protocol::udp;
+  }
+  if (const auto range = read_numbers(numbers))
+    return port_of_numbers(node, protocol, range->first, range->second);
+  error(node, fmt::format("{} is not a port: write a number or a range, e.g. 22 or {}", quote(text),
+                          form == PortForm::any ? "\"udp/5000-5010\"" : "\"8000-8100\""));
+  return {};
+}
+
+std::optional<PortRange> ValueReader::port(const toml::node& node, PortForm form) {
+  if (const auto* number = node.as_integer()) {
+    const Protocol protocol = form == PortForm::udp_only ? Protocol::udp : Protocol::tcp;
+    return port_of_numbers(node, protocol, number->get(), number->get());
+  }
+  if (const auto* text = node.as_string()) return port_of_text(node, text->get(), form);
+  wrong_type(node, "a port", "a number or a string, e.g. 22 or \"8000-8100\"");
+  return {};
+}
+
+std::vector<Located<PortRange>> ValueReader::ports(const toml::node& node, std::string_view key,
+                                                   PortForm form) {
+  std::vector<Located<PortRange>> found;
+  const char* example = form == PortForm::any ? "22, \"udp/53\"" : "22, \"8000-8100\"";
+  const toml::array* values = array(node, key, example);
+  if (values == nullptr) return found;
+  for (const toml::node& value : *values) {
+    if (const auto range = port(value, form)) found.push_back({*range, where(value)});
+  }
+  return found;
+}
+
+std::vector<PortRange> ValueReader::plain_ports(const toml::node& node, std::string_view key) {
+  std::vector<PortRange> plain;
+  for (const auto& range : ports(node, key, PortForm::any)) plain.push_back(range.value);
+  return plain;
+}
+
+std::vector<PortRange> ValueReader::some_ports(const toml::node& node) {
+  if (node.is_array() && node.as_array()->empty())
+    error(node, "ports is empty; name at least one, e.g. [22, \"udp/53\"]");
+  return plain_ports(node, "ports");
+}
+
+std::vector<Located<IpRange>> ValueReader::networks(const toml::node& node, std::string_view key) {
+  std::vector<Located<IpRange>> found;
+  const toml::array* values = array(node, key, "\"172.18.0.0/16\"");
+  if (values == nullptr) return found;
+  for (const toml::node& value : *values) {
+    const std::string* written = text(value, "a network", "172.18.0.0/16");
+    if (written == nullptr) continue;
+    if (const auto range = parse_ip_range(*written))
+      found.push_back({*range, where(value)});
+    else
+      error(value, range.error().what);
+  }
+  return found;
+}
+
+std::vector<Ip> ValueReader::addresses(const toml::node& node) {
+  std::vector<Ip> found;
+  const toml::array* values = array(node, "addresses", "\"172.18.16.2\"", kAppAddressesMax);
+  if (values == nullptr) return found;
+  if (values->empty()) error(node, "addresses is empty; add one, e.g. \"172.18.16.2\"");
+  for (const toml::node& value : *values) {
+    const std::string* written = text(value, "an address", "172.18.16.2");
+    if (written == nullptr) continue;
+    const auto ip = parse_ip(*written);
+    if (ip)
+      found.push_back(*ip);
+    else if (parse_ip_range(*written))
+      error(value, fmt::format("{} is more than one address; name each by itself, e.g. "
+                               "\"172.18.16.2\"",
+                               quote(*written)));
+    else
+      error(value, ip.error().what);
+  }
+  return found;
+}
+
+std::vector<std::string> ValueReader::addon_names(const toml::node& node) {
+  std::vector<std::string> found;
+  const toml::array* values = array(node, "addons", "\"mysql\"");
+  if (values == nullptr) return found;
+  std::set<std::string_view> seen;
+  for (const toml::node& value : *values) {
+    const std::string* written = text(value, "the name of an addon", "mysql");
+    if (written == nullptr) continue;
+    if (seen.insert(*written).second)
+      found.push_back(*written);
+    else
+      report(Severity::warning, where(value),
+             fmt::format("addon {} is named twice; remove one of the two", quote(*written)));
+  }
+  return found;
+}
+
+Rate ValueReader::rate(const toml::node& node) {
+  const std::string* value = text(node, "rate", "5/10s");
+  if (value == nullptr) return {};
+  const auto rate = parse_rate(*value);
+  if (rate) return *rate;
+  error(node, rate.error().what);
+  return {};
+}
+
+std::string ValueReader::file_name(const toml::node& node) {
+  const std::string* value = text(node, "file", "/etc/cloudron-fw/known-bad.txt");
+  if (value == nullptr) return {};
+  if (value->empty())
+    error(node, "file is empty; name the file, e.g. \"/etc/cloudron-fw/known-bad.txt\"");
+  if (value->find('\0') != std::string::npos)
+    error(node,
+          fmt::format("file {} holds a NUL, which no file name can; remove it", quote(*value)));
+  return *value;
+}
+
+}  // namespace fw

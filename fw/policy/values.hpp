@@ -1,0 +1,100 @@
+// Single values of a policy, read from TOML and checked; what is wrong is noted with its place.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "fw/base/limits.hpp"
+#include "fw/base/suggest.hpp"
+#include "fw/policy/parse.hpp"
+#include "fw/policy/toml.hpp"
+
+namespace fw {
+
+/// What a port may be written as.
+enum class PortForm { tcp_only, udp_only, any };
+
+/// Reads the values of one file and keeps the problems that were met. A value that cannot be read
+/// is a problem and comes back empty; `key` and `example` are only used to say so.
+class ValueReader {
+ public:
+  explicit ValueReader(std::string file) : file_(std::move(file)) {}
+
+  template <class Region>
+  Location where(const Region& region) const {
+    return place_of(region, file_);
+  }
+  void report(Severity severity, Location place, std::string what);
+  void error(Location place, std::string what) {
+    report(Severity::error, std::move(place), std::move(what));
+  }
+  void error(const toml::node& node, std::string what) { error(where(node), std::move(what)); }
+  std::size_t problem_count() const { return problem_count_; }  ///< those beyond the bound, too
+  std::vector<Problem> take_problems();                         ///< in the order of the file
+
+  std::optional<bool> boolean(const toml::node& node, std::string_view key);
+  std::string name(const toml::node& node);
+  std::string file_name(const toml::node& node);
+  Rate rate(const toml::node& node);
+  std::vector<Located<PortRange>> ports(const toml::node& node, std::string_view key,
+                                        PortForm form);
+  std::vector<PortRange> plain_ports(const toml::node& node, std::string_view key);
+  std::vector<PortRange> some_ports(const toml::node& node);  ///< at least one
+  std::vector<Located<IpRange>> networks(const toml::node& node, std::string_view key);
+  std::vector<Ip> addresses(const toml::node& node);
+  std::vector<std::string> addon_names(const toml::node& node);
+
+  /// A reader of one whole number into `out`.
+  template <class T>
+  auto number(T& out, std::string_view key, std::int64_t least, std::int64_t most);
+  /// One of two words into `out`.
+  template <class T>
+  void choose(const toml::node& node, std::string_view key,
+              const std::array<std::pair<std::string_view, T>, 2>& choices, T& out);
+
+ private:
+  void wrong_type(const toml::node& node, std::string_view key, std::string_view wanted);
+  const std::string* text(const toml::node& node, std::string_view key, std::string_view example);
+  std::optional<std::int64_t> integer(const toml::node& node, std::string_view key,
+                                      std::int64_t least, std::int64_t most);
+  const toml::array* array(const toml::node& node, std::string_view key, std::string_view example,
+                           std::size_t size_max = kPolicyArrayMax);
+  std::optional<PortRange> port(const toml::node& node, PortForm form);
+  std::optional<PortRange> port_of_text(const toml::node& node, const std::string& text,
+                                        PortForm form);
+  std::optional<PortRange> port_of_numbers(const toml::node& node, Protocol protocol,
+                                           std::int64_t first, std::int64_t last);
+
+  std::string file_;
+  std::vector<Problem> problems_;
+  std::size_t problem_count_ = 0;
+};
+
+template <class T>
+auto ValueReader::number(T& out, std::string_view key, std::int64_t least, std::int64_t most) {
+  return [this, &out, key, least, most](const toml::node& node) {
+    if (const auto value = integer(node, key, least, most)) out = static_cast<T>(*value);
+  };
+}
+
+template <class T>
+void ValueReader::choose(const toml::node& node, std::string_view key,
+                         const std::array<std::pair<std::string_view, T>, 2>& choices, T& out) {
+  const std::string* value = text(node, key, choices[0].first);
+  if (value == nullptr) return;
+  for (const auto& [word, meaning] : choices) {
+    if (*value == word) return void(out = meaning);
+  }
+  error(node, fmt::format("{} must be \"{}\" or \"{}\", not {}", key, choices[0].first,
+                          choices[1].first, quote(*value)));
+}
+
+}  // namespace fw
