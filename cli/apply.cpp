@@ -46,7 +46,7 @@ fw::Result<fw::Manager> boot_manager(const Context& context) {
   context.error("blocks are not in force until the state database is mended");
   auto kernel = chains::Kernel::open();
   if (!kernel) return std::unexpected(kernel.error());
-  return fw::Manager(std::move(*kernel), fw::Lists(context.state_dir), std::nullopt);
+  return fw::Manager(std::move(*kernel), context.state_dir, std::nullopt);
 }
 
 void print_report(const Context& context, const LoadedPolicy& loaded, const Options& options,

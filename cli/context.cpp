@@ -110,7 +110,7 @@ fw::Result<fw::Manager> open_manager(const Context& context) {
   if (!kernel) return std::unexpected(kernel.error());
   auto store = fw::Store::open(context.state_dir);
   if (!store) return std::unexpected(store.error());
-  return fw::Manager(std::move(*kernel), fw::Lists(context.state_dir), std::move(*store));
+  return fw::Manager(std::move(*kernel), context.state_dir, std::move(*store));
 }
 
 void Table::print(const Context& context, const std::string& indent) const {

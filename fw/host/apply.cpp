@@ -43,8 +43,8 @@ chains::ListVersion version(const EffectiveLists& lists, ListAction action) {
 
 }  // namespace
 
-Manager::Manager(chains::Kernel kernel, Lists lists, std::optional<Store> store)
-    : kernel_(std::move(kernel)), lists_(std::move(lists)), store_(std::move(store)) {}
+Manager::Manager(chains::Kernel kernel, const std::string& state_dir, std::optional<Store> store)
+    : kernel_(std::move(kernel)), lists_(state_dir), store_(std::move(store)), held_(state_dir) {}
 
 Result<Target> compile_target(const Policy& policy, Lists& lists, Store* store) {
   Target target;
@@ -68,21 +68,49 @@ Result<ApplyReport> Manager::apply(const Policy& policy, ApplyMode mode) {
   auto target = compile_target(policy, lists_, store_ ? &*store_ : nullptr);
   if (!target) return std::unexpected(target.error());
   report.lists = target->lists;
+  if (mode == ApplyMode::dry_run) {
+    if (const auto done = make_so(policy, *target, mode, report); !done) {
+      return std::unexpected(done.error());
+    }
+    return report;
+  }
+  const auto generation = kernel_.generation();
+  if (!generation) return std::unexpected(generation.error());
+  const Digest wanted = fingerprint(*target);
+  if (!held_.is(wanted, *generation)) {
+    const auto held_at = make_so(policy, *target, mode, report);
+    if (!held_at) return std::unexpected(held_at.error());
+    held_.remember(wanted, *held_at);
+  }
+  if (const auto saved = lists_.save(); !saved) {
+    report.warnings.push_back("lists are not remembered: " + to_string(saved.error()));
+  }
+  if (!policy.apps.empty() || !policy.addons.empty()) {
+    if (const auto filtered = filter_bridged_packets(); !filtered) {
+      report.warnings.push_back(to_string(filtered.error()));
+    }
+  }
+  return report;
+}
+
+Result<std::uint32_t> Manager::make_so(const Policy& policy, const Target& target, ApplyMode mode,
+                                       ApplyReport& report) {
   for (int attempt = 1;; ++attempt) {
     auto observed = kernel_.read();
     if (!observed) return std::unexpected(observed.error());
-    const chains::Plan plan = chains::diff(observed->table(), target->ruleset);
-    auto contents = Contents::plan(*observed, *target, plan, lists_, store_);
+    const chains::Plan plan = chains::diff(observed->table(), target.ruleset);
+    auto contents = Contents::plan(*observed, target, plan, lists_, store_);
     if (!contents) return std::unexpected(contents.error());
     report.first = plan.make_table;
     report.changed = !plan.empty() || !contents->empty();
     if (!plan.empty()) {
-      report.difference.lines = chains::describe(observed->table(), target->ruleset);
+      report.difference.lines = chains::describe(observed->table(), target.ruleset);
     }
     report.difference.contents = contents->summary();
+    const std::uint32_t generation = observed->generation;
     if (mode == ApplyMode::dry_run || !report.changed) {
       report.observed = std::move(*observed);
-      break;
+      return generation;
     }
 
     const std::uint32_t mark = mark_of(policy);
@@ -95,7 +123,7 @@ Result<ApplyReport> Manager::apply(const Policy& policy, ApplyMode mode) {
                                   to_string(flows.error()));
       }
     }
-    chains::Batch batch(observed->generation);
+    chains::Batch batch(generation);
     chains::encode(plan, batch);
     contents->encode(batch);
     const auto committed = kernel_.commit(batch);
@@ -113,19 +141,9 @@ Result<ApplyReport> Manager::apply(const Policy& policy, ApplyMode mode) {
                                   to_string(cut.error()));
       }
     }
-    break;
+    // The kernel took the batch at that generation alone, and counts one up, past zero.
+    return std::max(generation + 1, std::uint32_t{1});
   }
-  if (mode == ApplyMode::commit) {
-    if (const auto saved = lists_.save(); !saved) {
-      report.warnings.push_back("lists are not remembered: " + to_string(saved.error()));
-    }
-    if (!policy.apps.empty() || !policy.addons.empty()) {
-      if (const auto filtered = filter_bridged_packets(); !filtered) {
-        report.warnings.push_back(to_string(filtered.error()));
-      }
-    }
-  }
-  return report;
 }
 
 }  // namespace fw

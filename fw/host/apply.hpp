@@ -9,6 +9,7 @@
 #include "chains/compile.hpp"
 #include "chains/diff.hpp"
 #include "chains/netlink/kernel.hpp"
+#include "fw/host/held.hpp"
 #include "fw/lists/lists.hpp"
 #include "fw/policy/policy.hpp"
 #include "fw/store/store.hpp"
@@ -46,7 +47,7 @@ struct ApplyReport {
   bool first = false;     ///< there was no table before
   Difference difference;  ///< what was (or, with dry_run, would be) changed
   EffectiveLists lists;
-  chains::Observed observed;       ///< with dry_run, or when nothing changed: what the kernel holds
+  chains::Observed observed;       ///< with dry_run: what the kernel holds
   std::size_t flows_admitted = 0;  ///< existing flows that go on undisturbed
   std::size_t flows_cut = 0;       ///< admitted flows whose ends are blocked now
   std::vector<std::string> warnings;
@@ -58,7 +59,7 @@ enum class ApplyMode { commit, dry_run };
 class Manager {
  public:
   /// `store` may be absent at boot, when it is unusable: blocks then stay as the kernel has them.
-  Manager(chains::Kernel kernel, Lists lists, std::optional<Store> store);
+  Manager(chains::Kernel kernel, const std::string& state_dir, std::optional<Store> store);
 
   /// One transaction; tries again when another program changed the ruleset meanwhile. Afterwards
   /// flows with a newly blocked end lose their admission.
@@ -68,9 +69,15 @@ class Manager {
   std::optional<Store>& store() { return store_; }
 
  private:
+  /// Reads the kernel, and changes it unless it is a dry run. Returns the generation at which it
+  /// holds the target; with a dry run, the one that was read.
+  Result<std::uint32_t> make_so(const Policy& policy, const Target& target, ApplyMode mode,
+                                ApplyReport& report);
+
   chains::Kernel kernel_;
   Lists lists_;
   std::optional<Store> store_;
+  Held held_;
 };
 
 }  // namespace fw

@@ -192,6 +192,14 @@ Digest digest(const AddressSet& set) {
   return {hash.high64, hash.low64};
 }
 
+Digest digest_bytes(const std::vector<std::span<const std::byte>>& parts) {
+  XXH3_state_t state;
+  XXH3_128bits_reset(&state);
+  for (const auto& part : parts) XXH3_128bits_update(&state, part.data(), part.size());
+  const XXH128_hash_t hash = XXH3_128bits_digest(&state);
+  return {hash.high64, hash.low64};
+}
+
 std::string to_string(const Digest& digest) {
   return fmt::format("{:016x}{:016x}", digest.high, digest.low);
 }

@@ -4,6 +4,7 @@
 #include <compare>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -56,6 +57,7 @@ struct Digest {
   auto operator<=>(const Digest&) const = default;
 };
 Digest digest(const AddressSet& set);
+Digest digest_bytes(const std::vector<std::span<const std::byte>>& parts);
 std::string to_string(const Digest& digest);  ///< 32 hexadecimal digits
 Result<Digest> parse_digest(std::string_view text);
 

@@ -245,6 +245,20 @@ TEST_P(Again, WithNothingToDoNothingIsTouched) {
   EXPECT_EQ(listing(net.host), before);
 }
 
+TEST_P(Again, WhatTheKernelHoldsIsKnownAfterEachApply) {
+  const auto note = [this] { return read_file(fw.state_dir() + "/held"); };
+  for (const char* const policy : {"", "[mail]\nenabled = true\n"}) {
+    fw.apply(policy);
+    const std::string known = note();
+    EXPECT_NE(fw.apply().out.find("nothing to do"), std::string::npos);
+    EXPECT_EQ(note(), known) << "the kernel was read, and was at another generation";
+  }
+  nft(net.host, "add table inet other");
+  const std::string before = note();
+  EXPECT_NE(fw.apply().out.find("nothing to do"), std::string::npos);
+  EXPECT_NE(note(), before) << "a change by others was not noticed";
+}
+
 TEST_P(Again, ADryRunChangesNothing) {
   EXPECT_NE(fw.must({"apply", "--dry-run"}).out.find("dry run"), std::string::npos);
   EXPECT_EQ(listing(net.host), "");

@@ -211,6 +211,18 @@ TEST(DriftOfRules, ADeletedRuleIsNamedWhicheverItIs) {
   }
 }
 
+TEST(DriftOfDevices, ADeviceMadeAnewUnderItsNameIsCovered) {
+  const Network net;
+  const Firewall fw(net.host);
+  ip_commands(net.host, "link add eth1 type veth peer name eth2\n");
+  fw.apply();
+  const std::string meant = rules_only(net.host);
+  ip_commands(net.host, "link delete eth1\nlink add eth1 type veth peer name eth2\n");
+  EXPECT_NE(rules_only(net.host), meant);
+  fw.apply();
+  EXPECT_EQ(rules_only(net.host), meant);
+}
+
 TEST(DriftOfDevices, ANewDeviceIsCovered) {
   const Network net;
   const Firewall fw(net.host);

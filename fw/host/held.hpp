@@ -1,0 +1,32 @@
+// What the kernel was last seen to hold: it need not be read again while nobody changes it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "fw/lists/address_set.hpp"
+
+namespace fw {
+
+struct Target;
+
+/// Of every byte that would be sent to make the target anew, and of what stands outside its rules.
+Digest fingerprint(const Target& target);
+
+/// A note in the state folder: this kernel, since this boot and in this network namespace, held a
+/// target at a generation of its ruleset. Every change of nf_tables, by whomever, is a new
+/// generation, so what was true at it is true while it lasts. A note that is torn or lost says no.
+class Held {
+ public:
+  explicit Held(const std::string& state_dir);
+
+  bool is(const Digest& target, std::uint32_t generation) const;
+  /// Not being able to write costs time later, nothing else.
+  void remember(const Digest& target, std::uint32_t generation) const;
+
+ private:
+  std::string path_;
+  std::string kernel_;  ///< the boot and the network namespace; empty: it cannot be told
+};
+
+}  // namespace fw
