@@ -218,9 +218,9 @@ TEST(DriftOfDevices, ADeviceMadeAnewUnderItsNameIsCovered) {
   fw.apply();
   const std::string meant = rules_only(net.host);
   ip_commands(net.host, "link delete eth1\nlink add eth1 type veth peer name eth2\n");
-  EXPECT_NE(rules_only(net.host), meant);
-  fw.apply();
+  fw.apply();  // until Linux 6.15 the chain has lost the device
   EXPECT_EQ(rules_only(net.host), meant);
+  EXPECT_EQ(fw.run({"plan"}).exit, 0);
 }
 
 TEST(DriftOfDevices, ANewDeviceIsCovered) {
