@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "cli/commands.hpp"
+#include "cli/waiting.hpp"
 #include "fw/host/last_good.hpp"
 #include "fw/host/lock.hpp"
 
@@ -113,8 +114,11 @@ int run(Context& context, const Options& options) {
     context.error(manager.error());
     return kError;
   }
-  const auto report = manager->apply(
-      loaded->policy, options.dry_run ? fw::ApplyMode::dry_run : fw::ApplyMode::commit);
+  const auto report = [&] {
+    const Waiting waiting(context, "applying " + loaded->name);
+    return manager->apply(loaded->policy,
+                          options.dry_run ? fw::ApplyMode::dry_run : fw::ApplyMode::commit);
+  }();
   if (!report) {
     context.error(report.error());
     return kError;

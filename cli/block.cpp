@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include "cli/commands.hpp"
+#include "cli/waiting.hpp"
 #include "fw/base/limits.hpp"
 #include "fw/base/rate.hpp"
 #include "fw/base/suggest.hpp"
@@ -137,10 +138,13 @@ int run_block(const Context& context, const Options& options) {
   for (const fw::IpRange& range : *ranges) {
     blocks.push_back({range, until, options.reason, "admin", now});
   }
-  auto opened = open_all(context);
-  const std::uint32_t mark = std::uint32_t{1} << loaded->policy.mark_bit;
-  const auto outcome = opened ? fw::block(opened->kernel, opened->store, mark, blocks, now)
-                              : fw::Result<fw::BlockOutcome>(std::unexpected(opened.error()));
+  const auto outcome = [&]() -> fw::Result<fw::BlockOutcome> {
+    const Waiting waiting(context, "blocking " + plural(blocks.size(), "entry", "entries"));
+    auto opened = open_all(context);
+    if (!opened) return std::unexpected(opened.error());
+    const std::uint32_t mark = std::uint32_t{1} << loaded->policy.mark_bit;
+    return fw::block(opened->kernel, opened->store, mark, blocks, now);
+  }();
   if (!outcome) {
     context.error(outcome.error());
     return kError;
@@ -169,17 +173,6 @@ int run_block(const Context& context, const Options& options) {
   return kOk;
 }
 
-bool overlap(const fw::AddressSet& set, const fw::IpRange& range) {
-  fw::AddressSet one;
-  if (range.family == fw::Family::ipv6) {
-    one.v6.push_back({range.first, range.last});
-  } else {
-    one.v4.push_back(
-        {static_cast<std::uint32_t>(range.first), static_cast<std::uint32_t>(range.last)});
-  }
-  return !fw::disjoint(set, one);
-}
-
 /// Names the lists that hold an address which someone wants unblocked.
 bool warn_listed(const Context& context, const std::vector<fw::IpRange>& ranges) {
   const auto loaded = load_policy(context);
@@ -190,11 +183,11 @@ bool warn_listed(const Context& context, const std::vector<fw::IpRange>& ranges)
   if (!blocked) return false;
   bool any = false;
   for (const fw::IpRange& range : ranges) {
-    if (!overlap(*blocked, range)) continue;
+    if (fw::disjoint(*blocked, range)) continue;
     for (const fw::ListReport& report : effective.reports) {
       if (report.action != fw::ListAction::block) continue;
       const auto content = lists.content(report.digest);
-      if (!content || !overlap(*content, range)) continue;
+      if (!content || fw::disjoint(*content, range)) continue;
       context.warn(fmt::format(
           "{} stays blocked by list '{}' ({}): take it out there, or into an allow list",
           to_string(range), report.name, report.file));
@@ -208,9 +201,12 @@ int run_unblock(const Context& context, const Options& options) {
   const auto ranges = ranges_of(context, options);
   if (!ranges) return kError;
   const fw::WallTime now = fw::wall_clock();
-  auto opened = open_all(context);
-  const auto outcome = opened ? fw::unblock(opened->kernel, opened->store, *ranges, now)
-                              : fw::Result<fw::BlockOutcome>(std::unexpected(opened.error()));
+  const auto outcome = [&]() -> fw::Result<fw::BlockOutcome> {
+    const Waiting waiting(context, "unblocking " + plural(ranges->size(), "entry", "entries"));
+    auto opened = open_all(context);
+    if (!opened) return std::unexpected(opened.error());
+    return fw::unblock(opened->kernel, opened->store, *ranges, now);
+  }();
   if (!outcome) {
     context.error(outcome.error());
     return kError;

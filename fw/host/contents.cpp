@@ -65,15 +65,6 @@ Result<SharedSet> shared_content(Lists& lists, const Digest& digest) {
   return std::make_shared<const AddressSet>(std::move(*set));
 }
 
-void insert(AddressSet& set, const IpRange& range) {
-  if (range.family == Family::ipv6) {
-    set.v6.push_back({range.first, range.last});
-  } else {
-    set.v4.push_back(
-        {static_cast<std::uint32_t>(range.first), static_cast<std::uint32_t>(range.last)});
-  }
-}
-
 /// The word of a manifest note, counted from 0.
 std::string word(const std::string& note, int index) {
   std::size_t from = 0;
@@ -218,7 +209,7 @@ namespace {
 SharedSet set_of(const BlockedNow& blocked) {
   auto set = std::make_shared<AddressSet>();
   for (const auto* pieces : {&blocked.singles, &blocked.networks}) {
-    for (const BlockedPiece& piece : *pieces) insert(*set, piece.range);
+    for (const BlockedPiece& piece : *pieces) append(*set, piece.range);
   }
   normalize(*set);
   return set;

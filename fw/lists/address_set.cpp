@@ -146,6 +146,15 @@ void compare_spans(const std::vector<Span<U>>& before, const std::vector<Span<U>
 
 }  // namespace
 
+void append(AddressSet& set, const IpRange& range) {
+  if (range.family == Family::ipv6) {
+    set.v6.push_back({range.first, range.last});
+  } else {
+    set.v4.push_back(
+        {static_cast<std::uint32_t>(range.first), static_cast<std::uint32_t>(range.last)});
+  }
+}
+
 void normalize(AddressSet& set) {
   sort_spans(set.v4);
   coalesce(set.v4);
@@ -169,6 +178,12 @@ bool contains(const AddressSet& set, const IpRange& range) {
 
 bool disjoint(const AddressSet& a, const AddressSet& b) {
   return disjoint(a.v4, b.v4) && disjoint(a.v6, b.v6);
+}
+
+bool disjoint(const AddressSet& set, const IpRange& range) {
+  AddressSet one;
+  append(one, range);
+  return disjoint(set, one);
 }
 
 SpanDelta compare_spans(const AddressSet& before, const AddressSet& after) {

@@ -33,11 +33,13 @@ struct AddressSet {
 };
 
 /// Sorts and merges in place: overlapping, duplicate and adjacent spans become one.
+void append(AddressSet& set, const IpRange& range);  ///< to be normalized afterwards
 void normalize(AddressSet& set);
 AddressSet unite(const AddressSet& a, const AddressSet& b);
 AddressSet subtract(const AddressSet& a, const AddressSet& b);
 bool contains(const AddressSet& set, const IpRange& range);
 bool disjoint(const AddressSet& a, const AddressSet& b);
+bool disjoint(const AddressSet& set, const IpRange& range);
 
 /// Spans that only one side has, compared span by span (not address by address): what a kernel set
 /// that holds `before` must lose and gain to hold `after`.

@@ -1,0 +1,36 @@
+// A sign of life for what takes longer than a second.
+#include "cli/waiting.hpp"
+
+#include <chrono>
+#include <utility>
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+namespace cli {
+
+Waiting::Waiting(const Context& context, std::string what) {
+  if (context.quiet || context.boot || isatty(STDERR_FILENO) == 0) return;
+  teller_ = std::thread([this, what = std::move(what)] { tell(what); });
+}
+
+Waiting::~Waiting() {
+  if (!teller_.joinable()) return;
+  {
+    const std::lock_guard lock(mutex_);
+    over_ = true;
+  }
+  wake_.notify_one();
+  teller_.join();
+}
+
+void Waiting::tell(const std::string& what) {
+  std::unique_lock lock(mutex_);
+  int seconds = 0;
+  while (!wake_.wait_for(lock, std::chrono::seconds{1}, [this] { return over_; })) {
+    fmt::print(stderr, "\r{} ... {} s ", what, ++seconds);
+  }
+  if (seconds != 0) fmt::print(stderr, "\r\x1b[K");
+}
+
+}  // namespace cli

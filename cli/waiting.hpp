@@ -1,0 +1,31 @@
+// A sign of life for what takes longer than a second.
+#pragma once
+
+#include <condition_variable>
+#include <mutex>
+#include <string>
+#include <thread>
+
+#include "cli/context.hpp"
+
+namespace cli {
+
+/// While it lives, a terminal shows what is going on and for how long, from the first second on;
+/// the line is gone afterwards. Where stderr is no terminal, or with --quiet, nothing is written.
+class Waiting {
+ public:
+  Waiting(const Context& context, std::string what);
+  ~Waiting();
+  Waiting(const Waiting&) = delete;
+  Waiting& operator=(const Waiting&) = delete;
+
+ private:
+  void tell(const std::string& what);
+
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  bool over_ = false;
+  std::thread teller_;
+};
+
+}  // namespace cli
