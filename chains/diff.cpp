@@ -5,6 +5,7 @@
 #include <iterator>
 #include <set>
 
+#include "chains/compile.hpp"
 #include "chains/text.hpp"
 
 namespace chains {
@@ -132,10 +133,12 @@ void describe_sets(const Ruleset& have, const Ruleset& want, const Stale& stale,
     for (const Element& e : list) lines.push_back({sign, place(set), to_text(set, e), {}, e.where});
   };
   for (const Set& set : have.sets) {
+    if (set.name == kManifest) continue;  // what it says of lists is told by their own lines
     if (stale.sets.contains(set.name))
       lines.push_back({'-', place(set), to_text(set), {}, set.where});
   }
   for (const Set& set : want.sets) {
+    if (set.name == kManifest) continue;
     const Set* old = find(have.sets, set.name);
     if (old == nullptr || stale.sets.contains(set.name)) {
       lines.push_back({'+', place(set), to_text(set), {}, set.where});

@@ -20,7 +20,7 @@ constexpr std::array kStates{Names{1, "invalid"}, Names{2, "established"}, Names
 constexpr std::array kTcpFlags{Names{1, "fin"}, Names{2, "syn"}, Names{4, "rst"}, Names{16, "ack"}};
 constexpr std::array kStatus{Names{16, "snat"}, Names{32, "dnat"}};
 constexpr std::array kProtocols{Names{1, "icmp"}, Names{6, "tcp"}, Names{17, "udp"},
-                                Names{58, "ipv6-icmp"}};
+                                Names{58, "icmpv6"}};
 constexpr std::array kIcmp{Names{8, "echo-request"}};
 constexpr std::array kIcmpv6{Names{128, "echo-request"},        Names{130, "mld-listener-query"},
                              Names{131, "mld-listener-report"}, Names{132, "mld-listener-done"},

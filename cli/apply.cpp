@@ -23,23 +23,6 @@ struct Options {
   bool boot = false;
 };
 
-/// At boot something must come into force, whatever the state of the files: the policy, else the
-/// last good one, else the built-in default (which leaves SSH open).
-LoadedPolicy boot_policy(const Context& context) {
-  if (auto loaded = load_policy(context)) return std::move(*loaded);
-  LoadedPolicy loaded;
-  if (auto last_good = fw::read_last_good(context.state_dir)) {
-    loaded.policy = std::move(*last_good);
-    loaded.name = "the last good policy";
-  } else {
-    loaded.policy = fw::default_policy();
-    loaded.name = "the built-in default policy";
-  }
-  loaded.warnings = fw::check(loaded.policy);
-  context.error("the policy cannot be used: " + loaded.name + " is applied instead");
-  return loaded;
-}
-
 fw::Result<fw::Manager> boot_manager(const Context& context) {
   auto manager = open_manager(context);
   if (manager || manager.error().code != fw::ErrorCode::store) return manager;
@@ -62,26 +45,34 @@ void print_report(const Context& context, const LoadedPolicy& loaded, const Opti
                                {"first", report.first},
                                {"flows_admitted", report.flows_admitted},
                                {"flows_cut", report.flows_cut},
+                               {"bridges_filtered", report.bridges_filtered},
                                {"difference", to_json(report.difference)},
                                {"lists", to_json(report.lists.reports)},
                                {"warnings", std::move(warnings)}});
     return;
   }
+  if (report.bridges_filtered) {
+    context.say(
+        "packets within bridges pass the firewall now, of every bridge of this host "
+        "(net.bridge.bridge-nf-call-iptables and -ip6tables are 1)");
+  }
   if (!report.changed) {
     context.say("nothing to do: the kernel holds " + loaded.name);
     return;
   }
+  const Tense tense = options.dry_run ? Tense::to_be_done : Tense::done;
   if (report.first) {
     fw::Difference contents{{}, report.difference.contents};
-    context.say(fmt::format("table inet {}: made, {}", chains::kTable,
+    context.say(fmt::format("table inet {}: {}, {}", chains::kTable,
+                            options.dry_run ? "to be made" : "made",
                             plural(report.difference.lines.size(), "line")));
-    print_difference(context, contents, kLinesShown);
+    print_difference(context, contents, kLinesShown, tense);
     if (report.flows_admitted != 0) {
       context.say(
           plural(report.flows_admitted, "open connection goes on", "open connections go on"));
     }
   } else {
-    print_difference(context, report.difference, kLinesShown);
+    print_difference(context, report.difference, kLinesShown, tense);
   }
   if (report.flows_cut != 0) {
     context.say(plural(report.flows_cut, "open connection") + " of blocked addresses cut");
@@ -95,7 +86,7 @@ int run(Context& context, const Options& options) {
   context.boot = options.boot;
   std::optional<LoadedPolicy> loaded;
   if (options.boot) {
-    loaded = boot_policy(context);
+    loaded = load_some_policy(context);
   } else {
     loaded = load_policy(context);
   }

@@ -1,6 +1,9 @@
 // cloudron-fw block, unblock, blocks
 #include "fw/host/block.hpp"
 
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
 #include <fstream>
 #include <iostream>
 
@@ -60,27 +63,52 @@ std::optional<std::vector<fw::IpRange>> ranges_of(const Context& context, const 
     read_lines(std::cin, "standard input", ranges, errors);
   } else if (!options.from.empty()) {
     std::ifstream file(options.from);
-    if (file) read_lines(file, options.from, ranges, errors);
-    if (!file.is_open()) errors.push_back("cannot read " + options.from);
+    if (!file.is_open()) {
+      errors.push_back(fmt::format("cannot read {}: {}", options.from, std::strerror(errno)));
+    }
+    read_lines(file, options.from, ranges, errors);
   }
-  if (errors.empty() && ranges.empty()) errors.emplace_back("no address was given");
+  if (errors.empty() && ranges.empty())
+    errors.emplace_back("no address was given: name some, or a file with --from");
   for (const std::string& error : errors) context.error(error);
   if (!errors.empty()) return {};
   return ranges;
+}
+
+/// Why blocking a range is likely a mistake; "" when it is not.
+std::string doubt(const fw::Policy& policy, const fw::IpRange& range) {
+  for (const auto& [trusted, where] : policy.trusted) {
+    if (!trusted.overlaps(range)) continue;
+    return fmt::format("{} the trusted network {} ({})",
+                       trusted.contains(range) ? "is in" : "holds addresses of", to_string(trusted),
+                       to_string(where));
+  }
+  for (const char* text : {"127.0.0.0/8", "::1"}) {
+    if (fw::parse_ip_range(text)->overlaps(range)) return "holds addresses of this host itself";
+  }
+  // "client port server port"; sudo keeps it only where it is told to.
+  const char* const session = std::getenv("SSH_CONNECTION");
+  const std::string_view words = session != nullptr ? session : "";
+  const auto client = fw::parse_ip_range(words.substr(0, words.find(' ')));
+  if (client && client->overlaps(range)) {
+    return fmt::format("holds {}, from where this SSH session comes", to_string(*client));
+  }
+  const int width = range.family == fw::Family::ipv4 ? 24 : 112;  // of a /8, of a /16
+  if (range.last - range.first >= fw::U128{1} << width) {
+    return fmt::format("is more than a /{}", range.family == fw::Family::ipv4 ? 8 : 16);
+  }
+  return {};
 }
 
 bool needs_force(const Context& context, const fw::Policy& policy,
                  const std::vector<fw::IpRange>& ranges) {
   bool refused = false;
   for (const fw::IpRange& range : ranges) {
-    for (const auto& [trusted, where] : policy.trusted) {
-      if (!trusted.overlaps(range)) continue;
-      context.error(
-          fmt::format("{} is in the trusted network {} ({}): nothing was blocked; say "
-                      "--force to block it all the same",
-                      to_string(range), to_string(trusted), to_string(where)));
-      refused = true;
-    }
+    const std::string why = doubt(policy, range);
+    if (why.empty()) continue;
+    context.error(fmt::format("{} {}: nothing was blocked; say --force to block it all the same",
+                              to_string(range), why));
+    refused = true;
   }
   return refused;
 }
@@ -109,7 +137,7 @@ json::array blocks_json(const std::vector<fw::Block>& blocks, fw::WallTime now) 
 
 void say_in_force(const Context& context, const fw::BlockOutcome& outcome) {
   if (!outcome.in_force) {
-    context.warn("the firewall is not applied yet: it comes into force with 'cloudron-fw apply'");
+    context.warn("the firewall is not in force: this is stored, and waits for 'cloudron-fw apply'");
   }
   for (const std::string& warning : outcome.warnings) context.warn(warning);
 }
@@ -127,12 +155,8 @@ int run_block(const Context& context, const Options& options) {
     }
     until = now + *duration;
   }
-  const auto loaded = load_policy(context);
-  if (!loaded) {
-    context.error("the policy has errors: nothing was blocked");
-    return kError;
-  }
-  if (!options.force && needs_force(context, loaded->policy, *ranges)) return kError;
+  const LoadedPolicy loaded = load_some_policy(context);
+  if (!options.force && needs_force(context, loaded.policy, *ranges)) return kError;
   std::vector<fw::Block> blocks;
   blocks.reserve(ranges->size());
   for (const fw::IpRange& range : *ranges) {
@@ -142,7 +166,7 @@ int run_block(const Context& context, const Options& options) {
     const Waiting waiting(context, "blocking " + plural(blocks.size(), "entry", "entries"));
     auto opened = open_all(context);
     if (!opened) return std::unexpected(opened.error());
-    const std::uint32_t mark = std::uint32_t{1} << loaded->policy.mark_bit;
+    const std::uint32_t mark = std::uint32_t{1} << loaded.policy.mark_bit;
     return fw::block(opened->kernel, opened->store, mark, blocks, now);
   }();
   if (!outcome) {
@@ -155,22 +179,24 @@ int run_block(const Context& context, const Options& options) {
                                {"in_force", outcome->in_force},
                                {"flows_cut", outcome->flows_cut}});
   }
-  if (blocks.size() == 1) {
-    context.say(
-        fmt::format("{} blocked, {}", to_string(blocks.front().range), until_text(until, now)));
-  } else {
-    context.say(fmt::format("{} blocked, {}", plural(blocks.size(), "entry", "entries"),
+  const char* const verb = outcome->in_force ? "blocked" : "to be blocked";
+  const auto& longer = outcome->change.kept_longer;
+  if (blocks.size() != 1) {
+    context.say(fmt::format("{} {}, {}", plural(blocks.size(), "entry", "entries"), verb,
                             until_text(until, now)));
+  } else if (longer.empty()) {
+    context.say(
+        fmt::format("{} {}, {}", to_string(blocks.front().range), verb, until_text(until, now)));
   }
   for (const fw::Block& block : outcome->change.kept_longer) {
-    context.say(fmt::format("{} stays blocked longer than that: {}", to_string(block.range),
+    context.say(fmt::format("{} stays blocked, which is longer: {}", to_string(block.range),
                             until_text(block.until, now)));
   }
   if (outcome->flows_cut != 0) {
     context.say(plural(outcome->flows_cut, "open connection") + " cut");
   }
   say_in_force(context, *outcome);
-  return kOk;
+  return outcome->in_force && !loaded.stands_in ? kOk : kPartly;
 }
 
 /// Names the lists that hold an address which someone wants unblocked.
@@ -227,9 +253,10 @@ int run_unblock(const Context& context, const Options& options) {
     context.say(fmt::format("... and {} more", grouped(change.removed.size() - 20)));
   }
   for (const fw::Block& block : change.still_covers) {
-    context.warn(fmt::format("still blocked: it is in {} ({}{}{})", to_string(block.range),
-                             until_text(block.until, now), block.reason.empty() ? "" : ", ",
-                             fw::printable(block.reason)));
+    context.warn(fmt::format("still blocked by {} ({}{}{}); to lift that: cloudron-fw unblock {}",
+                             to_string(block.range), until_text(block.until, now),
+                             block.reason.empty() ? "" : ", ", fw::printable(block.reason),
+                             to_string(block.range)));
   }
   const bool listed = warn_listed(context, *ranges);
   if (change.still_covers.empty() && !listed) {
@@ -238,7 +265,8 @@ int run_unblock(const Context& context, const Options& options) {
     }
   }
   say_in_force(context, *outcome);
-  const bool all = change.still_covers.empty() && !listed && change.not_found.empty();
+  const bool all =
+      outcome->in_force && change.still_covers.empty() && !listed && change.not_found.empty();
   return all ? kOk : kPartly;
 }
 
@@ -290,7 +318,8 @@ void add_block(CLI::App& program, Context& context, int& exit) {
       ->type_name("TIME");
   block->add_option("--reason", options->reason, "Why, for 'blocks' and 'status'")
       ->type_name("TEXT");
-  block->add_flag("--force", options->force, "Block addresses of trusted networks too");
+  block->add_flag("--force", options->force,
+                  "Block trusted networks, this host, the own SSH session or more than a /8 too");
   block->callback([&context, &exit, options] { exit = run_block(context, *options); });
 
   CLI::App* unblock = program.add_subcommand(

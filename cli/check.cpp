@@ -4,11 +4,38 @@
 #include <CLI/CLI.hpp>
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
+#include <fmt/format.h>
 
 #include "cli/commands.hpp"
+#include "fw/lists/lists.hpp"
 
 namespace cli {
 namespace {
+
+/// What is wrong with the files that the policy names: apply goes on beside it, so these are
+/// warnings.
+void check_lists(const fw::Policy& policy, std::vector<fw::Problem>& problems) {
+  for (const fw::List& list : policy.lists) {
+    const std::string path = list_path(policy, list);
+    const auto text = fw::read_list(path);
+    if (!text) {
+      problems.push_back({fw::Severity::warning,
+                          fmt::format("list '{}': {}", list.name, to_string(text.error())),
+                          list.where});
+      continue;
+    }
+    for (const fw::BadLine& bad : text->bad) {
+      const fw::Location where{path, static_cast<int>(bad.line), 0};
+      problems.push_back({fw::Severity::warning, bad.what, where});
+    }
+    if (text->bad_count > text->bad.size()) {
+      problems.push_back({fw::Severity::warning,
+                          fmt::format("list '{}': {} more bad lines", list.name,
+                                      grouped(text->bad_count - text->bad.size())),
+                          list.where});
+    }
+  }
+}
 
 int run(const Context& context, const std::string& file) {
   Context with = context;
@@ -19,7 +46,9 @@ int run(const Context& context, const std::string& file) {
     name = "the built-in default policy";
     problems = fw::check(fw::default_policy());
   } else {
-    problems = fw::read_policy(name).problems;
+    fw::Parsed parsed = fw::read_policy(name);
+    problems = std::move(parsed.problems);
+    if (parsed.ok()) check_lists(parsed.policy, problems);
   }
   const bool bad = std::any_of(problems.begin(), problems.end(), [](const fw::Problem& p) {
     return p.severity == fw::Severity::error;
@@ -44,8 +73,8 @@ void add_check(CLI::App& program, Context& context, int& exit) {
   auto file = std::make_shared<std::string>();
   CLI::App* command = program.add_subcommand(
       "check",
-      "Report every problem in a policy with file:line:column, without touching the kernel; needs "
-      "no root. Warns when no SSH port would stay open.");
+      "Report every problem in a policy and its lists with file:line:column, without touching the "
+      "kernel; needs no root. Warns when no SSH port would stay open.");
   command->add_option("FILE", *file, "The policy to check (default: that of --policy)");
   command->callback([&context, &exit, file] { exit = run(context, *file); });
 }

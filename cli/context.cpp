@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "fw/host/block.hpp"
+#include "fw/host/last_good.hpp"
 
 namespace cli {
 
@@ -102,6 +103,23 @@ std::optional<LoadedPolicy> load_policy(const Context& context) {
   loaded.warnings = std::move(parsed.problems);
   loaded.text = text.str();
   loaded.name = path;
+  return loaded;
+}
+
+LoadedPolicy load_some_policy(const Context& context) {
+  if (auto loaded = load_policy(context)) return std::move(*loaded);
+  LoadedPolicy loaded;
+  loaded.stands_in = true;
+  if (auto last_good = fw::read_last_good(context.state_dir)) {
+    loaded.policy = std::move(*last_good);
+    loaded.name = "the last good policy";
+  } else {
+    loaded.policy = fw::default_policy();
+    loaded.name = "the built-in default policy";
+  }
+  loaded.warnings = fw::check(loaded.policy);
+  context.error("the policy cannot be used: " + loaded.name +
+                (context.boot ? " is applied instead" : " is used instead"));
   return loaded;
 }
 
@@ -250,7 +268,8 @@ void print_lists(const Context& context, const std::vector<fw::ListReport>& repo
   }
 }
 
-void print_difference(const Context& context, const fw::Difference& difference, std::size_t most) {
+void print_difference(const Context& context, const fw::Difference& difference, std::size_t most,
+                      Tense tense) {
   std::string place;
   std::size_t shown = 0;
   for (const chains::DiffLine& line : difference.lines) {
@@ -270,11 +289,13 @@ void print_difference(const Context& context, const fw::Difference& difference, 
   }
   for (const fw::ContentChange& change : difference.contents) {
     if (change.whole) {
-      context.say(
-          fmt::format("{}: {} loaded", change.what, plural(change.added, "entry", "entries")));
+      context.say(fmt::format("{}: {} {}", change.what, plural(change.added, "entry", "entries"),
+                              tense == Tense::done ? "loaded" : "to be loaded"));
     } else {
-      context.say(fmt::format("{}: {} added, {} removed", change.what, grouped(change.added),
-                              grouped(change.removed)));
+      context.say(fmt::format("{}: {} {}, {} {}", change.what, grouped(change.added),
+                              tense == Tense::done ? "added" : "to be added",
+                              grouped(change.removed),
+                              tense == Tense::done ? "removed" : "to be removed"));
     }
   }
 }

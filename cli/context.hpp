@@ -52,11 +52,16 @@ struct Context {
 struct LoadedPolicy {
   fw::Policy policy;
   std::vector<fw::Problem> warnings;
-  std::string text;  ///< of the file; "" for the built-in default
-  std::string name;  ///< "/etc/cloudron-fw/policy.toml" or "the built-in default policy"
+  std::string text;        ///< of the file; "" for the built-in default
+  std::string name;        ///< "/etc/cloudron-fw/policy.toml" or "the built-in default policy"
+  bool stands_in = false;  ///< for a policy that cannot be used
 };
 /// Prints all problems itself when there is an error among them, and then gives nothing.
 std::optional<LoadedPolicy> load_policy(const Context& context);
+
+/// The same, and when that cannot be used (all problems are printed) the last good policy, or else
+/// the built-in default: for what must go on.
+LoadedPolicy load_some_policy(const Context& context);
 
 /// Opens kernel, lists and store.
 fw::Result<fw::Manager> open_manager(const Context& context);
@@ -89,6 +94,8 @@ boost::json::value to_json(const std::vector<fw::ListReport>& reports);
 boost::json::value to_json(const fw::Block& block, fw::WallTime now);
 
 void print_lists(const Context& context, const std::vector<fw::ListReport>& reports);
-void print_difference(const Context& context, const fw::Difference& difference, std::size_t most);
+enum class Tense { done, to_be_done };
+void print_difference(const Context& context, const fw::Difference& difference, std::size_t most,
+                      Tense tense);
 
 }  // namespace cli

@@ -1,8 +1,11 @@
 // The command line: global options, the list of commands, exit codes.
 #include <algorithm>
+#include <cerrno>
 #include <cstdlib>
+#include <iostream>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <vector>
 
 #include <CLI/CLI.hpp>
@@ -10,6 +13,7 @@
 #include <unistd.h>
 
 #include "cli/commands.hpp"
+#include "cli/help.hpp"
 #include "fw/base/suggest.hpp"
 
 namespace {
@@ -21,10 +25,11 @@ constexpr const char* kAbout =
 constexpr const char* kFooter = R"(
 Exit codes
   0   done; nothing to do; the kernel holds the policy
-  1   error: nothing was changed
+  1   error: nothing was changed, or the output could not be written
   2   plan, status: the kernel does not hold the policy
-  3   done, but something needs attention (a list with bad lines, an address still blocked)
-  64  the command line cannot be meant
+  3   done in part: a list with bad lines, an address that stays blocked, a block
+      that waits for the first apply, a broken policy beside which block went on
+  64  wrong usage
 
 Files
   /etc/cloudron-fw/policy.toml   the policy; without it the built-in default is in force
@@ -36,6 +41,10 @@ Examples
   sudo cloudron-fw block 203.0.113.7 --for 1h --reason "guessing passwords"
   sudo cloudron-fw status                   what is open, counted, refused and blocked
 )";
+
+constexpr const char* kCommandFooter = R"(
+--policy, --state-dir, --json, --quiet and --no-color go with every command.
+Exit codes, files and examples: cloudron-fw --help)";
 
 bool wants_color(int fd) {
   const char* const no_color = std::getenv("NO_COLOR");
@@ -74,7 +83,10 @@ int main(int argc, char** argv) {
   bool no_color = false;
 
   CLI::App program{kAbout, "cloudron-fw"};
-  program.footer(kFooter);
+  const auto formatter = std::make_shared<cli::HelpFormatter>();
+  formatter->column_width(24);
+  program.formatter(formatter);
+  program.footer(kCommandFooter);
   program.require_subcommand(1);
   program.fallthrough();
   program.set_version_flag("--version", "cloudron-fw " CLOUDRON_FW_VERSION);
@@ -101,16 +113,25 @@ int main(int argc, char** argv) {
   cli::add_status(program, context, exit);
   cli::add_block(program, context, exit);
   cli::add_reset(program, context, exit);
+  program.footer(kFooter);
   try {
     program.parse(argc, argv);
+    if (std::fflush(stdout) != 0) throw std::system_error(errno, std::generic_category());
+  } catch (const std::system_error& error) {
+    // fmt::print throws it, and nothing else here does.
+    context.error("the output cannot be written: " + error.code().message());
+    std::_Exit(cli::kError);
   } catch (const CLI::ParseError& error) {
     if (const std::string word = unknown_command(program, argc, argv); !word.empty()) {
       context.error(word);
       return cli::kUsage;
     }
     const int code = program.exit(error);
+    if (!std::cout.flush()) {
+      context.error("the output cannot be written");
+      return cli::kError;
+    }
     return code == 0 ? cli::kOk : cli::kUsage;
   }
-  if (std::fflush(stdout) != 0) return cli::kError;
   return exit;
 }

@@ -27,7 +27,8 @@ int run(const Context& context) {
                                       {"difference", to_json(report->difference)},
                                       {"lists", to_json(report->lists.reports)}});
   } else if (report->changed) {
-    print_difference(context, report->difference, report->difference.lines.size());
+    print_difference(context, report->difference, report->difference.lines.size(),
+                     Tense::to_be_done);
   } else {
     context.say("nothing to do: the kernel holds " + loaded->name);
   }

@@ -189,7 +189,7 @@ void print_dropped(const Context& context, const Status& status) {
       {"unpublished", "to apps by ports that are not open"},
       {"isolated", "from app to app"},
       {"spoofed", "with an app's address, from elsewhere"},
-      {"not_syn", "of no known connection"}};
+      {"not_syn", "in the middle of connections that are not known"}};
   context.say("");
   context.say(context.styled(Style::bold, "packets dropped"));
   Table table({Table::Align::right, Table::Align::left});
@@ -197,20 +197,24 @@ void print_dropped(const Context& context, const Status& status) {
   table.print(context);
 }
 
-json::value to_json(const Status& status) {
+json::value to_json(const Status& status, const std::string& policy) {
   json::array ports;
   for (const PortStatus& port : status.ports) {
-    ports.push_back(json::object{{"port", port.port}, {"accepted", port.accepted}});
+    ports.push_back(json::object{{"port", port.port}, {"new_flows", port.accepted}});
   }
   json::array limits;
   for (const LimitStatus& s : status.limits) {
+    json::array limited;
+    for (const fw::PortRange& range : s.limit->ports) limited.emplace_back(to_string(range));
     limits.push_back(json::object{{"name", s.limit->name},
                                   {"rate", to_string(s.limit->rate)},
+                                  {"ports", std::move(limited)},
                                   {"accepted", s.accepted},
                                   {"refused", s.refused},
                                   {"overflowed", s.overflowed},
                                   {"sources", s.sources},
-                                  {"fill", static_cast<double>(s.fullest) / fw::kMeterSourcesMax}});
+                                  {"fullest", s.fullest},
+                                  {"capacity", fw::kMeterSourcesMax}});
   }
   json::array blocks;
   for (const fw::Block& block : status.blocks.blocks) {
@@ -218,10 +222,15 @@ json::value to_json(const Status& status) {
   }
   json::object dropped;
   for (const auto& [name, packets] : status.dropped) dropped[name] = packets;
-  return json::object{{"present", status.present},         {"equal", status.equal},
-                      {"differences", status.differences}, {"ports", std::move(ports)},
-                      {"limits", std::move(limits)},       {"dropped", std::move(dropped)},
-                      {"blocks", std::move(blocks)},       {"lists", cli::to_json(status.lists)}};
+  return json::object{{"policy", policy},
+                      {"present", status.present},
+                      {"equal", status.equal},
+                      {"differences", status.differences},
+                      {"ports", std::move(ports)},
+                      {"limits", std::move(limits)},
+                      {"dropped", std::move(dropped)},
+                      {"blocks", std::move(blocks)},
+                      {"lists", cli::to_json(status.lists)}};
 }
 
 void print_status(const Context& context, const Status& status, const std::string& name) {
@@ -250,24 +259,24 @@ void print_status(const Context& context, const Status& status, const std::strin
 }
 
 int run(const Context& context) {
-  const auto loaded = load_policy(context);
-  if (!loaded) return kError;
-  context.problems(loaded->warnings);
+  const LoadedPolicy loaded = load_some_policy(context);
+  context.problems(loaded.warnings);
   auto manager = open_manager(context);
   if (!manager) {
     context.error(manager.error());
     return kError;
   }
-  const auto status = gather(*manager, loaded->policy);
+  const auto status = gather(*manager, loaded.policy);
   if (!status) {
     context.error(status.error());
     return kError;
   }
   if (context.json) {
-    context.print(to_json(*status));
+    context.print(to_json(*status, loaded.name));
   } else {
-    print_status(context, *status, loaded->name);
+    print_status(context, *status, loaded.name);
   }
+  if (loaded.stands_in) return kError;
   return status->equal ? kOk : kDifferent;
 }
 

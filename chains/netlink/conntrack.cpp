@@ -37,7 +37,20 @@ struct Flow {
   Ip reply_source;
   std::uint32_t status = 0;
   std::uint32_t mark = 0;
+  bool ending = false;  // a TCP connection that at least one side has closed
 };
+
+bool is_ending(const nlattr* protocol) {
+  bool ending = false;
+  for_each_nested(protocol, [&ending](const nlattr* tcp) {
+    if (mnl_attr_get_type(tcp) != CTA_PROTOINFO_TCP) return;
+    for_each_nested(tcp, [&ending](const nlattr* a) {
+      if (mnl_attr_get_type(a) != CTA_PROTOINFO_TCP_STATE) return;
+      ending = mnl_attr_get_u8(a) > TCP_CONNTRACK_ESTABLISHED;
+    });
+  });
+  return ending;
+}
 
 Ip tuple_source(const nlattr* tuple) {
   Ip source;
@@ -65,6 +78,7 @@ Flow read_flow(const nlmsghdr* message) {
     }
     if (type == CTA_TUPLE_ORIG) flow.original_source = tuple_source(a);
     if (type == CTA_TUPLE_REPLY) flow.reply_source = tuple_source(a);
+    if (type == CTA_PROTOINFO) flow.ending = is_ending(a);
     if (type == CTA_STATUS) flow.status = ntohl(mnl_attr_get_u32(a));
     if (type == CTA_MARK) flow.mark = ntohl(mnl_attr_get_u32(a));
   });
@@ -256,7 +270,9 @@ Result<std::size_t> expel_flows(std::uint32_t mark, const std::function<bool(Ip)
   if (!done) return std::unexpected(done.error());
   for (const Flow& flow : flows) conntrack->change_mark(flow, 0, mark);
   conntrack->flush();
-  return flows.size();
+  const auto open =
+      std::count_if(flows.begin(), flows.end(), [](const Flow& f) { return !f.ending; });
+  return static_cast<std::size_t>(open);
 }
 
 }  // namespace chains

@@ -30,6 +30,7 @@ enum class ErrorCode {
   kernel_refused,  ///< the kernel said no to a message of ours
   kernel_busy,     ///< somebody else changed the ruleset meanwhile; trying again can help
   store,           ///< the state database is unusable
+  memory,          ///< there is not enough of it
 };
 
 /// What went wrong, for a person: `what` is one sentence without a full stop that ends in the

@@ -86,9 +86,9 @@ Result<ApplyReport> Manager::apply(const Policy& policy, ApplyMode mode) {
     report.warnings.push_back("lists are not remembered: " + to_string(saved.error()));
   }
   if (!policy.apps.empty() || !policy.addons.empty()) {
-    if (const auto filtered = filter_bridged_packets(); !filtered) {
-      report.warnings.push_back(to_string(filtered.error()));
-    }
+    const auto filtered = filter_bridged_packets();
+    if (!filtered) report.warnings.push_back(to_string(filtered.error()));
+    report.bridges_filtered = filtered.value_or(false);
   }
   return report;
 }

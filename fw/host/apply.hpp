@@ -50,6 +50,7 @@ struct ApplyReport {
   chains::Observed observed;       ///< with dry_run: what the kernel holds
   std::size_t flows_admitted = 0;  ///< existing flows that go on undisturbed
   std::size_t flows_cut = 0;       ///< admitted flows whose ends are blocked now
+  bool bridges_filtered = false;   ///< packets within bridges pass the firewall from now on
   std::vector<std::string> warnings;
 };
 

@@ -96,7 +96,8 @@ std::vector<chains::OpenConnection> open_connections() {
   return out;
 }
 
-Result<void> filter_bridged_packets() {
+Result<bool> filter_bridged_packets() {
+  bool changed = false;
   for (const char* name : {"bridge-nf-call-iptables", "bridge-nf-call-ip6tables"}) {
     const std::string path = std::string("/proc/sys/net/bridge/") + name;
     std::ifstream in(path);
@@ -112,8 +113,9 @@ Result<void> filter_bridged_packets() {
       return fail(ErrorCode::permission, "apps on one bridge are not kept apart: cannot set " +
                                              path + " to 1 (sysctl net.bridge." + name + "=1)");
     }
+    changed = true;
   }
-  return {};
+  return changed;
 }
 
 }  // namespace fw

@@ -21,8 +21,8 @@ std::chrono::milliseconds kernel_tick();
 /// The TCP connections that sockets of this network namespace have open, loopback aside.
 std::vector<chains::OpenConnection> open_connections();
 
-/// Makes packets between two ports of one bridge pass the forward hook (br_netfilter). Fails with
-/// what is missing.
-Result<void> filter_bridged_packets();
+/// Makes packets between two ports of one bridge pass the forward hook (br_netfilter); says whether
+/// they did not before. Fails with what is missing.
+Result<bool> filter_bridged_packets();
 
 }  // namespace fw

@@ -20,6 +20,14 @@
 #include "fw/lists/set_file.hpp"
 
 namespace fw {
+
+std::string list_path(const Policy& policy, const List& list) {
+  const auto path = std::filesystem::path(policy.file).parent_path() / list.file;
+  std::error_code error;  // only the working folder can be at fault: then the path stays relative
+  const auto absolute = std::filesystem::absolute(path, error);
+  return (error ? path : absolute).lexically_normal().string();
+}
+
 namespace {
 
 constexpr const char* kIndexName = "index";
@@ -40,20 +48,11 @@ struct Request {
 
 Request request_of(const Policy& policy) {
   Request request;
-  const auto folder = std::filesystem::path(policy.file).parent_path();
   for (const List& list : policy.lists) {
-    std::error_code error;  // only the working folder can be at fault: then the path stays relative
-    const auto path = std::filesystem::absolute(folder / list.file, error);
-    request.lists.push_back(
-        {list.name, (error ? folder / list.file : path).lexically_normal().string(), list.action});
+    request.lists.push_back({list.name, list_path(policy, list), list.action});
   }
   for (const auto& [range, where] : policy.trusted) {
-    if (range.family == Family::ipv6) {
-      request.trusted.v6.push_back({range.first, range.last});
-    } else {
-      request.trusted.v4.push_back(
-          {static_cast<std::uint32_t>(range.first), static_cast<std::uint32_t>(range.last)});
-    }
+    append(request.trusted, range);
   }
   normalize(request.trusted);
   return request;

@@ -34,6 +34,9 @@ struct ListText {
 /// are full of them.
 Result<ListText> read_list(const std::string& path);
 
+/// Where a list's file is: its name is relative to the policy's folder.
+std::string list_path(const Policy& policy, const List& list);
+
 /// What one list of the policy came to.
 struct ListReport {
   std::string name;

@@ -17,8 +17,8 @@ bool ends_before(const std::optional<WallTime>& a, const std::optional<WallTime>
 
 /// What one more block of the same range makes of a row; true when the row lasts longer already.
 bool extend(Block& row, const Block& add) {
-  if (!add.reason.empty()) row.reason = add.reason;
   if (ends_before(add.until, row.until)) return true;
+  if (!add.reason.empty()) row.reason = add.reason;
   row.until = add.until;
   return false;
 }

@@ -121,7 +121,7 @@ TEST_P(Blocks, ALongerBlockExtendsAShorterOne) {
 
 TEST_P(Blocks, AShorterBlockDoesNotEndALongerOne) {
   fw.must({"block", address(1), network(), "--for", "1h"});
-  expect_exit(0, {"block", address(1), network(), "--for", "1s"}, "stays blocked longer");
+  expect_exit(0, {"block", address(1), network(), "--for", "1s"}, "stays blocked, which is longer");
   std::this_thread::sleep_for(1200ms);
   EXPECT_TRUE(blocked(1));
   EXPECT_TRUE(blocked(0x101));
@@ -210,7 +210,7 @@ TEST_P(Blocks, AnApplyLeavesTheirTimersAlone) {
 
 TEST_P(Blocks, BeforeTheFirstApplyTheyAreKeptForIt) {
   fw.must({"reset", "--yes"});
-  expect_exit(0, {"block", address(1)}, "not applied yet");
+  expect_exit(3, {"block", address(1)}, "is not in force");
   EXPECT_FALSE(blocked(1));
   fw.apply();
   EXPECT_TRUE(blocked(1));

@@ -40,7 +40,7 @@ TEST_P(Status, CountsWhatWasOpenAcceptedRefusedAndDropped) {
   EXPECT_EQ(status.at("equal"), true);
   std::map<std::string, int> ports;
   for (const json::value& port : status.at("ports").as_array()) {
-    ports[std::string(port.at("port").as_string())] = port.at("accepted").to_number<int>();
+    ports[std::string(port.at("port").as_string())] = port.at("new_flows").to_number<int>();
   }
   EXPECT_GE(ports["tcp/22"], 6);
   EXPECT_EQ(ports["tcp/8000-8100"], 1);
@@ -72,7 +72,7 @@ TEST_P(Status, CountsOnThroughReapplies) {
   EXPECT_EQ(status.at("dropped").at("closed"), 1);
   for (const json::value& port : status.at("ports").as_array()) {
     if (port.at("port").as_string() != "tcp/80") continue;
-    EXPECT_EQ(port.at("accepted"), 2);
+    EXPECT_EQ(port.at("new_flows"), 2);
   }
 }
 

@@ -227,20 +227,51 @@ TEST_P(AloneFlood, TwoHundredAppliesLetNothingThroughAndStopNothing) {
   }
 }
 
-TEST_F(Trouble, ABrokenPolicyStopsEveryCommandThatNeedsIt) {
-  fw.apply();
+TEST_F(Trouble, WithABrokenPolicyNothingChangesAndBlockingGoesOn) {
+  fw.apply("[trusted]\nnetworks = [\"192.0.2.0/24\"]\n");
   const std::string before = listing(net.host);
   fw.policy("[ports]\ntcp = [22, 99999]\n[trusted]\nnetwork = []\n");
-  for (const std::vector<std::string>& words :
-       std::vector<std::vector<std::string>>{{"status"}, {"show"}, {"block", "192.0.2.1"}}) {
-    const Output output = fw.run(words);
-    EXPECT_EQ(output.exit, 1) << words.front() << ": " << to_string(output);
+  for (const char* command : {"apply", "plan", "show", "status"}) {
+    const Output output = fw.run({command});
+    EXPECT_EQ(output.exit, 1) << command << ": " << to_string(output);
     for (const char* where : {"policy.toml:2:12:", "policy.toml:4:1:"}) {
       EXPECT_NE(output.err.find(where), std::string::npos)
-          << words.front() << " does not name " << where << ": " << to_string(output);
+          << command << " does not name " << where << ": " << to_string(output);
     }
   }
   EXPECT_EQ(listing(net.host), before);
+  EXPECT_NE(fw.run({"status"}).out.find("the kernel holds the last good policy"),
+            std::string::npos);
+  EXPECT_EQ(fw.run({"block", "203.0.113.77"}).exit, 3);
+  EXPECT_EQ(elements(net.host, "block4").size(), 1u);
+  EXPECT_EQ(fw.run({"block", "192.0.2.1"}).exit, 1) << "trusted by the last good policy";
+}
+
+TEST_F(Trouble, WhatIsLikelyAMistakeIsBlockedByForceOnly) {
+  fw.apply();
+  for (const char* range :
+       {"0.0.0.0/0", "::/0", "10.0.0.0/7", "2000::/15", "127.0.0.1", "::1", "198.51.100.0/24"}) {
+    const Output output =
+        fw.run_by({"env", "SSH_CONNECTION=198.51.100.7 5 203.0.113.1 22"}, {"block", range});
+    EXPECT_EQ(output.exit, 1) << range << ": " << to_string(output);
+    EXPECT_NE(output.err.find("--force"), std::string::npos) << to_string(output);
+  }
+  EXPECT_EQ(fw.json({"blocks"}).at("blocks").as_array().size(), 0u);
+  fw.must({"block", "198.51.100.0/24"});
+  fw.must({"block", "10.0.0.0/7", "--force"});
+}
+
+TEST_F(Trouble, OutputThatCannotBeWrittenIsAnError) {
+  fw.apply();
+  for (const char* command : {"show", "show --format nft", "show --json", "status", "plan --json",
+                              "blocks", "check", "--help"}) {
+    const Output output = run(net.host, {"sh", "-c",
+                                         "exec " + std::string(CLOUDRON_FW) + " --state-dir " +
+                                             fw.state_dir() + " " + command + " >/dev/full"});
+    EXPECT_EQ(output.exit, 1) << command << ": " << to_string(output);
+    EXPECT_NE(output.err.find("cannot be written"), std::string::npos)
+        << command << ": " << to_string(output);
+  }
 }
 
 TEST_F(Trouble, ReadingNeedsRightsShowingDoesNot) {

@@ -145,12 +145,12 @@ TEST(Store, ALaterEndWinsInEitherOrder) {
   const BlockChange shorter = store.block({block("10.0.0.1", 150, "third", 3)}, at(0)).value();
   EXPECT_TRUE(shorter.delta.empty());
   EXPECT_EQ(ranges_of(shorter.kept_longer), Texts{"10.0.0.1"});
-  EXPECT_EQ(all(store), (std::vector<Block>{block("10.0.0.1", 200, "third", 1)}));
+  EXPECT_EQ(all(store), (std::vector<Block>{block("10.0.0.1", 200, "first", 1)}));
 
   ASSERT_TRUE(store.block({block("10.0.0.1")}, at(0)));
   EXPECT_EQ(ranges_of(store.block({block("10.0.0.1", 900)}, at(0)).value().kept_longer),
             Texts{"10.0.0.1"});
-  EXPECT_EQ(all(store), (std::vector<Block>{block("10.0.0.1", {}, "third", 1)}));
+  EXPECT_EQ(all(store), (std::vector<Block>{block("10.0.0.1", {}, "first", 1)}));
 }
 
 TEST(Store, AChangeOfNothingIsNoChange) {

@@ -1,0 +1,16 @@
+// How --help is laid out: within 80 columns.
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+namespace cli {
+
+class HelpFormatter : public CLI::Formatter {
+ public:
+  std::string make_description(const CLI::App* app) const override;
+  std::string make_option_desc(const CLI::Option* option) const override;
+  /// In the list of commands: the first sentence.
+  std::string make_subcommand(const CLI::App* command) const override;
+};
+
+}  // namespace cli

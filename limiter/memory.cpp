@@ -1,0 +1,36 @@
+// Memory that is asked for once.
+#include "limiter/memory.hpp"
+
+#include <cerrno>
+#include <cstdint>
+
+#include <sys/mman.h>
+
+namespace limiter {
+namespace {
+
+constexpr std::size_t kHuge = 2u << 20;
+
+}  // namespace
+
+fw::Result<Pages> Pages::map(std::size_t bytes) {
+  // A huge page begins at a multiple of its size: so much more is mapped, and given back.
+  const std::size_t whole = (bytes + kHuge - 1) / kHuge * kHuge;
+  void* const got = mmap(nullptr, whole + kHuge, PROT_READ | PROT_WRITE,
+                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (got == MAP_FAILED) {
+    return fw::fail_errno(fw::ErrorCode::memory, "no memory for a table of limits", errno);
+  }
+  auto* const begin = static_cast<char*>(got);
+  const std::size_t skip = (kHuge - reinterpret_cast<std::uintptr_t>(begin) % kHuge) % kHuge;
+  if (skip != 0) munmap(begin, skip);
+  if (skip != kHuge) munmap(begin + skip + whole, kHuge - skip);
+  (void)madvise(begin + skip, whole, MADV_HUGEPAGE);  // small pages do as well, more slowly
+  return Pages(begin + skip, whole);
+}
+
+Pages::~Pages() {
+  if (at_ != nullptr) munmap(at_, bytes_);
+}
+
+}  // namespace limiter

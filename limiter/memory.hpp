@@ -1,0 +1,35 @@
+// Memory that is asked for once.
+#pragma once
+
+#include <cstddef>
+#include <utility>
+
+#include "fw/base/result.hpp"
+
+namespace limiter {
+
+/// Zeroed pages of one mapping, in huge pages where the kernel has them to give.
+class Pages {
+ public:
+  static fw::Result<Pages> map(std::size_t bytes);
+
+  Pages(Pages&& other) noexcept
+      : at_(std::exchange(other.at_, nullptr)), bytes_(std::exchange(other.bytes_, 0)) {}
+  Pages& operator=(Pages&& other) noexcept {
+    std::swap(at_, other.at_);
+    std::swap(bytes_, other.bytes_);
+    return *this;
+  }
+  ~Pages();
+
+  void* data() const { return at_; }
+  std::size_t size() const { return bytes_; }
+
+ private:
+  Pages(void* at, std::size_t bytes) : at_(at), bytes_(bytes) {}
+
+  void* at_ = nullptr;
+  std::size_t bytes_ = 0;
+};
+
+}  // namespace limiter
