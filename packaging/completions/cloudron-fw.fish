@@ -28,6 +28,6 @@ complete -c cloudron-fw -n "$in check" -F
 complete -c cloudron-fw -n "$in show" -l format -x -a 'nft text json' -d 'Form'
 complete -c cloudron-fw -n "$in block" -l for -x -a '10m 1h 1d 1w' -d 'How long'
 complete -c cloudron-fw -n "$in block" -l reason -x -d 'Why'
-complete -c cloudron-fw -n "$in block" -l force -d 'Trusted networks too'
+complete -c cloudron-fw -n "$in block" -l force -d 'Block what is refused without it'
 complete -c cloudron-fw -n "$in block unblock" -l from -r -F -d 'Read addresses from a file'
 complete -c cloudron-fw -n "$in reset" -s y -l yes -d 'Do not ask'
