@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <memory>
 
-#ifdef __SSE2__
-#include <emmintrin.h>
+#ifdef __x86_64__
+#include <immintrin.h>
 #endif
 
 namespace limiter {
@@ -13,10 +13,19 @@ namespace {
 
 constexpr std::uint64_t kTimeMask = (std::uint64_t{1} << Table::kTimeBits) - 1;
 constexpr std::uint64_t kPast = std::uint64_t{1} << (Table::kTimeBits - 1);
+constexpr int kTagBits = 64 - Table::kTimeBits;
 constexpr auto kRelaxed = std::memory_order_relaxed;
 
-/// How far a slot's time is ahead of now; kPast and more: it has passed.
-std::uint64_t ahead(std::uint64_t slot, Ticks now) { return (slot - now) & kTimeMask; }
+using Slots = std::atomic<std::uint64_t>;
+
+struct Buckets {
+  Slots* first;
+  std::size_t count;
+
+  Slots* of(std::uint64_t hash) const {
+    return first + (((hash >> 32) * count) >> 32) * Table::kSlotsOfBucket;
+  }
+};
 
 /// Never zero: that is an empty slot's.
 std::uint64_t tag_of(std::uint64_t hash) {
@@ -24,68 +33,70 @@ std::uint64_t tag_of(std::uint64_t hash) {
   return tag != 0 ? tag : std::uint64_t{1} << Table::kTimeBits;
 }
 
-/// The slots of a bucket whose tag is the key's, as bits. A hint: the slots may change at any
-/// moment, and whoever uses one loads it again and lets compare-and-swap decide.
-#if defined(__SSE2__) && !defined(__SANITIZE_THREAD__)
-unsigned same_tag(const std::atomic<std::uint64_t>* slots, std::uint64_t tag) {
-  const auto* const at = reinterpret_cast<const __m128i*>(slots);
-  const __m128i mask = _mm_set1_epi32(static_cast<int>(~kTimeMask >> 32));
-  const __m128i wanted = _mm_set1_epi32(static_cast<int>(tag >> 32));
-  const auto same = [&](int pair) {  // four slots: their upper halves side by side
-    const __m128i upper = _mm_castps_si128(
-        _mm_shuffle_ps(_mm_castsi128_ps(_mm_load_si128(at + pair)),
-                       _mm_castsi128_ps(_mm_load_si128(at + pair + 1)), _MM_SHUFFLE(3, 1, 3, 1)));
-    return _mm_cmpeq_epi32(_mm_and_si128(upper, mask), wanted);
-  };
-  const __m128i words = _mm_packs_epi32(same(0), same(2));
-  return static_cast<unsigned>(_mm_movemask_epi8(_mm_packs_epi16(words, _mm_setzero_si128())));
+/// What a slot of the key holds, as a time that gcra() understands. More than the quota can ever
+/// owe is a time that has passed long ago, seen through the wrap.
+Ticks stored_in(std::uint64_t slot, const Quota& quota, Ticks now) {
+  const std::uint64_t left = (slot - now) & kTimeMask;
+  return left <= quota.tolerance + quota.interval ? now + left : 0;
 }
-#else
-unsigned same_tag(const std::atomic<std::uint64_t>* slots, std::uint64_t tag) {
-  unsigned bits = 0;
-  for (std::size_t i = 0; i < Table::kSlotsOfBucket; ++i) {
-    bits |= static_cast<unsigned>(((slots[i].load(kRelaxed) ^ tag) & ~kTimeMask) == 0) << i;
-  }
-  return bits;
-}
-#endif
 
-/// The slot that is free, or else nearest to its end.
-std::size_t freest(const std::atomic<std::uint64_t>* slots, Ticks now) {
+/// The slot of a key, or else the one that is free or nearest to its end. A hint, for slots may
+/// change at any moment: whoever goes by it lets compare-and-swap decide. So a bucket may be read
+/// with plain loads; each of its slots is read whole.
+struct Place {
+  std::size_t at;
+  bool known;
+};
+
+namespace portable {
+
+inline Place find(const Slots* slots, std::uint64_t tag, Ticks now) {
   std::uint64_t least = ~std::uint64_t{0};
 #pragma GCC unroll 8
   for (std::size_t i = 0; i < Table::kSlotsOfBucket; ++i) {
     const std::uint64_t slot = slots[i].load(kRelaxed);
-    const std::uint64_t left = ahead(slot, now);
+    if (((slot ^ tag) & ~kTimeMask) == 0) return {i, true};
+    const std::uint64_t left = (slot - now) & kTimeMask;
     const std::uint64_t worth = slot == 0 || left >= kPast ? 0 : left;
     least = std::min(least, worth * Table::kSlotsOfBucket + i);
   }
-  return least % Table::kSlotsOfBucket;
+  return {least % Table::kSlotsOfBucket, false};
 }
 
-/// What a slot of the key holds, as a time that gcra() understands. More than the quota can ever
-/// owe is a time that has passed long ago, seen through the wrap.
-Ticks stored_in(std::uint64_t slot, const Quota& quota, Ticks now) {
-  const std::uint64_t left = ahead(slot, now);
-  return left <= quota.tolerance + quota.interval ? now + left : 0;
+#include "limiter/take.inc"
+
+}  // namespace portable
+
+#if defined(__x86_64__) && !defined(__SANITIZE_THREAD__)
+#define CLOUDRON_FW_AVX512
+#pragma GCC push_options
+#pragma GCC target("avx512f")
+
+namespace avx512 {
+
+inline Place find(const Slots* slots, std::uint64_t tag, Ticks now) {
+  const __m512i line = _mm512_load_si512(slots);
+  const __m512i tags = _mm512_set1_epi64(static_cast<long long>(~kTimeMask));
+  const __m512i other = _mm512_xor_si512(line, _mm512_set1_epi64(static_cast<long long>(tag)));
+  const __mmask8 own = _mm512_testn_epi64_mask(other, tags);
+  if (own != 0) return {static_cast<std::size_t>(__builtin_ctz(own)), true};
+  // The time that is left to each slot, and below it the slot's index: so one minimum finds it.
+  const __m512i left = _mm512_sub_epi64(_mm512_slli_epi64(line, kTagBits),
+                                        _mm512_set1_epi64(static_cast<long long>(now << kTagBits)));
+  const __mmask8 used =
+      _mm512_cmpgt_epi64_mask(left, _mm512_setzero_si512()) & _mm512_test_epi64_mask(line, line);
+  const __m512i worth =
+      _mm512_or_si512(_mm512_maskz_mov_epi64(used, left), _mm512_set_epi64(7, 6, 5, 4, 3, 2, 1, 0));
+  const auto least = static_cast<std::size_t>(_mm512_reduce_min_epi64(worth));
+  return {least % Table::kSlotsOfBucket, false};
 }
 
-[[gnu::always_inline]] inline Verdict take_in(std::atomic<std::uint64_t>* slots,
-                                              const Request& request, Ticks now) {
-  const std::uint64_t tag = tag_of(request.hash);
-  for (;;) {
-    const unsigned own = same_tag(slots, tag);
-    auto& slot =
-        slots[own != 0 ? static_cast<std::size_t>(__builtin_ctz(own)) : freest(slots, now)];
-    std::uint64_t held = slot.load(kRelaxed);
-    const bool known = ((held ^ tag) & ~kTimeMask) == 0;
-    if (known != (own != 0)) continue;  // it was taken at this moment
-    const Step step = gcra(known ? stored_in(held, *request.quota, now) : 0, *request.quota, now);
-    if (!step.verdict.admitted()) return step.verdict;
-    const std::uint64_t kept = tag | (step.stored & kTimeMask);
-    if (slot.compare_exchange_strong(held, kept, kRelaxed)) return step.verdict;
-  }
-}
+#include "limiter/take.inc"
+
+}  // namespace avx512
+
+#pragma GCC pop_options
+#endif
 
 }  // namespace
 
@@ -97,34 +108,26 @@ fw::Result<Table> Table::make(std::size_t slots) {
       slots <= kSlotsOfBucket ? 1 : (slots + kSlotsOfBucket - 1) / kSlotsOfBucket;
   auto pages = Pages::map(buckets * sizeof(Bucket));
   if (!pages) return std::unexpected(pages.error());
-  auto* const at = static_cast<Bucket*>(pages->data());
-  std::uninitialized_default_construct_n(at, 0);
   return Table(std::move(*pages), buckets);
 }
 
 Verdict Table::take(const Request& request, Ticks now) {
-  return take_in(bucket_of(request.hash).slots, request, now);
+  return portable::take(bucket_of(request.hash).slots, request, now);
 }
 
 void Table::take(std::span<const Request> requests, Ticks now, std::span<Verdict> verdicts) {
-  constexpr std::size_t kAhead = 40;  // what a core can have on its way from memory
-  const std::size_t count = requests.size();
-  for (std::size_t i = 0; i < std::min(kAhead, count); ++i) {
-    __builtin_prefetch(&bucket_of(requests[i].hash), 1);
+  const Buckets buckets{bucket_of(0).slots, buckets_};
+#ifdef CLOUDRON_FW_AVX512
+  static const bool wide = __builtin_cpu_supports("avx512f") != 0;
+  if (wide) {
+    return avx512::take(buckets, requests.data(), requests.size(), now, verdicts.data());
   }
-  for (std::size_t i = 0; i < count; ++i) {
-    if (i + kAhead < count) __builtin_prefetch(&bucket_of(requests[i + kAhead].hash), 1);
-    verdicts[i] = take_in(bucket_of(requests[i].hash).slots, requests[i], now);
-  }
+#endif
+  portable::take(buckets, requests.data(), requests.size(), now, verdicts.data());
 }
 
 Verdict Table::look(const Request& request, Ticks now) const {
-  const std::uint64_t tag = tag_of(request.hash);
-  const auto* const slots = bucket_of(request.hash).slots;
-  const unsigned own = same_tag(slots, tag);
-  if (own == 0) return {};
-  const std::uint64_t held = slots[__builtin_ctz(own)].load(kRelaxed);
-  return gcra(stored_in(held, *request.quota, now), *request.quota, now).verdict;
+  return portable::decide(bucket_of(request.hash).slots, request, now).verdict;
 }
 
 std::size_t Table::count(Ticks now) const {
@@ -132,7 +135,7 @@ std::size_t Table::count(Ticks now) const {
   for (std::size_t b = 0; b < buckets_; ++b) {
     for (const auto& slot : static_cast<const Bucket*>(pages_.data())[b].slots) {
       const std::uint64_t value = slot.load(kRelaxed);
-      const std::uint64_t left = ahead(value, now);
+      const std::uint64_t left = (value - now) & kTimeMask;
       if (value != 0 && left != 0 && left < kPast) ++count;
     }
   }
