@@ -176,6 +176,10 @@ std::optional<ObservedObject> observe_object(const nlmsghdr* message) {
       out.object.limit = RateLimit{nftnl_obj_get_u64(o, NFTNL_OBJ_LIMIT_RATE),
                                    static_cast<Unit>(nftnl_obj_get_u64(o, NFTNL_OBJ_LIMIT_UNIT)),
                                    nftnl_obj_get_u32(o, NFTNL_OBJ_LIMIT_BURST)};
+      if (nftnl_obj_get_u32(o, NFTNL_OBJ_LIMIT_TYPE) != NFT_LIMIT_PKTS ||
+          nftnl_obj_get_u32(o, NFTNL_OBJ_LIMIT_FLAGS) != 0) {
+        out.object.comment += " (of bytes, or over)";  // none of ours: it is made anew
+      }
       break;
   }
   return out;

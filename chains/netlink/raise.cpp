@@ -61,8 +61,8 @@ class Raising {
     if (name == "dynset") known = dynset(expr);
     if (name == "objref") known = objref(expr);
     if (name == "immediate") known = verdict(expr);
-    if (name == "limit") known = push(limit_of(expr));
-    if (name == "log") known = push(Log{nftnl_expr_get_u16(expr, NFTNL_EXPR_LOG_GROUP)});
+    if (name == "limit") known = limit(expr);
+    if (name == "log") known = log(expr);
     if (name == "reject") known = reject(expr);
     if (known) return;
     flush();
@@ -177,33 +177,68 @@ class Raising {
         Lookup{take_key(), nftnl_expr_get_str(expr, NFTNL_EXPR_LOOKUP_SET), inverted, mapped});
   }
 
-  static RateLimit limit_of(const nftnl_expr* expr) {
-    return {nftnl_expr_get_u64(expr, NFTNL_EXPR_LIMIT_RATE),
-            static_cast<Unit>(nftnl_expr_get_u64(expr, NFTNL_EXPR_LIMIT_UNIT)),
-            nftnl_expr_get_u32(expr, NFTNL_EXPR_LIMIT_BURST)};
+  /// Nothing when it is of another kind: of bytes, or "over".
+  static std::optional<RateLimit> limit_of(const nftnl_expr* expr) {
+    if (nftnl_expr_get_u32(expr, NFTNL_EXPR_LIMIT_TYPE) != NFT_LIMIT_PKTS ||
+        nftnl_expr_get_u32(expr, NFTNL_EXPR_LIMIT_FLAGS) != 0) {
+      return {};
+    }
+    return RateLimit{nftnl_expr_get_u64(expr, NFTNL_EXPR_LIMIT_RATE),
+                     static_cast<Unit>(nftnl_expr_get_u64(expr, NFTNL_EXPR_LIMIT_UNIT)),
+                     nftnl_expr_get_u32(expr, NFTNL_EXPR_LIMIT_BURST)};
+  }
+
+  bool limit(const nftnl_expr* expr) {
+    const auto limit = limit_of(expr);
+    return limit && push(*limit);
+  }
+
+  bool log(nftnl_expr* expr) {
+    if (nftnl_expr_is_set(expr, NFTNL_EXPR_LOG_PREFIX)) return false;
+    return push(Log{nftnl_expr_get_u16(expr, NFTNL_EXPR_LOG_GROUP)});
+  }
+
+  /// What a dynset's own elements carry; false when it is more than one thing, or not of ours.
+  static bool take_state(nftnl_expr* inner, DynSet& dyn) {
+    if (!std::holds_alternative<std::monostate>(dyn.state)) return false;
+    const std::string_view name = nftnl_expr_get_str(inner, NFTNL_EXPR_NAME);
+    if (name == "limit") {
+      const auto limit = limit_of(inner);
+      if (limit) dyn.state = *limit;
+      return limit.has_value();
+    }
+    if (name != "connlimit" ||
+        nftnl_expr_get_u32(inner, NFTNL_EXPR_CONNLIMIT_FLAGS) != NFT_CONNLIMIT_F_INV) {
+      return false;
+    }
+    dyn.state = ConnLimit{nftnl_expr_get_u32(inner, NFTNL_EXPR_CONNLIMIT_COUNT)};
+    return true;
   }
 
   bool dynset(nftnl_expr* expr) {
-    if (key_.empty() || nftnl_expr_is_set(expr, NFTNL_EXPR_DYNSET_SREG_DATA)) return false;
+    if (key_.empty() || nftnl_expr_is_set(expr, NFTNL_EXPR_DYNSET_SREG_DATA) ||
+        nftnl_expr_get_u64(expr, NFTNL_EXPR_DYNSET_TIMEOUT) != 0) {
+      return false;
+    }
     const std::uint32_t op = nftnl_expr_get_u32(expr, NFTNL_EXPR_DYNSET_OP);
     if (op != NFT_DYNSET_OP_ADD && op != NFT_DYNSET_OP_UPDATE) return false;
-    DynSet dyn{op == NFT_DYNSET_OP_ADD ? DynOp::add : DynOp::update,
-               take_key(),
-               nftnl_expr_get_str(expr, NFTNL_EXPR_DYNSET_SET_NAME),
-               {}};
+    struct {
+      DynSet dyn;
+      bool known = true;
+    } found;
+    found.dyn.op = op == NFT_DYNSET_OP_ADD ? DynOp::add : DynOp::update;
+    found.dyn.set = nftnl_expr_get_str(expr, NFTNL_EXPR_DYNSET_SET_NAME);
     nftnl_expr_expr_foreach(
         expr,
         [](nftnl_expr* inner, void* data) {
-          auto& target = *static_cast<DynSet*>(data);
-          const std::string_view name = nftnl_expr_get_str(inner, NFTNL_EXPR_NAME);
-          if (name == "limit") target.state = limit_of(inner);
-          if (name == "connlimit") {
-            target.state = ConnLimit{nftnl_expr_get_u32(inner, NFTNL_EXPR_CONNLIMIT_COUNT)};
-          }
+          auto& target = *static_cast<decltype(found)*>(data);
+          target.known = target.known && take_state(inner, target.dyn);
           return 0;
         },
-        &dyn);
-    return push(std::move(dyn));
+        &found);
+    if (!found.known) return false;
+    found.dyn.key = take_key();
+    return push(std::move(found.dyn));
   }
 
   bool objref(nftnl_expr* expr) {

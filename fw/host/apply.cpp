@@ -93,6 +93,16 @@ Result<ApplyReport> Manager::apply(const Policy& policy, ApplyMode mode) {
   return report;
 }
 
+Result<void> Manager::wake(std::uint32_t generation) {
+  chains::Plan plan;
+  plan.wake_table = true;
+  chains::Batch batch(generation);
+  chains::encode(plan, batch);
+  const auto done = kernel_.commit(batch);
+  if (!done && done.error().code != ErrorCode::kernel_busy) return done;
+  return {};
+}
+
 Result<std::uint32_t> Manager::make_so(const Policy& policy, const Target& target, ApplyMode mode,
                                        ApplyReport& report) {
   for (int attempt = 1;; ++attempt) {
@@ -113,6 +123,11 @@ Result<std::uint32_t> Manager::make_so(const Policy& policy, const Target& targe
       return generation;
     }
 
+    if (plan.wake_table && !plan.add_chains.empty() && attempt < kApplyTries) {
+      // The kernel makes no chain in the transaction that wakes its table.
+      if (auto awake = wake(generation); !awake) return std::unexpected(awake.error());
+      continue;
+    }
     const std::uint32_t mark = mark_of(policy);
     const bool adopt = mark_of(observed->table()) != mark;
     if (adopt) {

@@ -70,6 +70,8 @@ class Manager {
   std::optional<Store>& store() { return store_; }
 
  private:
+  Result<void> wake(std::uint32_t generation);
+
   /// Reads the kernel, and changes it unless it is a dry run. Returns the generation at which it
   /// holds the target; with a dry run, the one that was read.
   Result<std::uint32_t> make_so(const Policy& policy, const Target& target, ApplyMode mode,

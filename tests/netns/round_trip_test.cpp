@@ -159,7 +159,11 @@ INSTANTIATE_TEST_SUITE_P(
         Meddling{"SetAdded", "add set inet cloudron stranger { type ipv4_addr; }", "stranger"},
         Meddling{"CounterAdded", "add counter inet cloudron stranger", "stranger"},
         Meddling{"PolicyOpened", "chain inet cloudron input { policy accept; }", "chain input"},
-        Meddling{"TableDormant", "add table inet cloudron { flags dormant; }", "dormant"}),
+        Meddling{"TableDormant", "add table inet cloudron { flags dormant; }", "dormant"},
+        Meddling{"TableDormantAndAChainDeleted",
+                 "add table inet cloudron { flags dormant; }\nflush chain inet cloudron input\n"
+                 "delete chain inet cloudron input\n",
+                 "dormant"}),
     [](const auto& meddling) { return meddling.param.name; });
 
 TEST_P(Drift, IsNamedByPlanAndRepairedByApply) {
@@ -179,6 +183,48 @@ TEST_P(Drift, IsNamedByPlanAndRepairedByApply) {
   EXPECT_EQ(repaired.exit, 0) << to_string(repaired);
   EXPECT_EQ(rules_only(net.host), meant);
   EXPECT_EQ(listing(net.host).find("dormant"), std::string::npos);
+  EXPECT_EQ(fw.run({"plan"}).exit, 0);
+}
+
+/// What one word of the text turns into something else.
+struct Twist {
+  const char* name;
+  const char* from;
+  const char* to;
+};
+
+class DriftOfWords : public testing::TestWithParam<Twist> {};
+INSTANTIATE_TEST_SUITE_P(
+    , DriftOfWords,
+    testing::Values(Twist{"SlotLimitOver", "{ ip saddr limit rate 1/week",
+                          "{ ip saddr limit rate over 1/week"},
+                    Twist{"SlotTimeout", "{ ip saddr limit rate 1/week",
+                          "{ ip saddr timeout 1s limit rate 1/week"},
+                    Twist{"SlotCounts", "burst 1 packets }", "burst 1 packets counter }"},
+                    Twist{"MeterSlower", "rate 5000/second burst", "rate 4000/second burst"},
+                    Twist{"ObjectOver", "rate 50/second burst 100 packets",
+                          "rate over 50/second burst 100 packets"},
+                    Twist{"ConcurrentUnder", "ct count over 3", "ct count 3"},
+                    Twist{"LogPrefix", "log group 7", "log prefix \"x\" group 7"},
+                    Twist{"LogLimitOver", "limit rate 50/second burst 100 packets log",
+                          "limit rate over 50/second burst 100 packets log"}),
+    [](const auto& twist) { return twist.param.name; });
+
+TEST_P(DriftOfWords, IsSeenByPlanAndRepairedByApply) {
+  const Network net;
+  Firewall fw(net.host);
+  fw.apply(
+      "[ports]\ntcp = [22, 80, 443, 8443]\n[advanced]\nnflog_group = 7\n"
+      "[[limit]]\nname = \"few\"\nports = [8443]\nrate = \"100/s\"\nconcurrent = 3\n");
+  const std::string meant = rules_only(net.host);
+  std::string text = listing(net.host, "table inet cloudron");
+  const auto at = text.find(GetParam().from);
+  ASSERT_NE(at, std::string::npos) << text;
+  text.replace(at, std::string_view(GetParam().from).size(), GetParam().to);
+  nft(net.host, "delete table inet cloudron\n" + text);
+  EXPECT_EQ(fw.run({"plan"}).exit, 2);
+  EXPECT_EQ(fw.run({"apply"}).exit, 0);
+  EXPECT_EQ(rules_only(net.host), meant);
   EXPECT_EQ(fw.run({"plan"}).exit, 0);
 }
 
