@@ -36,9 +36,10 @@ Expr Compilation::admitted() const {
 
 Expr Compilation::admit() const { return CtMarkOr{mark}; }
 
-std::string manifest_lists(const Surroundings& around) {
+std::string manifest_text(const Surroundings& around, std::uint32_t mark) {
   auto text = [](const ListVersion& v) { return v.digest.empty() ? "none" : v.digest; };
-  return fmt::format("lists {} {}", text(around.block_lists), text(around.allow_lists));
+  return fmt::format("lists {} {} mark {}", text(around.block_lists), text(around.allow_lists),
+                     mark);
 }
 
 Ruleset compile(const fw::Policy& policy, const Surroundings& around) {

@@ -50,8 +50,9 @@ inline constexpr const char* kAllowedSets[] = {"allowed4", "allowed_net4", "allo
                                                "allowed_net6"};
 inline constexpr const char* kBlockSets[] = {"block4", "block_net4", "block6", "block_net6"};
 inline constexpr const char* kManifest = "manifest";
-inline constexpr std::uint32_t kManifestLists = 1;  ///< key of "lists BLOCK-DIGEST ALLOW-DIGEST"
-std::string manifest_lists(const Surroundings& around);
+/// Key of "lists BLOCK-DIGEST ALLOW-DIGEST mark NUMBER".
+inline constexpr std::uint32_t kManifestLists = 1;
+std::string manifest_text(const Surroundings& around, std::uint32_t mark);
 /// The generations of the store that the block sets went through, the greatest is what they hold. A
 /// block adds its own and leaves the others: a transaction that removes nothing is over ten
 /// milliseconds sooner, because the kernel waits for no grace period.

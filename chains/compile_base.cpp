@@ -17,12 +17,28 @@ void drop_without_syn(Chain& chain) {
         count("not_syn"), drop()});
 }
 
-/// A reset or a repeated SYN is no evidence of a handshake (a forged SYN's victim answers with a
-/// reset): it passes uncounted.
-void pass_without_handshake(Chain& chain) {
+/// A reset is no evidence of a handshake (a forged SYN's victim answers with one): it passes
+/// uncounted. A SYN is asked like any other.
+void pass_without_handshake(Chain& chain, const std::string& first) {
   rule(chain, "no handshake yet", {},
        {is_protocol(fw::Protocol::tcp),
-        match_masked(Field::tcp_flags, u8(kSyn | kRst), u8(0), Compare::not_equal), accept()});
+        match_masked(Field::tcp_flags, u8(kRst), u8(0), Compare::not_equal), accept()});
+  rule(chain, "no handshake yet", {},
+       {is_protocol(fw::Protocol::tcp),
+        match_masked(Field::tcp_flags, u8(kSyn), u8(0), Compare::not_equal), go(first)});
+}
+
+/// A client may begin a new connection in the place of one that has ended; the kernel then goes on
+/// with the same entry, mark and all. Connections that are ending are forgotten within two minutes,
+/// those that live within days (net.netfilter.nf_conntrack_tcp_timeout_*).
+void count_the_next(Compilation& c, Chain& chain) {
+  constexpr std::uint32_t kEnding = 125'000;  // ms
+  Bytes within(4);
+  for (int i = 0; i < 4; ++i) within[static_cast<std::size_t>(i)] = kEnding >> (24 - 8 * i) & 0xff;
+  rule(chain, "a new one in the place of an old one", {},
+       {is_protocol(fw::Protocol::tcp),
+        match_masked(Field::tcp_flags, u8(kFin | kSyn | kRst | kAck), u8(kSyn)), c.admitted(),
+        Match{{Field::ct_expiration, {}}, Compare::less, within}, CtMarkClear{c.mark}});
 }
 
 /// First packets: an app's are looked at by the limits of apps; those from outside by the limit of
@@ -46,7 +62,7 @@ void input_established(Compilation& c) {
   for (const std::uint8_t icmp : {std::uint8_t{1}, std::uint8_t{58}}) {
     rule(chain, "ping", {}, {match(Field::l4proto, u8(icmp)), go("CLOUDRON")});
   }
-  pass_without_handshake(chain);
+  pass_without_handshake(chain, "input_new");
   rule(chain, "count", {}, {jump("CLOUDRON_RATELIMIT")});
   rule(chain, "admit", {}, {c.admit(), accept()});
   c.out.chains.push_back(std::move(chain));
@@ -59,7 +75,8 @@ void forward_established(Compilation& c) {
   Chain chain{"forward_established", {}, {}, false};
   rule(chain, "blocked", {}, {jump("blocked")});
   rule(chain, "reply", {}, {match(Field::ct_direction, u8(1)), accept()});
-  pass_without_handshake(chain);
+  rule(chain, "to blocked", {}, {jump("blocked_target")});
+  pass_without_handshake(chain, "forward_new");
   rule(chain, "count", {}, {jump("forward_count")});
   rule(chain, "admit", {}, {c.admit(), accept()});
   c.out.chains.push_back(std::move(chain));
@@ -75,6 +92,7 @@ void compile_base(Compilation& c) {
   // Rules, not a verdict map: two tests of the state cost less than one lookup.
   Chain& input = c.chain("input");
   input.base = BaseHook{Hook::input, kPriority, VerdictKind::drop, {}};
+  count_the_next(c, input);
   rule(input, "admitted flow", {}, {c.admitted(), accept()});
   rule(input, "loopback", {}, {match(Field::iif, u32(1)), accept()});
   rule(input, "first packet", {}, {in_state(kStateNew), go("input_new")});
@@ -85,6 +103,7 @@ void compile_base(Compilation& c) {
 
   Chain& forward = c.chain("forward");
   forward.base = BaseHook{Hook::forward, kPriority, VerdictKind::accept, {}};
+  count_the_next(c, forward);
   rule(forward, "admitted flow", {}, {c.admitted(), accept()});
   rule(forward, "first packet", {}, {in_state(kStateNew), go("forward_new")});
   rule(forward, "later packet", {}, {in_state(kStateEstablished), go("forward_established")});

@@ -42,12 +42,17 @@ void block_sets(Compilation& c) {
   }
 }
 
-Expr drop_if(const char* set, fw::Family family) { return in_set(saddr(family), set); }
+/// As meta iifname loads it: 16 bytes, zeros behind the name.
+Bytes name_bytes(const std::string& name) {
+  Bytes bytes(name.begin(), name.end());
+  bytes.resize(16);
+  return bytes;
+}
 
 void manifest(Compilation& c) {
   Set& set = c.set(kManifest, {Field::mark});
   set.comment = "versions of the sets too large to compare";
-  set.elements.push_back({u32(kManifestLists), {}, {}, manifest_lists(c.around), {}});
+  set.elements.push_back({u32(kManifestLists), {}, {}, manifest_text(c.around, c.mark), {}});
 
   Set& versions = c.set(kBlockVersions, {Field::mark});
   versions.content = Content::managed;
@@ -69,14 +74,15 @@ void compile_blocked(Compilation& c) {
 
   const ListVersion& v = c.around.block_lists;
   const bool listed[] = {v.addresses4 > 0, v.networks4 > 0, v.addresses6 > 0, v.networks6 > 0};
-  auto drop_rules = [&](Chain& chain, int set, const std::string& what) {
+  auto drop_rules = [&](Chain& chain, int set, const std::string& what,
+                        Field (*side)(fw::Family) = saddr) {
     const fw::Family family = set < 2 ? fw::Family::ipv4 : fw::Family::ipv6;
     if (lists && listed[set]) {  // even an empty set costs a lookup
       rule(chain, "listed " + what, {},
-           {is_family(family), drop_if(kListedSets[set], family), count("listed"), drop()});
+           {is_family(family), in_set(side(family), kListedSets[set]), count("listed"), drop()});
     }
     rule(chain, "blocked " + what, {},
-         {is_family(family), drop_if(kBlockSets[set], family), count("blocked"), drop()});
+         {is_family(family), in_set(side(family), kBlockSets[set]), count("blocked"), drop()});
   };
   if (!c.around.devices.empty()) {
     Chain& ingress = c.chain("ingress");
@@ -102,12 +108,22 @@ void compile_blocked(Compilation& c) {
     c.out.chains.push_back(std::move(all));
     c.out.chains.push_back(std::move(networks));
   }
+  // What this host sends on to a blocked address must not admit the flow, or answers would pass.
+  Chain& target = c.chain("blocked_target");
+  for (const int set : {0, 1, 2, 3}) {
+    drop_rules(target, set, set % 2 == 0 ? "address" : "network", daddr);
+  }
   // A first packet that came by the device with the early drop has been asked for its address. Told
-  // by the index: a device of the same name that was made since has another, and no early drop.
+  // by the index: a device of the same name that was made since has another, and no early drop. And
+  // by the name: the early drop goes with that.
   Chain fresh{"blocked_new", {}, {}, false};
   if (c.around.devices.size() == 1) {
     rule(fresh, "came another way", {},
          {match_masked(Field::iif, {}, u32(c.around.devices.front().index), Compare::not_equal),
+          go("blocked")});
+    rule(fresh, "came another way", {},
+         {match_masked(Field::iifname, {}, name_bytes(c.around.devices.front().name),
+                       Compare::not_equal),
           go("blocked")});
     rule(fresh, "networks", {}, {go("blocked_networks")});
   } else {

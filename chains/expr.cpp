@@ -35,6 +35,8 @@ constexpr std::array kFields{
     FieldInfo{Field::ct_original_dport, "ct original proto-dst", "inet_service", 13, 2, Load::ct,
               NFT_CT_PROTO_DST, 0, true},
     FieldInfo{Field::mark, "meta mark", "mark", 19, 4, Load::meta, NFT_META_MARK, 0},
+    FieldInfo{Field::iifname, "iifname", "ifname", 41, 16, Load::meta, NFT_META_IIFNAME, 0},
+    FieldInfo{Field::ct_expiration, "ct expiration", "time", 16, 4, Load::ct, NFT_CT_EXPIRATION, 0},
     FieldInfo{Field::route_back, "fib saddr . iif oif", "boolean", 21, 4, Load::fib,
               NFTA_FIB_F_SADDR | NFTA_FIB_F_IIF | NFTA_FIB_F_PRESENT, 0},
 };

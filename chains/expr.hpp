@@ -32,6 +32,8 @@ enum class Field : std::uint8_t {
   ct_mark,
   ct_original_dport,  ///< destination port of the connection's first packet, before any DNAT
   mark,               ///< never matched; the key type of the manifest set
+  iifname,
+  ct_expiration,  ///< milliseconds until the connection is forgotten; only compared by `less`
   route_back,  ///< 1 when the route to the source leaves by the device that the packet came in by
 };
 
@@ -69,7 +71,8 @@ struct ConnLimit {
   bool operator==(const ConnLimit&) const = default;
 };
 
-enum class Compare : std::uint8_t { equal, not_equal };
+/// `less` compares as numbers in network order.
+enum class Compare : std::uint8_t { equal, not_equal, less };
 
 struct Match {
   KeyPart what;
@@ -127,6 +130,13 @@ struct CtMarkOr {
   bool operator==(const CtMarkOr&) const = default;
 };
 
+/// Takes bits off the conntrack mark and leaves the others alone.
+struct CtMarkClear {
+  std::uint32_t bits = 0;
+
+  bool operator==(const CtMarkClear&) const = default;
+};
+
 /// A copy of the packet to an nflog group.
 struct Log {
   std::uint16_t group = 0;
@@ -154,8 +164,8 @@ struct Foreign {
   bool operator==(const Foreign&) const = default;
 };
 
-using Expr = std::variant<Match, Lookup, DynSet, RateLimit, ObjectRef, ObjectMap, CtMarkOr, Log,
-                          RejectTcpReset, Verdict, Foreign>;
+using Expr = std::variant<Match, Lookup, DynSet, RateLimit, ObjectRef, ObjectMap, CtMarkOr,
+                          CtMarkClear, Log, RejectTcpReset, Verdict, Foreign>;
 
 /// How a field is loaded and printed; sources: linux/netfilter/nf_tables.h and nftables'
 /// datatype.h.

@@ -30,6 +30,7 @@ Uses uses(const Expr& expr) {
     Uses operator()(const ObjectRef& e) const { return {{}, e.name, {}}; }
     Uses operator()(const ObjectMap& e) const { return {e.map, {}, {}}; }
     Uses operator()(const CtMarkOr&) const { return {}; }
+    Uses operator()(const CtMarkClear&) const { return {}; }
     Uses operator()(const Log&) const { return {}; }
     Uses operator()(const RejectTcpReset&) const { return {}; }
     Uses operator()(const Verdict& e) const { return {{}, {}, e.chain}; }

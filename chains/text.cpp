@@ -95,6 +95,10 @@ std::string value_text(Field field, const Bytes& value) {
     case Field::ct_mark:
     case Field::mark:
       return fmt::format("{:#010x}", host_u32(value));
+    case Field::iifname:
+      return fmt::format("\"{}\"", reinterpret_cast<const char*>(value.data()));
+    case Field::ct_expiration:
+      return duration_text(std::chrono::milliseconds(big_endian(value)));
     case Field::route_back:
       return host_u32(value) == 0 ? "missing" : "exists";
     case Field::ip6_hoplimit:
@@ -177,6 +181,7 @@ struct ExprText {
       return text + " " + value_text(e.what.field, e.what.mask);
     }
     if (!e.what.mask.empty()) text += " & " + value_text(e.what.field, e.what.mask);
+    if (e.op == Compare::less) text += " <";
     if (e.op == Compare::not_equal) text += " !=";
     if (e.op == Compare::equal && !e.what.mask.empty()) text += " ==";
     return text + " " +
@@ -202,6 +207,9 @@ struct ExprText {
   }
   std::string operator()(const ObjectMap& e) const {
     return fmt::format("{} name {} map @{}", object_text(e.kind), key_text(e.key), e.map);
+  }
+  std::string operator()(const CtMarkClear& e) const {
+    return fmt::format("ct mark set ct mark & {:#010x}", ~e.bits);
   }
   std::string operator()(const CtMarkOr& e) const {
     return fmt::format("ct mark set ct mark | {:#010x}", e.bits);

@@ -23,14 +23,32 @@ struct Options {
   bool boot = false;
 };
 
-fw::Result<fw::Manager> boot_manager(const Context& context) {
-  auto manager = open_manager(context);
-  if (manager || manager.error().code != fw::ErrorCode::store) return manager;
-  context.error(manager.error());
+/// For a boot that finds the store unusable; says so.
+fw::Result<fw::Manager> manager_without_store(const Context& context, const fw::Error& why) {
+  context.error(why);
   context.error("blocks are not in force until the state database is mended");
   auto kernel = chains::Kernel::open();
   if (!kernel) return std::unexpected(kernel.error());
   return fw::Manager(std::move(*kernel), context.state_dir, std::nullopt);
+}
+
+bool spoils_boot(const fw::Error& error, const Options& options) {
+  return options.boot && error.code == fw::ErrorCode::store;
+}
+
+/// The next boot goes on with what was just applied.
+void remember(const Context& context, const LoadedPolicy& loaded, const Options& options) {
+  if (options.dry_run) return;
+  if (loaded.text) {
+    const auto path = context.policy_path.empty() ? kDefaultPolicy : context.policy_path;
+    if (const auto saved = fw::save_last_good(context.state_dir, path, *loaded.text); !saved) {
+      context.warn("the policy is not remembered for the next boot: " + to_string(saved.error()));
+    }
+  } else if (!options.boot) {
+    if (const auto done = fw::forget_last_good(context.state_dir); !done) {
+      context.warn("the next boot may bring back an older policy: " + to_string(done.error()));
+    }
+  }
 }
 
 void print_report(const Context& context, const LoadedPolicy& loaded, const Options& options,
@@ -100,16 +118,28 @@ int run(Context& context, const Options& options) {
     context.error(lock.error());
     return kError;
   }
-  auto manager = options.boot ? boot_manager(context) : open_manager(context);
+  auto manager = open_manager(context);
+  if (!manager && spoils_boot(manager.error(), options)) {
+    manager = manager_without_store(context, manager.error());
+  }
   if (!manager) {
     context.error(manager.error());
     return kError;
   }
-  const auto report = [&] {
+  const auto apply = [&] {
     const Waiting waiting(context, "applying " + loaded->name);
     return manager->apply(loaded->policy,
                           options.dry_run ? fw::ApplyMode::dry_run : fw::ApplyMode::commit);
-  }();
+  };
+  auto report = apply();
+  if (!report && manager->store() && spoils_boot(report.error(), options)) {
+    manager = manager_without_store(context, report.error());
+    if (manager) report = apply();
+  }
+  if (!manager) {
+    context.error(manager.error());
+    return kError;
+  }
   if (!report) {
     context.error(report.error());
     return kError;
@@ -117,12 +147,7 @@ int run(Context& context, const Options& options) {
   print_report(context, *loaded, options, *report);
   for (const std::string& warning : report->warnings) context.warn(warning);
   print_lists(context, report->lists.reports);
-  if (!options.dry_run && !loaded->text.empty()) {
-    const auto path = context.policy_path.empty() ? kDefaultPolicy : context.policy_path;
-    if (const auto saved = fw::save_last_good(context.state_dir, path, loaded->text); !saved) {
-      context.warn("the policy is not remembered for the next boot: " + to_string(saved.error()));
-    }
-  }
+  remember(context, *loaded, options);
   const bool partly =
       report->lists.has_problems() || !report->warnings.empty() || !manager->store();
   return partly ? kPartly : kOk;

@@ -145,27 +145,27 @@ void say_in_force(const Context& context, const fw::BlockOutcome& outcome) {
 int run_block(const Context& context, const Options& options) {
   const auto ranges = ranges_of(context, options);
   if (!ranges) return kError;
-  std::optional<fw::WallTime> until;
-  const fw::WallTime now = fw::wall_clock();
-  if (!options.for_time.empty()) {
-    const auto duration = fw::parse_duration(options.for_time);
-    if (!duration) {
-      context.error("--for " + to_string(duration.error()));
-      return kUsage;
-    }
-    until = now + *duration;
+  const auto duration = fw::parse_duration(options.for_time);
+  const bool for_good = options.for_time.empty();
+  if (!for_good && !duration) {
+    context.error("--for " + to_string(duration.error()));
+    return kUsage;
   }
   const LoadedPolicy loaded = load_some_policy(context);
   if (!options.force && needs_force(context, loaded.policy, *ranges)) return kError;
+  fw::WallTime now;
+  std::optional<fw::WallTime> until;
   std::vector<fw::Block> blocks;
   blocks.reserve(ranges->size());
-  for (const fw::IpRange& range : *ranges) {
-    blocks.push_back({range, until, options.reason, "admin", now});
-  }
   const auto outcome = [&]() -> fw::Result<fw::BlockOutcome> {
-    const Waiting waiting(context, "blocking " + plural(blocks.size(), "entry", "entries"));
+    const Waiting waiting(context, "blocking " + plural(ranges->size(), "entry", "entries"));
     auto opened = open_all(context);
     if (!opened) return std::unexpected(opened.error());
+    now = fw::wall_clock();  // not before the lock: the wait for it is no part of the block
+    if (!for_good) until = now + *duration;
+    for (const fw::IpRange& range : *ranges) {
+      blocks.push_back({range, until, options.reason, "admin", now});
+    }
     const std::uint32_t mark = std::uint32_t{1} << loaded.policy.mark_bit;
     return fw::block(opened->kernel, opened->store, mark, blocks, now);
   }();
@@ -226,11 +226,12 @@ bool warn_listed(const Context& context, const std::vector<fw::IpRange>& ranges)
 int run_unblock(const Context& context, const Options& options) {
   const auto ranges = ranges_of(context, options);
   if (!ranges) return kError;
-  const fw::WallTime now = fw::wall_clock();
+  fw::WallTime now;
   const auto outcome = [&]() -> fw::Result<fw::BlockOutcome> {
     const Waiting waiting(context, "unblocking " + plural(ranges->size(), "entry", "entries"));
     auto opened = open_all(context);
     if (!opened) return std::unexpected(opened.error());
+    now = fw::wall_clock();
     return fw::unblock(opened->kernel, opened->store, *ranges, now);
   }();
   if (!outcome) {
@@ -301,7 +302,8 @@ void add_addresses(CLI::App* command, Options& options) {
   command
       ->add_option("--from", options.from,
                    "Read addresses from a file, one a line, # comments; - is standard input")
-      ->type_name("FILE|-");
+      ->type_name("FILE|-")
+      ->check(not_empty);
 }
 
 }  // namespace
@@ -315,7 +317,8 @@ void add_block(CLI::App& program, Context& context, int& exit) {
   add_addresses(block, *options);
   block
       ->add_option("--for", options->for_time, "How long: 90s, 10m, 1h, 7d, 2w (default: for good)")
-      ->type_name("TIME");
+      ->type_name("TIME")
+      ->check(not_empty);
   block->add_option("--reason", options->reason, "Why, for 'blocks' and 'status'")
       ->type_name("TEXT");
   block->add_flag("--force", options->force,

@@ -75,7 +75,8 @@ void add_check(CLI::App& program, Context& context, int& exit) {
       "check",
       "Report every problem in a policy and its lists with file:line:column, without touching the "
       "kernel; needs no root. Warns when no SSH port would stay open.");
-  command->add_option("FILE", *file, "The policy to check (default: that of --policy)");
+  command->add_option("FILE", *file, "The policy to check (default: that of --policy)")
+      ->check(not_empty);
   command->callback([&context, &exit, file] { exit = run(context, *file); });
 }
 

@@ -3,8 +3,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <fstream>
-#include <sstream>
 
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
@@ -13,12 +11,17 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include "fw/base/suggest.hpp"
 #include "fw/host/block.hpp"
 #include "fw/host/last_good.hpp"
 
 namespace cli {
 
 namespace json = boost::json;
+
+std::string not_empty(const std::string& value) {
+  return value.empty() ? "the value is empty" : "";
+}
 
 std::string Context::styled(Style style, const std::string& text) const {
   if (!color || style == Style::plain) return text;
@@ -91,9 +94,6 @@ std::optional<LoadedPolicy> load_policy(const Context& context) {
     loaded.name = "the built-in default policy";
     return loaded;
   }
-  std::ifstream file(path, std::ios::binary);
-  std::ostringstream text;
-  text << file.rdbuf();
   fw::Parsed parsed = fw::read_policy(path);
   if (!parsed.ok()) {
     context.problems(parsed.problems);
@@ -101,16 +101,21 @@ std::optional<LoadedPolicy> load_policy(const Context& context) {
   }
   loaded.policy = std::move(parsed.policy);
   loaded.warnings = std::move(parsed.problems);
-  loaded.text = text.str();
+  loaded.text = std::move(parsed.text);
   loaded.name = path;
   return loaded;
 }
 
 LoadedPolicy load_some_policy(const Context& context) {
-  if (auto loaded = load_policy(context)) return std::move(*loaded);
+  auto asked = load_policy(context);
+  const bool lost = context.boot && asked && !asked->text;
+  if (asked && !lost) return std::move(*asked);
+  auto last_good = fw::read_last_good(context.state_dir);
+  if (lost && !last_good) return std::move(*asked);
+  if (lost) context.error(fmt::format("{} is not there any more", kDefaultPolicy));
   LoadedPolicy loaded;
   loaded.stands_in = true;
-  if (auto last_good = fw::read_last_good(context.state_dir)) {
+  if (last_good) {
     loaded.policy = std::move(*last_good);
     loaded.name = "the last good policy";
   } else {
@@ -243,8 +248,8 @@ json::value to_json(const std::vector<fw::ListReport>& reports) {
 json::value to_json(const fw::Block& block, fw::WallTime now) {
   json::object out{{"address", to_string(block.range)},
                    {"since", time_text(block.since)},
-                   {"reason", block.reason},
-                   {"origin", block.origin},
+                   {"reason", fw::printable(block.reason, block.reason.size())},
+                   {"origin", fw::printable(block.origin, block.origin.size())},
                    {"until", nullptr},
                    {"seconds_left", nullptr}};
   if (block.until) {

@@ -23,6 +23,9 @@ enum Exit : int {
   kUsage = 64,
 };
 
+/// For CLI11's check(): an option's complaint about a value; "" when it may be.
+std::string not_empty(const std::string& value);
+
 inline constexpr const char* kDefaultPolicy = "/etc/cloudron-fw/policy.toml";
 inline constexpr const char* kDefaultStateDir = "/var/lib/cloudron-fw";
 
@@ -52,7 +55,7 @@ struct Context {
 struct LoadedPolicy {
   fw::Policy policy;
   std::vector<fw::Problem> warnings;
-  std::string text;        ///< of the file; "" for the built-in default
+  std::optional<std::string> text;  ///< of the file; none for the built-in default
   std::string name;        ///< "/etc/cloudron-fw/policy.toml" or "the built-in default policy"
   bool stands_in = false;  ///< for a policy that cannot be used
 };
@@ -60,7 +63,8 @@ struct LoadedPolicy {
 std::optional<LoadedPolicy> load_policy(const Context& context);
 
 /// The same, and when that cannot be used (all problems are printed) the last good policy, or else
-/// the built-in default: for what must go on.
+/// the built-in default: for what must go on. At boot a policy file that is not there while a last
+/// good policy is remembered was lost, and cannot be used either.
 LoadedPolicy load_some_policy(const Context& context);
 
 /// Opens kernel, lists and store.

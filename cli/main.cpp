@@ -94,9 +94,11 @@ int main(int argc, char** argv) {
       .add_option("--policy", context.policy_path,
                   std::string("Policy file (default: ") + cli::kDefaultPolicy +
                       ", and without that file the built-in default policy)")
-      ->type_name("FILE");
+      ->type_name("FILE")
+      ->check(cli::not_empty);
   program.add_option("--state-dir", context.state_dir, "Folder of the state database and lists")
       ->type_name("DIR")
+      ->check(cli::not_empty)
       ->capture_default_str();
   program.add_flag("--json", context.json, "Print JSON");
   program.add_flag("--quiet,-q", context.quiet, "Print errors only");

@@ -1,4 +1,5 @@
 // cloudron-fw reset
+#include <cerrno>
 #include <iostream>
 
 #include <CLI/CLI.hpp>
@@ -25,15 +26,33 @@ bool agreed() {
   return answer == "y" || answer == "Y" || answer == "yes";
 }
 
+constexpr int kTries = 10;
+
+/// Whether there was a table to remove.
+fw::Result<bool> remove_table(chains::Kernel& kernel) {
+  for (int attempt = 1;; ++attempt) {
+    const auto generation = kernel.generation();
+    if (!generation) return std::unexpected(generation.error());
+    chains::Batch batch(*generation);
+    chains::encode_remove_table(batch);
+    const auto done = kernel.commit(batch);
+    if (done) return true;
+    if (done.error().sys_errno == ENOENT) return false;
+    const bool busy = done.error().code == fw::ErrorCode::kernel_busy;
+    if (!busy || attempt == kTries) return std::unexpected(done.error());
+  }
+}
+
+int nothing_to_do(const Context& context) {
+  if (context.json) context.print(boost::json::object{{"removed", false}});
+  context.say("nothing to do: there is no table of ours");
+  return kOk;
+}
+
 int run(const Context& context, bool yes) {
   auto kernel = chains::Kernel::open();
   if (!kernel) {
     context.error(kernel.error());
-    return kError;
-  }
-  const auto lock = fw::StateLock::take(context.state_dir);
-  if (!lock) {
-    context.error(lock.error());
     return kError;
   }
   const auto observed = kernel->read();
@@ -41,26 +60,20 @@ int run(const Context& context, bool yes) {
     context.error(observed.error());
     return kError;
   }
-  if (observed->table() == nullptr) {
-    if (context.json) context.print(boost::json::object{{"removed", false}});
-    context.say("nothing to do: there is no table of ours");
-    return kOk;
-  }
+  if (observed->table() == nullptr) return nothing_to_do(context);
   if (!yes && !agreed()) {
     context.error("not removed: answer 'y', or say --yes");
     return kError;
   }
-  const auto generation = kernel->generation();
-  if (!generation) {
-    context.error(generation.error());
+  // Not before the question: nobody should have to wait for the answer.
+  const auto lock = fw::StateLock::take(context.state_dir);
+  if (!lock) context.warn("removing the table without the lock: " + to_string(lock.error()));
+  const auto removed = remove_table(*kernel);
+  if (!removed) {
+    context.error(removed.error());
     return kError;
   }
-  chains::Batch batch(*generation);
-  chains::encode_remove_table(batch);
-  if (const auto done = kernel->commit(batch); !done) {
-    context.error(done.error());
-    return kError;
-  }
+  if (!*removed) return nothing_to_do(context);
   if (context.json) context.print(boost::json::object{{"removed", true}});
   context.say(
       fmt::format("table inet {} removed; blocks are kept for the next apply", chains::kTable));

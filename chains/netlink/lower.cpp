@@ -23,9 +23,13 @@ class Lowering {
   void operator()(const Match& e) {
     const std::uint32_t length = loaded_bytes(e.what, e.value);
     load(length < e.value.size() ? KeyPart{e.what.field, {}} : e.what, 0, length);
+    if (e.op == Compare::less) to_network_order(length);
     nftnl_expr* cmp = add("cmp");
     nftnl_expr_set_u32(cmp, NFTNL_EXPR_CMP_SREG, NFT_REG_1);
-    nftnl_expr_set_u32(cmp, NFTNL_EXPR_CMP_OP, e.op == Compare::equal ? NFT_CMP_EQ : NFT_CMP_NEQ);
+    nftnl_expr_set_u32(cmp, NFTNL_EXPR_CMP_OP,
+                       e.op == Compare::equal       ? NFT_CMP_EQ
+                       : e.op == Compare::not_equal ? NFT_CMP_NEQ
+                                                    : NFT_CMP_LT);
     nftnl_expr_set(cmp, NFTNL_EXPR_CMP_DATA, e.value.data(), length);
   }
 
@@ -70,9 +74,12 @@ class Lowering {
     nftnl_expr_set_str(objref, NFTNL_EXPR_OBJREF_SET_NAME, e.map.c_str());
   }
 
-  void operator()(const CtMarkOr& e) {
-    load({Field::ct_mark, {}}, 0, sizeof e.bits);
-    bitwise(NFT_REG_1, ~e.bits, e.bits);
+  void operator()(const CtMarkOr& e) { change_mark(~e.bits, e.bits); }
+  void operator()(const CtMarkClear& e) { change_mark(~e.bits, 0); }
+
+  void change_mark(std::uint32_t kept, std::uint32_t flipped) {
+    load({Field::ct_mark, {}}, 0, sizeof kept);
+    bitwise(NFT_REG_1, kept, flipped);
     nftnl_expr* ct = add("ct");
     nftnl_expr_set_u32(ct, NFTNL_EXPR_CT_KEY, NFT_CT_MARK);
     nftnl_expr_set_u32(ct, NFTNL_EXPR_CT_SREG, NFT_REG_1);
@@ -122,6 +129,15 @@ class Lowering {
     const bool whole = std::all_of(part.mask.begin(), zero, [](auto b) { return b == 0xff; }) &&
                        std::all_of(zero, part.mask.end(), [](auto b) { return b == 0; });
     return whole ? static_cast<std::uint32_t>(zero - part.mask.begin()) : all;
+  }
+
+  void to_network_order(std::uint32_t length) {
+    nftnl_expr* order = add("byteorder");
+    nftnl_expr_set_u32(order, NFTNL_EXPR_BYTEORDER_SREG, NFT_REG_1);
+    nftnl_expr_set_u32(order, NFTNL_EXPR_BYTEORDER_DREG, NFT_REG_1);
+    nftnl_expr_set_u32(order, NFTNL_EXPR_BYTEORDER_OP, NFT_BYTEORDER_HTON);
+    nftnl_expr_set_u32(order, NFTNL_EXPR_BYTEORDER_LEN, length);
+    nftnl_expr_set_u32(order, NFTNL_EXPR_BYTEORDER_SIZE, length);
   }
 
   void load(const Key& key) {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstring>
+#include <limits>
 #include <string_view>
 
 #include <arpa/inet.h>
@@ -22,6 +23,9 @@ namespace {
 
 // Since Linux 6.16, and not yet in the headers of older systems: enum nft_set_attributes.
 constexpr std::uint16_t kSetCount = 20;
+
+// No chain of ours has it: one of another hook or type is made anew.
+constexpr std::int32_t kForeignPriority = std::numeric_limits<std::int32_t>::min();
 
 bool ours(const char* table) { return table != nullptr && std::strcmp(table, kTable) == 0; }
 
@@ -92,6 +96,11 @@ std::optional<Chain> observe_chain(const nlmsghdr* message) {
                 : hook == NF_INET_LOCAL_IN ? Hook::input
                                            : Hook::forward;
     base.priority = nftnl_chain_get_s32(c, NFTNL_CHAIN_PRIO);
+    const char* const type = nftnl_chain_get_str(c, NFTNL_CHAIN_TYPE);
+    const bool known =
+        (hook == NF_INET_INGRESS || hook == NF_INET_LOCAL_IN || hook == NF_INET_FORWARD) &&
+        type != nullptr && std::strcmp(type, "filter") == 0;
+    if (!known) base.priority = kForeignPriority;
     base.policy = static_cast<VerdictKind>(nftnl_chain_get_u32(c, NFTNL_CHAIN_POLICY));
     if (const auto* devices = nftnl_chain_get_array(c, NFTNL_CHAIN_DEVICES)) {
       for (; *devices != nullptr; ++devices) base.devices.emplace_back(*devices);
@@ -164,10 +173,12 @@ std::optional<ObservedObject> observe_object(const nlmsghdr* message) {
   ObservedObject out;
   out.object.name = nftnl_obj_get_str(o, NFTNL_OBJ_NAME);
   if (is_admins(out.object.name)) return {};
+  const std::uint32_t kind = nftnl_obj_get_u32(o, NFTNL_OBJ_TYPE);
+  if (kind != NFT_OBJECT_COUNTER && kind != NFT_OBJECT_LIMIT) return {};  // nothing that ours use
   std::uint32_t length = 0;
   const void* data = nftnl_obj_get_data(o, NFTNL_OBJ_USERDATA, &length);
   out.object.comment = note(data, length, NFTNL_UDATA_OBJ_COMMENT);
-  switch (static_cast<ObjectKind>(nftnl_obj_get_u32(o, NFTNL_OBJ_TYPE))) {
+  switch (static_cast<ObjectKind>(kind)) {
     case ObjectKind::counter:
       out.count = {nftnl_obj_get_u64(o, NFTNL_OBJ_CTR_PKTS),
                    nftnl_obj_get_u64(o, NFTNL_OBJ_CTR_BYTES)};

@@ -56,6 +56,7 @@ class Raising {
     if (name == "meta" || name == "payload" || name == "ct" || name == "fib")
       known = load_or_set(expr, name);
     if (name == "bitwise") known = mask(expr);
+    if (name == "byteorder") known = key_.size() == 1 && key_.front().field == Field::ct_expiration;
     if (name == "cmp") known = compare(expr);
     if (name == "lookup") known = lookup(expr);
     if (name == "dynset") known = dynset(expr);
@@ -139,10 +140,16 @@ class Raising {
 
   bool set_mark(nftnl_expr* expr) {
     if (nftnl_expr_get_u32(expr, NFTNL_EXPR_CT_KEY) != NFT_CT_MARK || key_.size() != 1 ||
-        flip_.empty() || u32_of(key_.front().mask) != ~u32_of(flip_)) {
+        key_.front().field != Field::ct_mark || key_.front().mask.empty()) {
       return false;
     }
-    out.push_back(CtMarkOr{u32_of(flip_)});
+    const std::uint32_t bits = ~u32_of(key_.front().mask);
+    if (!flip_.empty() && u32_of(flip_) != bits) return false;
+    if (flip_.empty()) {
+      out.push_back(CtMarkClear{bits});
+    } else {
+      out.push_back(CtMarkOr{bits});
+    }
     key_.clear();
     flip_.clear();
     return true;
@@ -156,8 +163,14 @@ class Raising {
 
   bool compare(nftnl_expr* expr) {
     const std::uint32_t op = nftnl_expr_get_u32(expr, NFTNL_EXPR_CMP_OP);
-    if (key_.size() != 1 || (op != NFT_CMP_EQ && op != NFT_CMP_NEQ)) return false;
-    Match match{key_.front(), op == NFT_CMP_EQ ? Compare::equal : Compare::not_equal,
+    const bool ordered = key_.size() == 1 && key_.front().field == Field::ct_expiration;
+    if (key_.size() != 1 || (ordered ? op != NFT_CMP_LT : op != NFT_CMP_EQ && op != NFT_CMP_NEQ)) {
+      return false;
+    }
+    Match match{key_.front(),
+                op == NFT_CMP_EQ    ? Compare::equal
+                : op == NFT_CMP_NEQ ? Compare::not_equal
+                                    : Compare::less,
                 bytes_of(expr, NFTNL_EXPR_CMP_DATA)};
     key_.clear();
     match.value.resize(std::max(match.value.size(), match.what.mask.size()));

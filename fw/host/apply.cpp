@@ -21,14 +21,20 @@ std::uint32_t mark_of(const Policy& policy) { return std::uint32_t{1} << policy.
 /// The mark bit that the table in the kernel works with; 0 if it cannot be told.
 std::uint32_t mark_of(const chains::Ruleset* table) {
   const chains::Chain* input = table != nullptr ? chains::find(table->chains, "input") : nullptr;
-  if (input == nullptr || input->rules.empty() || input->rules.front().exprs.empty()) return 0;
-  const auto* match = std::get_if<chains::Match>(&input->rules.front().exprs.front());
-  if (match == nullptr || match->what.field != chains::Field::ct_mark || match->value.size() != 4) {
-    return 0;
+  if (input == nullptr) return 0;
+  for (const chains::Rule& rule : input->rules) {
+    for (const chains::Expr& expr : rule.exprs) {
+      const auto* match = std::get_if<chains::Match>(&expr);
+      if (match == nullptr || match->what.field != chains::Field::ct_mark ||
+          match->value.size() != 4) {
+        continue;
+      }
+      std::uint32_t mark = 0;
+      std::copy(match->value.begin(), match->value.end(), reinterpret_cast<std::uint8_t*>(&mark));
+      return mark;
+    }
   }
-  std::uint32_t mark = 0;
-  std::copy(match->value.begin(), match->value.end(), reinterpret_cast<std::uint8_t*>(&mark));
-  return mark;
+  return 0;
 }
 
 chains::ListVersion version(const EffectiveLists& lists, ListAction action) {
@@ -80,6 +86,9 @@ Result<ApplyReport> Manager::apply(const Policy& policy, ApplyMode mode) {
   if (!held_.is(wanted, *generation)) {
     const auto held_at = make_so(policy, *target, mode, report);
     if (!held_at) return std::unexpected(held_at.error());
+    // Whoever is blocked lives in no admitted flow: not even in one that was adopted just now, or
+    // that an apply which died behind its commit left alone.
+    cut_blocked(policy, *target, report);
     held_.remember(wanted, *held_at);
   }
   if (const auto saved = lists_.save(); !saved) {
@@ -91,6 +100,22 @@ Result<ApplyReport> Manager::apply(const Policy& policy, ApplyMode mode) {
     report.bridges_filtered = filtered.value_or(false);
   }
   return report;
+}
+
+void Manager::cut_blocked(const Policy& policy, const Target& target, ApplyReport& report) {
+  std::optional<Result<std::function<bool(Ip)>>> blocked;  // read when the first flow asks
+  const std::vector<Ip> own = local_addresses();
+  const auto cut = chains::expel_flows(mark_of(policy), [&](Ip ip) {
+    if (!blocked) blocked = all_blocked(target, lists_, store_ ? &*store_ : nullptr);
+    return *blocked && **blocked && (**blocked)(ip) &&
+           std::find(own.begin(), own.end(), ip) == own.end();
+  });
+  if (cut) report.flows_cut = *cut;
+  const std::string problem = !cut                   ? to_string(cut.error())
+                              : blocked && !*blocked ? to_string(blocked->error())
+                                                     : std::string();
+  if (problem.empty()) return;
+  report.warnings.push_back("open connections of blocked addresses may live on: " + problem);
 }
 
 Result<void> Manager::wake(std::uint32_t generation) {
@@ -148,14 +173,6 @@ Result<std::uint32_t> Manager::make_so(const Policy& policy, const Target& targe
     if (!committed) return std::unexpected(committed.error());
     // A connection that was made while the above was on its way is not tracked yet.
     if (adopt) (void)chains::enter_connections(mark, open_connections());
-    if (const auto blocked = contents->newly_blocked()) {
-      const auto cut = chains::expel_flows(mark, blocked);
-      if (cut) report.flows_cut = *cut;
-      if (!cut) {
-        report.warnings.push_back("open connections of blocked addresses may live on: " +
-                                  to_string(cut.error()));
-      }
-    }
     // The kernel took the batch at that generation alone, and counts one up, past zero.
     return std::max(generation + 1, std::uint32_t{1});
   }

@@ -71,6 +71,7 @@ class Manager {
 
  private:
   Result<void> wake(std::uint32_t generation);
+  void cut_blocked(const Policy& policy, const Target& target, ApplyReport& report);
 
   /// Reads the kernel, and changes it unless it is a dry run. Returns the generation at which it
   /// holds the target; with a dry run, the one that was read.

@@ -1,10 +1,13 @@
 // Blocking and unblocking.
 #include "fw/host/block.hpp"
 
+#include <algorithm>
+
 #include "chains/netlink/conntrack.hpp"
 #include "chains/netlink/encode.hpp"
 #include "fw/base/limits.hpp"
 #include "fw/host/contents.hpp"
+#include "fw/host/surroundings.hpp"
 
 namespace fw {
 namespace {
@@ -23,10 +26,11 @@ Result<bool> put_in_force(chains::Kernel& kernel, Store& store, const BlockChang
     if (held == change.generation) return true;
 
     chains::Batch batch(*generation);
-    if (versions->size() > kBlockVersionsMax) {
+    const bool follows = held + 1 == change.generation;
+    if (!follows || versions->size() > kBlockVersionsMax) {
       chains::encode_flush_set(chains::kBlockVersions, batch);
     }
-    if (held + 1 == change.generation) {
+    if (follows) {
       encode_block_delta(change.delta, now, batch);
     } else {
       const auto snapshot = store.blocks(now);
@@ -64,8 +68,16 @@ Result<BlockOutcome> block(chains::Kernel& kernel, Store& store, std::uint32_t m
   }
   outcome.in_force = *in_force;
   if (outcome.in_force) {
-    if (const auto blocked = is_among(change->delta.added)) {
-      const auto cut = chains::expel_flows(mark, blocked);
+    // All that is blocked, not only what is new: an earlier command may have died before this.
+    const auto snapshot = store.blocks(now);
+    if (!snapshot) return std::unexpected(snapshot.error());
+    if (const auto blocked = is_among(blocked_at(snapshot->blocks, now))) {
+      const auto manifest = kernel.elements(chains::kManifest);
+      const std::uint32_t in_use = manifest ? manifest_mark(*manifest) : 0;
+      const std::vector<Ip> own = local_addresses();
+      const auto cut = chains::expel_flows(in_use != 0 ? in_use : mark, [&](Ip ip) {
+        return blocked(ip) && std::find(own.begin(), own.end(), ip) == own.end();
+      });
       if (cut) outcome.flows_cut = *cut;
       if (!cut) {
         outcome.warnings.push_back("open connections of blocked addresses may live on: " +

@@ -2,6 +2,7 @@
 #include "fw/host/contents.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <cstring>
 #include <functional>
 
@@ -90,6 +91,13 @@ std::string manifest_note(const chains::Ruleset* table, std::uint32_t key) {
   return manifest != nullptr ? manifest_note(manifest->elements, key) : std::string{};
 }
 
+std::uint32_t manifest_mark(const std::vector<chains::Element>& manifest) {
+  const std::string number = word(manifest_note(manifest, chains::kManifestLists), 4);
+  std::uint32_t mark = 0;
+  std::from_chars(number.data(), number.data() + number.size(), mark);
+  return mark;
+}
+
 std::uint64_t block_version(const std::vector<chains::Element>& versions) {
   std::uint32_t greatest = 0;
   for (const chains::Element& element : versions) {
@@ -176,7 +184,7 @@ std::vector<ContentChange> Contents::summary() const {
   }
   const std::size_t blocks =
       blocks_ ? blocks_->now.singles.size() + blocks_->now.networks.size() : 0;
-  if (blocks != 0) out.push_back({"blocks", blocks, 0, true});
+  if (blocks_) out.push_back({"blocks", blocks, 0, true});
   return out;
 }
 
@@ -229,14 +237,17 @@ std::function<bool(Ip)> is_among(std::vector<SharedSet> sets) {
 
 std::function<bool(Ip)> is_among(const BlockedNow& pieces) { return is_among({set_of(pieces)}); }
 
-std::function<bool(Ip)> Contents::newly_blocked() const {
-  std::vector<SharedSet> sets;
-  for (const ListChange& change : lists_) {
-    if (change.action != ListAction::block) continue;
-    const bool known = !change.delta.added.empty() || !change.delta.removed.empty();
-    sets.push_back(known ? std::make_shared<const AddressSet>(change.delta.added) : change.after);
+Result<std::function<bool(Ip)>> all_blocked(const Target& target, Lists& lists, Store* store) {
+  auto listed = shared_content(lists, target.lists.block);
+  if (!listed) return std::unexpected(listed.error());
+  std::vector<SharedSet> sets{std::move(*listed)};
+  if (store != nullptr) {
+    const auto now =
+        std::chrono::time_point_cast<std::chrono::milliseconds>(std::chrono::system_clock::now());
+    const auto snapshot = store->blocks(now);
+    if (!snapshot) return std::unexpected(snapshot.error());
+    sets.push_back(set_of(blocked_at(snapshot->blocks, now)));
   }
-  if (blocks_) sets.push_back(set_of(blocks_->now));
   return is_among(std::move(sets));
 }
 

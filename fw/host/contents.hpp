@@ -22,9 +22,6 @@ class Contents {
   std::vector<ContentChange> summary() const;
   void encode(chains::Batch& batch) const;
 
-  /// True for addresses that were not blocked before; empty when there are none such.
-  std::function<bool(Ip)> newly_blocked() const;
-
  private:
   using SharedSet = std::shared_ptr<const AddressSet>;
   /// The four sets of a list action: single addresses and networks of both families.
@@ -65,6 +62,12 @@ std::uint64_t block_version(const std::vector<chains::Element>& versions);
 
 /// True for the addresses of pieces.
 std::function<bool(Ip)> is_among(const BlockedNow& pieces);
+/// True for every address that the target's block lists or the store's blocks cover; empty: for
+/// none.
+Result<std::function<bool(Ip)>> all_blocked(const Target& target, Lists& lists, Store* store);
+
+/// The mark bit that the rules in the kernel work with, by a manifest's elements; 0 if unknown.
+std::uint32_t manifest_mark(const std::vector<chains::Element>& manifest);
 
 /// Appends the pieces that a change of blocks takes away and adds.
 void encode_block_delta(const BlockDelta& delta, WallTime now, chains::Batch& batch);

@@ -1,14 +1,17 @@
 // What the kernel was last seen to hold.
 #include "fw/host/held.hpp"
 
+#include <array>
 #include <fstream>
-#include <iterator>
 #include <span>
 #include <string_view>
 #include <vector>
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "chains/diff.hpp"
 #include "chains/netlink/encode.hpp"
@@ -41,6 +44,8 @@ std::string this_kernel() {
   return fmt::format("{} {}", boot, cookie);
 }
 
+constexpr std::size_t kNoteMax = 256;  // bytes; a note has half of them
+
 std::string note(const std::string& kernel, std::uint32_t generation, const Digest& target) {
   return fmt::format("{} {} {}\n", kernel, generation, to_string(target));
 }
@@ -65,14 +70,23 @@ Held::Held(const std::string& state_dir) : path_(state_dir + "/held"), kernel_(t
 
 bool Held::is(const Digest& target, std::uint32_t generation) const {
   if (kernel_.empty()) return false;
-  std::ifstream file(path_, std::ios::binary);
-  const std::string text(std::istreambuf_iterator<char>(file), {});
-  return text == note(kernel_, generation, target);
+  const auto open = open_regular(path_);
+  if (!open) return false;
+  std::array<char, kNoteMax> text;
+  const auto size = read_some(open->file, text.data(), text.size());
+  return size && std::string_view(text.data(), *size) == note(kernel_, generation, target);
 }
 
 void Held::remember(const Digest& target, std::uint32_t generation) const {
   if (kernel_.empty() || is(target, generation)) return;
-  std::ofstream(path_, std::ios::binary) << note(kernel_, generation, target);
+  // Whatever stands in its place is neither waited for nor followed.
+  const File file(
+      ::open(path_.c_str(),
+             O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW | O_NONBLOCK, 0600));
+  struct ::stat status {};
+  if (!file || ::fstat(file.fd(), &status) != 0 || !S_ISREG(status.st_mode)) return;
+  const std::string text = note(kernel_, generation, target);
+  [[maybe_unused]] const ::ssize_t written = ::write(file.fd(), text.data(), text.size());
 }
 
 }  // namespace fw

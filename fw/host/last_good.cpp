@@ -1,9 +1,12 @@
 // The policy that was last in force.
 #include "fw/host/last_good.hpp"
 
+#include <cerrno>
 #include <span>
 
+#include <fmt/format.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "fw/base/limits.hpp"
 #include "fw/lists/file.hpp"
@@ -35,6 +38,17 @@ Result<void> save_last_good(const std::string& state_dir, const std::string& pol
   if (auto done = replace_file(*folder, kName, {std::as_bytes(std::span(whole))}); !done) {
     return done;
   }
+  return sync_folder(*folder);
+}
+
+Result<void> forget_last_good(const std::string& state_dir) {
+  const std::string path = state_dir + "/" + kName;
+  if (::unlink(path.c_str()) != 0) {
+    if (errno == ENOENT) return {};
+    return fail_errno(ErrorCode::io, fmt::format("cannot remove {}", path), errno);
+  }
+  const auto folder = make_folder(state_dir);
+  if (!folder) return std::unexpected(folder.error());
   return sync_folder(*folder);
 }
 

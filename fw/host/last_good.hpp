@@ -12,6 +12,9 @@ namespace fw {
 Result<void> save_last_good(const std::string& state_dir, const std::string& policy_path,
                             const std::string& text);
 
+/// Remembers none: the built-in default was just applied.
+Result<void> forget_last_good(const std::string& state_dir);
+
 /// The remembered policy, as if read from its own path; nothing when there is none that parses.
 std::optional<Policy> read_last_good(const std::string& state_dir);
 

@@ -8,6 +8,9 @@
 #include <fstream>
 #include <string_view>
 
+#include <ifaddrs.h>
+#include <netinet/in.h>
+
 #include "chains/netlink/devices.hpp"
 #include "fw/base/limits.hpp"
 
@@ -93,6 +96,25 @@ std::vector<chains::OpenConnection> open_connections() {
   if (has_sockets("/proc/self/net/sockstat6", "TCP6:")) {
     read_connections("/proc/self/net/tcp6", out);
   }
+  return out;
+}
+
+std::vector<Ip> local_addresses() {
+  std::vector<Ip> out;
+  ifaddrs* all = nullptr;
+  if (getifaddrs(&all) != 0) return out;
+  for (const ifaddrs* one = all; one != nullptr; one = one->ifa_next) {
+    if (one->ifa_addr == nullptr) continue;
+    if (one->ifa_addr->sa_family == AF_INET) {
+      const auto* const in = reinterpret_cast<const sockaddr_in*>(one->ifa_addr);
+      out.push_back(ip_from_bytes(Family::ipv4, &in->sin_addr));
+    }
+    if (one->ifa_addr->sa_family == AF_INET6) {
+      const auto* const in = reinterpret_cast<const sockaddr_in6*>(one->ifa_addr);
+      out.push_back(ip_from_bytes(Family::ipv6, &in->sin6_addr));
+    }
+  }
+  freeifaddrs(all);
   return out;
 }
 

@@ -21,6 +21,9 @@ std::chrono::milliseconds kernel_tick();
 /// The TCP connections that sockets of this network namespace have open, loopback aside.
 std::vector<chains::OpenConnection> open_connections();
 
+/// The addresses of this host's own devices.
+std::vector<Ip> local_addresses();
+
 /// Makes packets between two ports of one bridge pass the forward hook (br_netfilter); says whether
 /// they did not before. Fails with what is missing.
 Result<bool> filter_bridged_packets();

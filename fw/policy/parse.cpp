@@ -10,6 +10,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "fw/base/limits.hpp"
@@ -19,19 +20,28 @@ namespace fw {
 namespace {
 
 Parsed broken(const std::string& file, Problem problem) {
-  Parsed parsed{default_policy(), {std::move(problem)}};
+  Parsed parsed{default_policy(), {std::move(problem)}, {}};
   parsed.policy.file = file;
   return parsed;
 }
 
-/// Everything up to the end of the file, or to kPolicyBytesMax + 1.
+/// 0, or why it cannot be read as a file: -1 is "not a regular file".
+int not_readable(int fd) {
+  struct ::stat status {};
+  if (fstat(fd, &status) != 0) return errno;
+  if (S_ISDIR(status.st_mode)) return EISDIR;
+  return S_ISREG(status.st_mode) ? 0 : -1;
+}
+
+/// Everything up to the end of the file, or a bit more than kPolicyBytesMax.
 std::expected<std::string, int> read_text(const std::string& path) {
-  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  // O_NONBLOCK: opening a FIFO that nobody writes to must not hang.
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
   if (fd < 0) return std::unexpected(errno);
   std::string text;
   std::array<char, 64 * 1024> buffer;
-  int problem = 0;
-  while (text.size() <= kPolicyBytesMax) {
+  int problem = not_readable(fd);
+  while (problem == 0 && text.size() <= kPolicyBytesMax) {
     const ssize_t got = ::read(fd, buffer.data(), buffer.size());
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) problem = errno;
@@ -71,14 +81,18 @@ Parsed parse_policy(std::string_view text, const std::string& file) {
 }
 
 Parsed read_policy(const std::string& path) {
-  const auto text = read_text(path);
-  if (text) return parse_policy(*text, path);
+  auto text = read_text(path);
+  if (text) {
+    Parsed parsed = parse_policy(*text, path);
+    parsed.text = std::move(*text);
+    return parsed;
+  }
+  const char* reason = text.error() < 0 ? "it is not a regular file" : std::strerror(text.error());
   const char* remedy = "";
   if (text.error() == ENOENT) remedy = "; name a policy file that exists";
   if (text.error() == EACCES) remedy = "; run as root, or make it readable";
-  return broken(path, {Severity::error,
-                       fmt::format("cannot be read: {}{}", std::strerror(text.error()), remedy),
-                       {path, 0, 0}});
+  return broken(
+      path, {Severity::error, fmt::format("cannot be read: {}{}", reason, remedy), {path, 0, 0}});
 }
 
 }  // namespace fw

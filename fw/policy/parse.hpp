@@ -26,6 +26,7 @@ std::string to_string(const Problem& problem);
 struct Parsed {
   Policy policy;                  ///< meaningful only when there is no error among the problems
   std::vector<Problem> problems;  ///< all of them, in the order of the file
+  std::string text{};             ///< of the file, where read_policy could read it
 
   bool ok() const;
 };
@@ -34,7 +35,8 @@ struct Parsed {
 /// Unknown keys are errors with a suggestion. Includes the cross-field check below.
 Parsed parse_policy(std::string_view text, const std::string& file);
 
-/// Reads and parses a file of at most kPolicyBytesMax. A file that cannot be read is one error.
+/// Reads (once) and parses a regular file of at most kPolicyBytesMax. A file that cannot be read is
+/// one error; a FIFO or a device is not waited for.
 Parsed read_policy(const std::string& path);
 
 /// Problems that only show when the whole policy is seen: duplicate names, a port in two limits of

@@ -120,6 +120,77 @@ TEST_P(Boot, WithADamagedPageTheRulesAreInForce) {
   expect_in_force(Outcome::served);
 }
 
+TEST_P(Boot, WithOnlyTheFirstPageTheRulesAreInForce) {
+  fw.apply(kMorePorts);
+  fw.must({"block", address(7)});
+  reboot();
+  const std::string bytes = read_file(fw.state_dir() + "/state.db");
+  ASSERT_GT(bytes.size(), 4'096u);
+  write_file(fw.state_dir() + "/state.db",
+             bytes.substr(0, 4'096) + std::string(bytes.size() - 4'096, '\0'));
+  fs::remove(fw.state_dir() + "/state.db-wal");
+  const Output output = boot();
+  EXPECT_EQ(output.exit, 3);
+  expect_said(output, "state.db");
+  expect_said(output, "blocks are not in force");
+  expect_in_force(Outcome::served);
+}
+
+/// The policy at its default place, which is made empty for each command.
+TEST_P(Boot, WithThePolicyLostTheLastGoodIsInForceUntilTheDefaultIsApplied) {
+  const auto at_default = [this](const std::string& toml, const std::vector<std::string>& words) {
+    const std::string write = toml.empty() ? ""
+                                           : "mkdir /etc/cloudron-fw; printf '" + toml +
+                                                 "' >/etc/cloudron-fw/policy.toml;";
+    std::vector<std::string> whole = {"unshare",
+                                      "--mount",
+                                      "--propagation",
+                                      "private",
+                                      "sh",
+                                      "-ec",
+                                      "mount -t tmpfs none /etc;" + write + "exec \"$@\"",
+                                      "sh",
+                                      CLOUDRON_FW,
+                                      "--state-dir",
+                                      fw.state_dir()};
+    whole.insert(whole.end(), words.begin(), words.end());
+    Output output = run(net.host, whole);
+    EXPECT_TRUE(output.exit == 0 || output.exit == 3) << to_string(output);
+    return output;
+  };
+  at_default(kMorePorts, {"apply"});
+  reboot();
+  const Output output = at_default("", {"apply", "--boot"});
+  expect_said(output, "/etc/cloudron-fw/policy.toml is not there any more");
+  expect_said(output, "last good policy is applied instead");
+  expect_in_force(Outcome::served);
+  at_default("", {"apply", "--dry-run"});
+  EXPECT_TRUE(fs::exists(fw.state_dir() + "/last-good.toml"));
+  at_default("", {"apply"});
+  EXPECT_FALSE(fs::exists(fw.state_dir() + "/last-good.toml"));
+  expect_in_force();
+  reboot();
+  EXPECT_EQ(at_default("", {"apply", "--boot"}).err, "");
+  expect_in_force();
+}
+
+TEST_P(Boot, WithStrangeThingsInTheStateFolderTheRulesAreInForce) {
+  const std::string held = fw.state_dir() + "/held";
+  fs::create_directory(fw.state_dir());
+  const std::vector<std::string> commands = {"mkfifo " + held, "mkdir " + held,
+                                             "ln -s /dev/zero " + held, "truncate -s 1T " + held};
+  for (const std::string& command : commands) {
+    fs::remove_all(held);
+    must_run(net.host, {"sh", "-ec", command});
+    fw.policy(kMorePorts);
+    EXPECT_EQ(boot().err, "") << command;
+    EXPECT_EQ(boot().err, "") << command;
+    expect_in_force(Outcome::served);
+    reboot();
+  }
+  EXPECT_LT(fs::file_size(held), 256u) << "written anew";
+}
+
 TEST_P(Boot, WhereTheStateIsReadOnlyTheRulesAreInForce) {
   fw.apply(kMorePorts);
   fw.must({"block", address(7)});

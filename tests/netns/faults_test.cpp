@@ -290,6 +290,71 @@ TEST_F(Broken, NoFileIsAnErrorWhenOneIsNamed) {
   EXPECT_EQ(listing(net.host), before);
 }
 
+TEST_F(Broken, WhatIsNoRegularFileIsRefusedAtOnce) {
+  const std::string path = fw.policy_path();
+  const std::vector<std::pair<std::string, std::string>> cases = {
+      {"mkfifo " + path, "it is not a regular file"},
+      {"ln -s /dev/zero " + path, "it is not a regular file"},
+      {"mkdir " + path, "Is a directory"},
+      {"truncate -s 1T " + path, "larger than 4 MiB"}};
+  for (const auto& [make, reason] : cases) {
+    fs::remove_all(path);
+    must_run(net.host, {"sh", "-ec", make});
+    for (const char* command : {"apply", "check", "plan"}) {
+      const Output output = fw.run({command});
+      EXPECT_EQ(output.exit, 1) << command << to_string(output);
+      EXPECT_NE(output.err.find(path + ": error: "), std::string::npos) << to_string(output);
+      EXPECT_NE(output.err.find(reason), std::string::npos) << to_string(output);
+      EXPECT_EQ(listing(net.host), before) << command;
+    }
+  }
+}
+
+TEST_F(Broken, EmptyValuesAreWrongUsage) {
+  const std::vector<std::pair<std::string, std::vector<std::string>>> cases = {
+      {"--for", {"block", "198.18.0.1", "--for", ""}},
+      {"--from", {"block", "--from", ""}},
+      {"--policy", {"apply", "--policy", ""}},
+      {"--state-dir", {"--state-dir", "", "apply"}}};
+  for (const auto& [option, words] : cases) {
+    std::vector<std::string> whole = {CLOUDRON_FW};  // without the options of fw.run
+    whole.insert(whole.end(), words.begin(), words.end());
+    const Output output = run(net.host, whole);
+    EXPECT_EQ(output.exit, 64) << option << to_string(output);
+    EXPECT_NE(output.err.find(option + ": the value is empty"), std::string::npos)
+        << to_string(output);
+    EXPECT_EQ(listing(net.host), before) << option;
+  }
+}
+
+TEST_F(Broken, AReasonThatIsNotUtf8IsEscapedInJson) {
+  fw.must({"block", "198.18.0.1", "--reason", "a\xff\xc3 caf\xc3\xa9 " + std::string(100, 'x')});
+  const auto blocks = fw.json({"blocks"}).at("blocks").as_array();
+  ASSERT_EQ(blocks.size(), 1u);
+  EXPECT_EQ(blocks[0].at("reason").as_string(), "a\\xff\\xc3 caf\xc3\xa9 " + std::string(100, 'x'));
+}
+
+TEST_F(Broken, TheTimeOfABlockBeginsWhenItsTurnComes) {
+  const Process other(net.host, {"flock", fw.state_dir() + "/lock", "sleep", "3"});
+  std::this_thread::sleep_for(500ms);
+  const auto begin = Clock::now();
+  fw.must({"block", "198.18.0.1", "--for", "2s"});
+  EXPECT_GE(seconds_of(Clock::now() - begin), 1.5);
+  EXPECT_EQ(fw.json({"blocks"}).at("blocks").as_array().size(), 1u);
+}
+
+TEST_F(Broken, ResetNeedsNoStateFolder) {
+  const std::string mount = "mount --bind " + fw.state_dir() + " " + fw.state_dir() +
+                            " && mount -o remount,bind,ro " + fw.state_dir() + " && exec \"$@\"";
+  fs::remove(fw.state_dir() + "/lock");
+  const Output output =
+      fw.run_by({"unshare", "--mount", "--propagation", "private", "sh", "-ec", mount, "sh"},
+                {"reset", "--yes"});
+  EXPECT_EQ(output.exit, 0) << to_string(output);
+  EXPECT_NE(output.err.find("without the lock"), std::string::npos) << to_string(output);
+  EXPECT_EQ(listing(net.host), "");
+}
+
 /// Users who may not change the firewall.
 class Unprivileged : public testing::Test {
  protected:

@@ -84,11 +84,14 @@ std::string text(const Chain& chain) {
   return out;
 }
 
-TEST(Compile, EstablishedPacketsCostOneRule) {
+TEST(Compile, EstablishedPacketsMeetTheirMarkSecond) {
   const Ruleset ruleset = compile(fw::default_policy(), one_device());
   for (const char* hook : {"input", "forward"}) {
-    EXPECT_EQ(to_text(chain(ruleset, hook).rules.front()),
-              "ct mark & 0x10000000 == 0x10000000 accept");
+    const auto& rules = chain(ruleset, hook).rules;
+    EXPECT_EQ(to_text(rules[0]),
+              "tcp flags & (fin|syn|rst|ack) == syn ct mark & 0x10000000 == 0x10000000 "
+              "ct expiration < 2m5s ct mark set ct mark & 0xefffffff");
+    EXPECT_EQ(to_text(rules[1]), "ct mark & 0x10000000 == 0x10000000 accept");
   }
 }
 
