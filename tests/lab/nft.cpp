@@ -89,15 +89,15 @@ std::string rules_only(const Namespace& where, const std::string& table) {
   std::istringstream lines(must_run(where, {"nft", "-s", "list table " + table}));
   std::map<std::string, std::string> sections;
   std::string* section = nullptr;
-  bool learned = false;
+  bool learned = false;  // or of the store's own: elements that differ from run to run
   for (std::string line; std::getline(lines, line);) {
     const bool inner = line.starts_with("\t\t");
     if (line.starts_with("\t") && !inner && line.ends_with("{")) {
       section = &sections[line];
-      learned = false;
+      learned = line == "\tset block_versions {";
     }
     if (section == nullptr || !inner) continue;
-    if (line.starts_with("\t\tflags ")) learned = line.find("dynamic") != std::string::npos;
+    if (line.starts_with("\t\tflags ") && line.find("dynamic") != std::string::npos) learned = true;
     if (line.starts_with("\t\telements = ")) {
       const std::string sorted = sorted_elements(line, lines);
       if (!learned) *section += sorted;

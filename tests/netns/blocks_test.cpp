@@ -225,6 +225,43 @@ TEST_P(Blocks, ManyAreBlockedInOneGo) {
   EXPECT_EQ(elements(net.host, v4() ? "block4" : "block6").size(), 0xc00u);
 }
 
+TEST_P(Blocks, ConnectionsOfAppsToTheBlockedAreCutToo) {
+  AppBridge bridge(net);
+  App& wiki = bridge.add(2);
+  const Server outside_server(net.outside, {7000}, {7001});
+  ip_commands(net.outside, "route add 2001:db8:172::/64 via 2001:db8:ffff::1\n");
+  fw.apply(apps_toml() + app_toml("wiki", wiki, ""));
+  Session session =
+      Client(wiki.inside, wiki.address(family())).session(gateway_address(family()), 7000);
+  EXPECT_TRUE(session.echoes());
+  fw.must({"block", to_string(gateway_address(family()))});
+  for (int i = 0; i < 3; ++i) EXPECT_FALSE(session.echoes(300ms)) << i;
+  const Client app(wiki.inside, wiki.address(family()));
+  for (int i = 0; i < 3; ++i)
+    EXPECT_NE(app.udp(gateway_address(family()), 7001, 200ms), Outcome::served) << i;
+}
+
+TEST_P(Blocks, StayCutThroughAnApplyWithAnotherMark) {
+  Session session = from(1).session(host(), 80);
+  EXPECT_TRUE(session.echoes());
+  fw.must({"block", address(1)});
+  EXPECT_FALSE(session.echoes(300ms));
+  fw.apply("[advanced]\nct_mark_bit = 20\n");
+  EXPECT_FALSE(session.echoes(300ms));
+  Session other = from(0x101).session(host(), 80);
+  fw.policy("");  // the kernel still works with the other mark
+  fw.must({"block", address(0x101)});
+  EXPECT_FALSE(other.echoes(300ms));
+}
+
+TEST_P(Blocks, OfTheHostsOwnNetworkCutNobodyElse) {
+  Session session = from(1).session(host(), 22);
+  EXPECT_TRUE(session.echoes());
+  fw.must({"block", v4() ? "203.0.113.0/24" : "2001:db8:ffff::/64"});
+  EXPECT_TRUE(session.echoes());
+  EXPECT_EQ(counter(net.host, "ssh.accepted"), 1u);
+}
+
 TEST_P(Blocks, ConnectionsToAppsAreCutToo) {
   AppBridge bridge(net);
   App& wiki = bridge.add(2);

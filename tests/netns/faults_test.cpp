@@ -83,6 +83,7 @@ class Kills : public testing::Test {
 
 TEST_F(Kills, LeaveOnePolicyOrTheOther) {
   std::string rules[2];
+  fw.apply(policy(0));
   fw.must({"block", "198.18.0.9", "198.18.7.0/24", "2001:db8:18:9::1", "--for", "1h"});
   for (std::size_t i = 0; i < 4; ++i) {
     measure(policy(i));

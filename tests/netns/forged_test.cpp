@@ -105,5 +105,47 @@ TEST_P(Forged, GuessedAcksCountOnceInSixtyThousand) {
   EXPECT_EQ(server.accepted(22), 0u);
 }
 
+TEST_P(Forged, ConnectionsInThePlaceOfEndedOnesAreCounted) {
+  // The kernel goes on with the entry of a connection that has ended when another begins on the
+  // same ports; the mark that admitted the first must not admit the second.
+  const Ip silent = stranger(family(), 1);
+  std::size_t opened = 0;
+  std::uint32_t sequence = 1000;
+  for (int round = 0; round < 30; ++round) {
+    link.receive(0ms);
+    link.send({{silent, host(), kTcp, 5000, 22, kSyn, sequence, 0}});
+    const auto answers = link.receive(20ms);
+    const auto answer = std::find_if(answers.begin(), answers.end(), [&](const Packet& p) {
+      return p.flags == (kSyn | kAck) && p.acknowledged == sequence + 1;
+    });
+    if (answer != answers.end()) {
+      ++opened;
+      const std::uint32_t next = answer->sequence + 1;
+      link.send({{silent, host(), kTcp, 5000, 22, kAck, sequence + 1, next},
+                 {silent, host(), kTcp, 5000, 22, kRst | kAck, sequence + 1, next},
+                 {silent, host(), kTcp, 5000, 22, kAck, sequence + 1, next}});
+    }
+    sequence += 500'000;
+  }
+  EXPECT_GE(opened, 5u);
+  EXPECT_LE(server.accepted(22), 5u);
+  EXPECT_LE(counter(net.host, "ssh.accepted"), 5u);
+}
+
+TEST_P(Forged, ASynOnALiveConnectionChangesNothing) {
+  Session session = from(1).session(host(), 22);
+  ASSERT_TRUE(session.echoes());
+  const std::size_t before = counter(net.host, "ssh.accepted");
+  std::vector<Packet> flood;
+  for (unsigned port = 1024; port < 65'536; ++port) {
+    flood.push_back({client(family(), 1), host(), kTcp, static_cast<std::uint16_t>(port), 22, kSyn,
+                     port * 7919, 0});
+  }
+  link.send(flood);
+  EXPECT_TRUE(session.echoes());
+  EXPECT_EQ(counter(net.host, "ssh.accepted"), before);
+  EXPECT_EQ(counter(net.host, "ssh.refused"), 0u);
+}
+
 }  // namespace
 }  // namespace lab

@@ -59,6 +59,7 @@ class Trouble : public testing::Test {
 
 TEST_F(Trouble, AKilledApplyLeavesTheOldRulesOrTheNew) {
   const Alternating policies(fw);
+  fw.apply();
   fw.must({"block", "203.0.113.77", "2001:db8:7::/48"});
   std::string wanted[2];
   Clock::duration longest{};
