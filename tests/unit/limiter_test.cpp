@@ -165,7 +165,8 @@ TEST(Hash, NeedsTheSecret) {
   for (std::uint64_t key = 0; key < 4096; ++key) {
     same += (hash(one, key) & 0xfff) == (hash(other, key) & 0xfff);
     const std::uint64_t flips = hash(one, key) ^ hash(one, key ^ (std::uint64_t{1} << (key % 64)));
-    for (int bit = 0; bit < 64; ++bit) changed[static_cast<std::size_t>(bit)] += flips >> bit & 1;
+    for (int bit = 0; bit < 64; ++bit)
+      changed[static_cast<std::size_t>(bit)] += static_cast<int>(flips >> bit & 1);
   }
   EXPECT_LT(same, 16) << "two secrets see the same neighbours";
   for (const int flips : changed) EXPECT_NEAR(flips, 2048, 300) << "a bit depends on too little";
