@@ -230,7 +230,8 @@ class Conntrack {
 }  // namespace
 
 Result<std::size_t> admit_existing_flows(std::uint32_t mark,
-                                         const std::vector<OpenConnection>& connections) {
+                                         const std::vector<OpenConnection>& connections,
+                                         const std::function<bool(Ip)>& blocked) {
   if (const auto entered = enter_connections(mark, connections); !entered) {
     return std::unexpected(entered.error());
   }
@@ -238,8 +239,11 @@ Result<std::size_t> admit_existing_flows(std::uint32_t mark,
   auto conntrack = Conntrack::open();
   if (!conntrack) return std::unexpected(conntrack.error());
   std::vector<Flow> flows;
-  const auto done = conntrack->dump(0, mark, [&flows](Flow flow) {
-    if ((flow.status & IPS_SEEN_REPLY) != 0) flows.push_back(std::move(flow));
+  const auto done = conntrack->dump(0, mark, [&](Flow flow) {
+    const bool answered = (flow.status & IPS_SEEN_REPLY) != 0;
+    if (answered && !blocked(flow.original_source) && !blocked(flow.reply_source)) {
+      flows.push_back(std::move(flow));
+    }
   });
   if (!done) return std::unexpected(done.error());
   for (const Flow& flow : flows) conntrack->change_mark(flow, mark, mark);

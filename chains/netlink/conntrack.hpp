@@ -20,9 +20,11 @@ struct OpenConnection {
 
 /// Marks every flow that has seen packets both ways as admitted, and enters the host's open
 /// connections that the kernel did not track before: what exists when the firewall is first made
-/// goes on undisturbed. Returns how many flows carry the mark now.
+/// goes on undisturbed, but for flows with an end for which `blocked` holds. Returns how many flows
+/// carry the mark now.
 fw::Result<std::size_t> admit_existing_flows(std::uint32_t mark,
-                                             const std::vector<OpenConnection>& connections);
+                                             const std::vector<OpenConnection>& connections,
+                                             const std::function<bool(fw::Ip)>& blocked);
 
 /// Only enters connections that are not tracked.
 fw::Result<void> enter_connections(std::uint32_t mark,

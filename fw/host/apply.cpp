@@ -102,6 +102,14 @@ Result<ApplyReport> Manager::apply(const Policy& policy, ApplyMode mode) {
   return report;
 }
 
+Result<std::function<bool(Ip)>> Manager::blocked_far(const Target& target) {
+  auto blocked = all_blocked(target, lists_, store_ ? &*store_ : nullptr);
+  if (!blocked) return std::unexpected(blocked.error());
+  return [blocked = std::move(*blocked), own = local_addresses()](Ip ip) {
+    return blocked && blocked(ip) && std::find(own.begin(), own.end(), ip) == own.end();
+  };
+}
+
 void Manager::cut_blocked(const Policy& policy, const Target& target, ApplyReport& report) {
   std::optional<Result<std::function<bool(Ip)>>> blocked;  // read when the first flow asks
   const std::vector<Ip> own = local_addresses();
@@ -156,7 +164,11 @@ Result<std::uint32_t> Manager::make_so(const Policy& policy, const Target& targe
     const std::uint32_t mark = mark_of(policy);
     const bool adopt = mark_of(observed->table()) != mark;
     if (adopt) {
-      const auto flows = chains::admit_existing_flows(mark, open_connections());
+      const auto far = blocked_far(target);
+      if (!far) return std::unexpected(far.error());
+      auto open = open_connections();
+      std::erase_if(open, [&far](const auto& connection) { return (*far)(connection.remote); });
+      const auto flows = chains::admit_existing_flows(mark, open, *far);
       if (flows) report.flows_admitted = *flows;
       if (!flows) {
         report.warnings.push_back("open connections may be interrupted: " +

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -71,6 +72,8 @@ class Manager {
 
  private:
   Result<void> wake(std::uint32_t generation);
+  /// True for what is blocked and is not this host itself.
+  Result<std::function<bool(Ip)>> blocked_far(const Target& target);
   void cut_blocked(const Policy& policy, const Target& target, ApplyReport& report);
 
   /// Reads the kernel, and changes it unless it is a dry run. Returns the generation at which it
