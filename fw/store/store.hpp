@@ -20,11 +20,10 @@ struct BlockChange {
   std::vector<IpRange> not_found;  ///< unblock: asked for, but no block is equal to it or inside it
 };
 
-/// Every change is one durable transaction (on disk when the call returns). The generation begins at
-/// the second in which the store was made, and grows by
-/// one with each change; the kernel carries the generation that it holds. A call that leaves all
-/// rows as they are is no change. Safe for several processes at once. Expired rows are forgotten at
-/// the next change.
+/// Every change is one durable transaction (on disk when the call returns). The generation begins
+/// at the second in which the store was made, and grows by one with each change; the kernel carries
+/// the generation that it holds. A call that leaves all rows as they are is no change. Safe for
+/// several processes at once. Expired rows are forgotten at the next change.
 class Store {
  public:
   /// Opens or creates `state_dir`/state.db (folder 0700, file 0600). A database of a newer schema,
