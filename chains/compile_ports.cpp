@@ -1,4 +1,5 @@
 // CLOUDRON: which new flows may reach the host.
+#include <functional>
 #include <iterator>
 #include <map>
 #include <optional>
@@ -49,12 +50,28 @@ Verdict open_verdict(const fw::Limit* limit, fw::Protocol protocol) {
   return {VerdictKind::jump, limit->name + (protocol == fw::Protocol::tcp ? ".look" : ".new")};
 }
 
-std::string open_name(fw::Protocol protocol, bool ranges) {
-  return std::string("open_") + fw::to_string(protocol) + (ranges ? "_ranges" : "");
+constexpr const char* kOpen = "open_";        // maps: what a new flow to an open port meets
+constexpr const char* kLimited = "limited_";  // sets: those of them that have a limit
+
+std::string set_name(const char* prefix, fw::Protocol protocol, bool ranges) {
+  return std::string(prefix) + fw::to_string(protocol) + (ranges ? "_ranges" : "");
 }
 
-std::string limited_name(fw::Protocol protocol, bool ranges) {
-  return std::string("limited_") + fw::to_string(protocol) + (ranges ? "_ranges" : "");
+/// A rule for each set of ports of that prefix which there is: the condition, then what `then`
+/// makes of the set's name.
+void port_rules(const Compilation& c, Chain& chain, const char* comment, const char* prefix,
+                const std::vector<Expr>& condition,
+                const std::function<std::vector<Expr>(const std::string&)>& then) {
+  for (fw::Protocol protocol : kProtocols) {
+    for (const bool ranges : {false, true}) {
+      const std::string set = set_name(prefix, protocol, ranges);
+      if (find(c.out.sets, set) == nullptr) continue;
+      std::vector<Expr> exprs = condition;
+      exprs.push_back(is_protocol(protocol));
+      for (Expr& expr : then(set)) exprs.push_back(std::move(expr));
+      rule(chain, comment, {}, std::move(exprs));
+    }
+  }
 }
 
 /// The keys of a map of open ports that lead to a limit.
@@ -102,12 +119,12 @@ void open_maps(Compilation& c, fw::Protocol protocol) {
   }
   for (const bool ranges : {false, true}) {
     if (maps[ranges ? 1 : 0].elements.empty()) continue;
-    Set& map = c.set(open_name(protocol, ranges), {Field::ct_original_dport});
+    Set& map = c.set(set_name(kOpen, protocol, ranges), {Field::ct_original_dport});
     map.data = Verdict{};
     map.interval = ranges;
     map.counter = true;
     map.elements = std::move(maps[ranges ? 1 : 0].elements);
-    limited_ports(c, Set(map), limited_name(protocol, ranges));
+    limited_ports(c, Set(map), set_name(kLimited, protocol, ranges));
   }
 }
 
@@ -147,30 +164,15 @@ void neighbour_rules(Chain& chain) {
 }
 
 void open_port_rules(const Compilation& c, Chain& chain, const std::vector<Expr>& condition) {
-  for (fw::Protocol protocol : kProtocols) {
-    for (const bool ranges : {false, true}) {
-      const std::string map = open_name(protocol, ranges);
-      if (find(c.out.sets, map) == nullptr) continue;
-      std::vector<Expr> exprs = condition;
-      exprs.push_back(is_protocol(protocol));
-      exprs.push_back(vmap({{Field::ct_original_dport, {}}}, map));
-      rule(chain, "open port", {}, std::move(exprs));
-    }
-  }
+  port_rules(c, chain, "open port", kOpen, condition, [](const std::string& map) {
+    return std::vector<Expr>{vmap({{Field::ct_original_dport, {}}}, map)};
+  });
 }
 
 void limit_in_the_making(const Compilation& c, Chain& chain, const std::vector<Expr>& condition) {
-  for (fw::Protocol protocol : kProtocols) {
-    for (const bool ranges : {false, true}) {
-      const std::string set = limited_name(protocol, ranges);
-      if (find(c.out.sets, set) == nullptr) continue;
-      std::vector<Expr> exprs = condition;
-      exprs.push_back(is_protocol(protocol));
-      exprs.push_back(in_set(Field::ct_original_dport, set));
-      exprs.push_back(accept());
-      rule(chain, "its limit is being made", {}, std::move(exprs));
-    }
-  }
+  port_rules(c, chain, "its limit is being made", kLimited, condition, [](const std::string& set) {
+    return std::vector<Expr>{in_set(Field::ct_original_dport, set), accept()};
+  });
 }
 
 void compile_ports(Compilation& c) {

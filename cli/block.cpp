@@ -18,6 +18,7 @@
 #include "fw/base/rate.hpp"
 #include "fw/base/suggest.hpp"
 #include "fw/host/lock.hpp"
+#include "fw/host/surroundings.hpp"
 
 namespace cli {
 namespace {

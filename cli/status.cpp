@@ -10,7 +10,7 @@
 #include "cli/commands.hpp"
 #include "fw/base/limits.hpp"
 #include "fw/base/suggest.hpp"
-#include "fw/host/block.hpp"
+#include "fw/host/surroundings.hpp"
 
 namespace cli {
 namespace {

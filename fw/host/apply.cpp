@@ -105,18 +105,14 @@ Result<ApplyReport> Manager::apply(const Policy& policy, ApplyMode mode) {
 Result<std::function<bool(Ip)>> Manager::blocked_far(const Target& target) {
   auto blocked = all_blocked(target, lists_, store_ ? &*store_ : nullptr);
   if (!blocked) return std::unexpected(blocked.error());
-  return [blocked = std::move(*blocked), own = local_addresses()](Ip ip) {
-    return blocked && blocked(ip) && std::find(own.begin(), own.end(), ip) == own.end();
-  };
+  return except_local(std::move(*blocked));
 }
 
 void Manager::cut_blocked(const Policy& policy, const Target& target, ApplyReport& report) {
   std::optional<Result<std::function<bool(Ip)>>> blocked;  // read when the first flow asks
-  const std::vector<Ip> own = local_addresses();
   const auto cut = chains::expel_flows(mark_of(policy), [&](Ip ip) {
-    if (!blocked) blocked = all_blocked(target, lists_, store_ ? &*store_ : nullptr);
-    return *blocked && **blocked && (**blocked)(ip) &&
-           std::find(own.begin(), own.end(), ip) == own.end();
+    if (!blocked) blocked = blocked_far(target);
+    return *blocked && (**blocked)(ip);
   });
   if (cut) report.flows_cut = *cut;
   const std::string problem = !cut                   ? to_string(cut.error())

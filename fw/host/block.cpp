@@ -1,8 +1,6 @@
 // Blocking and unblocking.
 #include "fw/host/block.hpp"
 
-#include <algorithm>
-
 #include "chains/netlink/conntrack.hpp"
 #include "chains/netlink/encode.hpp"
 #include "fw/base/limits.hpp"
@@ -49,10 +47,6 @@ Result<bool> put_in_force(chains::Kernel& kernel, Store& store, const BlockChang
 
 }  // namespace
 
-WallTime wall_clock() {
-  return std::chrono::time_point_cast<std::chrono::milliseconds>(std::chrono::system_clock::now());
-}
-
 Result<BlockOutcome> block(chains::Kernel& kernel, Store& store, std::uint32_t mark,
                            const std::vector<Block>& add, WallTime now) {
   // Without the right to change the kernel nothing is stored either.
@@ -74,10 +68,7 @@ Result<BlockOutcome> block(chains::Kernel& kernel, Store& store, std::uint32_t m
     if (const auto blocked = is_among(blocked_at(snapshot->blocks, now))) {
       const auto manifest = kernel.elements(chains::kManifest);
       const std::uint32_t in_use = manifest ? manifest_mark(*manifest) : 0;
-      const std::vector<Ip> own = local_addresses();
-      const auto cut = chains::expel_flows(in_use != 0 ? in_use : mark, [&](Ip ip) {
-        return blocked(ip) && std::find(own.begin(), own.end(), ip) == own.end();
-      });
+      const auto cut = chains::expel_flows(in_use != 0 ? in_use : mark, except_local(blocked));
       if (cut) outcome.flows_cut = *cut;
       if (!cut) {
         outcome.warnings.push_back("open connections of blocked addresses may live on: " +

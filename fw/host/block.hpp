@@ -22,6 +22,4 @@ Result<BlockOutcome> block(chains::Kernel& kernel, Store& store, std::uint32_t m
 Result<BlockOutcome> unblock(chains::Kernel& kernel, Store& store,
                              const std::vector<IpRange>& ranges, WallTime now);
 
-WallTime wall_clock();
-
 }  // namespace fw

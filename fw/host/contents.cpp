@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "chains/netlink/encode.hpp"
+#include "fw/host/surroundings.hpp"
 
 namespace fw {
 namespace {
@@ -162,8 +163,7 @@ Result<Contents> Contents::plan(const chains::Observed& observed, const Target& 
   blocks.all = plan.makes_set(chains::kBlockVersions) ||
                block_version(observed.block_versions) != blocks.generation;
   if (!any && !blocks.all) return out;
-  blocks.at =
-      std::chrono::time_point_cast<std::chrono::milliseconds>(std::chrono::system_clock::now());
+  blocks.at = wall_clock();
   auto snapshot = store->blocks(blocks.at);
   if (!snapshot) return std::unexpected(snapshot.error());
   blocks.now = blocked_at(snapshot->blocks, blocks.at);
@@ -242,8 +242,7 @@ Result<std::function<bool(Ip)>> all_blocked(const Target& target, Lists& lists, 
   if (!listed) return std::unexpected(listed.error());
   std::vector<SharedSet> sets{std::move(*listed)};
   if (store != nullptr) {
-    const auto now =
-        std::chrono::time_point_cast<std::chrono::milliseconds>(std::chrono::system_clock::now());
+    const WallTime now = wall_clock();
     const auto snapshot = store->blocks(now);
     if (!snapshot) return std::unexpected(snapshot.error());
     sets.push_back(set_of(blocked_at(snapshot->blocks, now)));
@@ -277,8 +276,7 @@ Result<chains::ManagedElements> managed_elements(const Target& target, Lists& li
   if (!listed) return std::unexpected(listed.error());
   auto allowed = shared_content(lists, target.lists.allow);
   if (!allowed) return std::unexpected(allowed.error());
-  const auto now =
-      std::chrono::time_point_cast<std::chrono::milliseconds>(std::chrono::system_clock::now());
+  const WallTime now = wall_clock();
   BlockedNow blocked;
   if (store != nullptr) {
     const auto snapshot = store->blocks(now);

@@ -99,6 +99,8 @@ std::vector<chains::OpenConnection> open_connections() {
   return out;
 }
 
+namespace {
+
 std::vector<Ip> local_addresses() {
   std::vector<Ip> out;
   ifaddrs* all = nullptr;
@@ -116,6 +118,19 @@ std::vector<Ip> local_addresses() {
   }
   freeifaddrs(all);
   return out;
+}
+
+}  // namespace
+
+std::function<bool(Ip)> except_local(std::function<bool(Ip)> among) {
+  if (!among) return [](Ip) { return false; };
+  return [among = std::move(among), own = local_addresses()](Ip ip) {
+    return among(ip) && std::find(own.begin(), own.end(), ip) == own.end();
+  };
+}
+
+WallTime wall_clock() {
+  return std::chrono::time_point_cast<std::chrono::milliseconds>(std::chrono::system_clock::now());
 }
 
 Result<bool> filter_bridged_packets() {

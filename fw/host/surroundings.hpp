@@ -2,12 +2,14 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <string>
 #include <vector>
 
 #include "chains/compile.hpp"
 #include "chains/netlink/conntrack.hpp"
 #include "fw/base/result.hpp"
+#include "fw/store/blocks.hpp"
 
 namespace fw {
 
@@ -21,8 +23,10 @@ std::chrono::milliseconds kernel_tick();
 /// The TCP connections that sockets of this network namespace have open, loopback aside.
 std::vector<chains::OpenConnection> open_connections();
 
-/// The addresses of this host's own devices.
-std::vector<Ip> local_addresses();
+/// The same, and never true for an address of this host's own devices; `among` may be empty.
+std::function<bool(Ip)> except_local(std::function<bool(Ip)> among);
+
+WallTime wall_clock();
 
 /// Makes packets between two ports of one bridge pass the forward hook (br_netfilter); says whether
 /// they did not before. Fails with what is missing.
