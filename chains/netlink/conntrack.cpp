@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 
 #include "chains/netlink/attributes.hpp"
+#include "chains/netlink/flow.hpp"
 #include "chains/netlink/handles.hpp"
 
 namespace chains {
@@ -30,59 +31,21 @@ constexpr std::size_t kBufferBytes = 256 * 1024;
 constexpr std::size_t kSendBytes = 60 * 1024;
 constexpr std::uint32_t kEstablishedSeconds = 5 * 24 * 3600;  // the kernel's own default
 
-/// What is needed of a conntrack entry: its identity as raw attributes, and who talks.
-struct Flow {
+/// An entry, and its identity as raw attributes.
+struct Entry {
   std::vector<char> identity;  // CTA_TUPLE_ORIG and CTA_ZONE as they came
-  Ip original_source;
-  Ip reply_source;
-  std::uint32_t status = 0;
-  std::uint32_t mark = 0;
-  bool ending = false;  // a TCP connection that at least one side has closed
+  Flow flow;
 };
 
-bool is_ending(const nlattr* protocol) {
-  bool ending = false;
-  for_each_nested(protocol, [&ending](const nlattr* tcp) {
-    if (mnl_attr_get_type(tcp) != CTA_PROTOINFO_TCP) return;
-    for_each_nested(tcp, [&ending](const nlattr* a) {
-      if (mnl_attr_get_type(a) != CTA_PROTOINFO_TCP_STATE) return;
-      ending = mnl_attr_get_u8(a) > TCP_CONNTRACK_ESTABLISHED;
-    });
-  });
-  return ending;
-}
-
-Ip tuple_source(const nlattr* tuple) {
-  Ip source;
-  for_each_nested(tuple, [&source](const nlattr* part) {
-    if (mnl_attr_get_type(part) != CTA_TUPLE_IP) return;
-    for_each_nested(part, [&source](const nlattr* a) {
-      if (mnl_attr_get_type(a) == CTA_IP_V4_SRC) {
-        source = fw::ip_from_bytes(Family::ipv4, mnl_attr_get_payload(a));
-      }
-      if (mnl_attr_get_type(a) == CTA_IP_V6_SRC) {
-        source = fw::ip_from_bytes(Family::ipv6, mnl_attr_get_payload(a));
-      }
-    });
-  });
-  return source;
-}
-
-Flow read_flow(const nlmsghdr* message) {
-  Flow flow;
-  for_each_attribute(message, sizeof(nfgenmsg), [&flow](const nlattr* a) {
+Entry read_entry(const nlmsghdr* message) {
+  Entry entry{{}, read_flow(message)};
+  for_each_attribute(message, sizeof(nfgenmsg), [&entry](const nlattr* a) {
     const auto type = mnl_attr_get_type(a);
-    if (type == CTA_TUPLE_ORIG || type == CTA_ZONE) {
-      const auto* raw = reinterpret_cast<const char*>(a);
-      flow.identity.insert(flow.identity.end(), raw, raw + MNL_ALIGN(a->nla_len));
-    }
-    if (type == CTA_TUPLE_ORIG) flow.original_source = tuple_source(a);
-    if (type == CTA_TUPLE_REPLY) flow.reply_source = tuple_source(a);
-    if (type == CTA_PROTOINFO) flow.ending = is_ending(a);
-    if (type == CTA_STATUS) flow.status = ntohl(mnl_attr_get_u32(a));
-    if (type == CTA_MARK) flow.mark = ntohl(mnl_attr_get_u32(a));
+    if (type != CTA_TUPLE_ORIG && type != CTA_ZONE) return;
+    const auto* raw = reinterpret_cast<const char*>(a);
+    entry.identity.insert(entry.identity.end(), raw, raw + MNL_ALIGN(a->nla_len));
   });
-  return flow;
+  return entry;
 }
 
 /// True when this namespace surely tracks nothing: walking the table costs milliseconds even then,
@@ -111,29 +74,30 @@ class Conntrack {
     nlmsghdr* header = put_header(request, IPCTNL_MSG_CT_GET, NLM_F_DUMP, AF_UNSPEC);
     mnl_attr_put_u32(header, CTA_MARK, htonl(value));
     mnl_attr_put_u32(header, CTA_MARK_MASK, htonl(mask));
-    if (mnl_socket_sendto(socket_.get(), header, header->nlmsg_len) < 0) return refused(errno);
+    if (mnl_socket_sendto(socket_.get(), header, header->nlmsg_len) < 0)
+      return conntrack_refused(errno);
     for (;;) {
       const ssize_t got = mnl_socket_recvfrom(socket_.get(), buffer_.data(), buffer_.size());
-      if (got < 0) return refused(errno);
+      if (got < 0) return conntrack_refused(errno);
       int left = static_cast<int>(got);
       for (auto* m = reinterpret_cast<const nlmsghdr*>(buffer_.data()); mnl_nlmsg_ok(m, left);
            m = mnl_nlmsg_next(m, &left)) {
         if (m->nlmsg_type == NLMSG_DONE) return {};
         if (m->nlmsg_type == NLMSG_ERROR) {
-          return refused(-static_cast<const nlmsgerr*>(mnl_nlmsg_get_payload(m))->error);
+          return conntrack_refused(-static_cast<const nlmsgerr*>(mnl_nlmsg_get_payload(m))->error);
         }
-        on(read_flow(m));
+        on(read_entry(m));
       }
     }
   }
 
   /// Queues: mark = (mark & ~mask) | value for a flow.
-  void change_mark(const Flow& flow, std::uint32_t value, std::uint32_t mask) {
-    const auto family = flow.original_source.family == Family::ipv4 ? AF_INET : AF_INET6;
+  void change_mark(const Entry& entry, std::uint32_t value, std::uint32_t mask) {
+    const auto family = entry.flow.source.family == Family::ipv4 ? AF_INET : AF_INET6;
     nlmsghdr* header = queue(IPCTNL_MSG_CT_NEW, 0, family);
     auto* tail = static_cast<char*>(mnl_nlmsg_get_payload_tail(header));
-    std::memcpy(tail, flow.identity.data(), flow.identity.size());
-    header->nlmsg_len += static_cast<std::uint32_t>(flow.identity.size());
+    std::memcpy(tail, entry.identity.data(), entry.identity.size());
+    header->nlmsg_len += static_cast<std::uint32_t>(entry.identity.size());
     mnl_attr_put_u32(header, CTA_MARK, htonl(value));
     mnl_attr_put_u32(header, CTA_MARK_MASK, htonl(mask));
     queued(header);
@@ -171,28 +135,8 @@ class Conntrack {
   }
 
  private:
-  static std::unexpected<fw::Error> refused(int code) {
-    if (code == EPERM) {
-      return fw::fail(ErrorCode::permission,
-                      "connection tracking cannot be read: this needs root, or the capability "
-                      "CAP_NET_ADMIN (try: sudo)");
-    }
-    return fail_errno(ErrorCode::unsupported,
-                      "the kernel's connection tracking table cannot be read "
-                      "(CONFIG_NF_CT_NETLINK; try: modprobe nf_conntrack_netlink)",
-                      code);
-  }
-
   nlmsghdr* put_header(char* at, std::uint16_t type, int flags, int family) {
-    nlmsghdr* header = mnl_nlmsg_put_header(at);
-    header->nlmsg_type = static_cast<std::uint16_t>(NFNL_SUBSYS_CTNETLINK << 8 | type);
-    header->nlmsg_flags = static_cast<std::uint16_t>(NLM_F_REQUEST | flags);
-    header->nlmsg_seq = ++sequence_;
-    auto* nfg = static_cast<nfgenmsg*>(mnl_nlmsg_put_extra_header(header, sizeof(nfgenmsg)));
-    nfg->nfgen_family = static_cast<std::uint8_t>(family);
-    nfg->version = NFNETLINK_V0;
-    nfg->res_id = 0;
-    return header;
+    return put_conntrack_header(at, type, flags, family, ++sequence_);
   }
 
   nlmsghdr* queue(std::uint16_t type, int flags, int family) {
@@ -238,17 +182,17 @@ Result<std::size_t> admit_existing_flows(std::uint32_t mark,
   if (tracks_nothing()) return std::size_t{0};
   auto conntrack = Conntrack::open();
   if (!conntrack) return std::unexpected(conntrack.error());
-  std::vector<Flow> flows;
-  const auto done = conntrack->dump(0, mark, [&](Flow flow) {
-    const bool answered = (flow.status & IPS_SEEN_REPLY) != 0;
-    if (answered && !blocked(flow.original_source) && !blocked(flow.reply_source)) {
-      flows.push_back(std::move(flow));
+  std::vector<Entry> entries;
+  const auto done = conntrack->dump(0, mark, [&](Entry entry) {
+    const Flow& flow = entry.flow;
+    if (flow.answered() && !blocked(flow.source) && !blocked(flow.reply_source)) {
+      entries.push_back(std::move(entry));
     }
   });
   if (!done) return std::unexpected(done.error());
-  for (const Flow& flow : flows) conntrack->change_mark(flow, mark, mark);
+  for (const Entry& entry : entries) conntrack->change_mark(entry, mark, mark);
   conntrack->flush();
-  return flows.size();
+  return entries.size();
 }
 
 Result<void> enter_connections(std::uint32_t mark, const std::vector<OpenConnection>& connections) {
@@ -266,16 +210,17 @@ Result<std::size_t> expel_flows(std::uint32_t mark, const std::function<bool(Ip)
   if (tracks_nothing()) return std::size_t{0};
   auto conntrack = Conntrack::open();
   if (!conntrack) return std::unexpected(conntrack.error());
-  std::vector<Flow> flows;
-  const auto done = conntrack->dump(mark, mark, [&](Flow flow) {
-    if (blocked(flow.original_source) || blocked(flow.reply_source))
-      flows.push_back(std::move(flow));
+  std::vector<Entry> entries;
+  const auto done = conntrack->dump(mark, mark, [&](Entry entry) {
+    if (blocked(entry.flow.source) || blocked(entry.flow.reply_source)) {
+      entries.push_back(std::move(entry));
+    }
   });
   if (!done) return std::unexpected(done.error());
-  for (const Flow& flow : flows) conntrack->change_mark(flow, 0, mark);
+  for (const Entry& entry : entries) conntrack->change_mark(entry, 0, mark);
   conntrack->flush();
   const auto open =
-      std::count_if(flows.begin(), flows.end(), [](const Flow& f) { return !f.ending; });
+      std::count_if(entries.begin(), entries.end(), [](const Entry& e) { return !e.flow.ending; });
   return static_cast<std::size_t>(open);
 }
 

@@ -1,0 +1,130 @@
+// Flows in netlink messages.
+#include "chains/netlink/flow.hpp"
+
+#include <cerrno>
+
+#include <arpa/inet.h>
+#include <linux/netfilter/nf_conntrack_common.h>
+#include <linux/netfilter/nf_conntrack_tcp.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netfilter/nfnetlink_conntrack.h>
+
+#include "chains/netlink/attributes.hpp"
+
+namespace chains {
+
+using fw::ErrorCode;
+using fw::Family;
+using fw::Ip;
+
+namespace {
+
+bool is_ending(const nlattr* protocol) {
+  bool ending = false;
+  for_each_nested(protocol, [&ending](const nlattr* tcp) {
+    if (mnl_attr_get_type(tcp) != CTA_PROTOINFO_TCP) return;
+    for_each_nested(tcp, [&ending](const nlattr* a) {
+      if (mnl_attr_get_type(a) != CTA_PROTOINFO_TCP_STATE) return;
+      ending = mnl_attr_get_u8(a) > TCP_CONNTRACK_ESTABLISHED;
+    });
+  });
+  return ending;
+}
+
+/// One direction of a flow.
+struct Tuple {
+  Ip source;
+  Ip destination;
+  std::uint16_t source_port = 0;
+  std::uint16_t destination_port = 0;
+  std::uint8_t protocol = 0;
+};
+
+Tuple read_tuple(const nlattr* attribute) {
+  Tuple tuple;
+  for_each_nested(attribute, [&tuple](const nlattr* part) {
+    const bool addresses = mnl_attr_get_type(part) == CTA_TUPLE_IP;
+    if (!addresses && mnl_attr_get_type(part) != CTA_TUPLE_PROTO) return;
+    for_each_nested(part, [&](const nlattr* a) {
+      const auto type = mnl_attr_get_type(a);
+      const void* bytes = mnl_attr_get_payload(a);
+      if (addresses) {
+        if (type == CTA_IP_V4_SRC) tuple.source = fw::ip_from_bytes(Family::ipv4, bytes);
+        if (type == CTA_IP_V4_DST) tuple.destination = fw::ip_from_bytes(Family::ipv4, bytes);
+        if (type == CTA_IP_V6_SRC) tuple.source = fw::ip_from_bytes(Family::ipv6, bytes);
+        if (type == CTA_IP_V6_DST) tuple.destination = fw::ip_from_bytes(Family::ipv6, bytes);
+      } else {
+        if (type == CTA_PROTO_NUM) tuple.protocol = mnl_attr_get_u8(a);
+        if (type == CTA_PROTO_SRC_PORT) tuple.source_port = ntohs(mnl_attr_get_u16(a));
+        if (type == CTA_PROTO_DST_PORT) tuple.destination_port = ntohs(mnl_attr_get_u16(a));
+      }
+    });
+  });
+  return tuple;
+}
+
+}  // namespace
+
+bool Flow::answered() const { return (status & IPS_SEEN_REPLY) != 0; }
+
+Flow read_flow(const nlmsghdr* message) {
+  Flow flow;
+  for_each_attribute(message, sizeof(nfgenmsg), [&flow](const nlattr* a) {
+    switch (mnl_attr_get_type(a)) {
+      case CTA_TUPLE_ORIG: {
+        const Tuple tuple = read_tuple(a);
+        flow.source = tuple.source;
+        flow.destination = tuple.destination;
+        flow.source_port = tuple.source_port;
+        flow.destination_port = tuple.destination_port;
+        flow.protocol = tuple.protocol;
+        break;
+      }
+      case CTA_TUPLE_REPLY:
+        flow.reply_source = read_tuple(a).source;
+        break;
+      case CTA_PROTOINFO:
+        flow.ending = is_ending(a);
+        break;
+      case CTA_ID:
+        flow.id = ntohl(mnl_attr_get_u32(a));
+        break;
+      case CTA_STATUS:
+        flow.status = ntohl(mnl_attr_get_u32(a));
+        break;
+      case CTA_MARK:
+        flow.mark = ntohl(mnl_attr_get_u32(a));
+        break;
+      default:
+        break;
+    }
+  });
+  return flow;
+}
+
+nlmsghdr* put_conntrack_header(char* at, std::uint16_t type, int flags, int family,
+                               std::uint32_t sequence) {
+  nlmsghdr* header = mnl_nlmsg_put_header(at);
+  header->nlmsg_type = static_cast<std::uint16_t>(NFNL_SUBSYS_CTNETLINK << 8 | type);
+  header->nlmsg_flags = static_cast<std::uint16_t>(NLM_F_REQUEST | flags);
+  header->nlmsg_seq = sequence;
+  auto* nfg = static_cast<nfgenmsg*>(mnl_nlmsg_put_extra_header(header, sizeof(nfgenmsg)));
+  nfg->nfgen_family = static_cast<std::uint8_t>(family);
+  nfg->version = NFNETLINK_V0;
+  nfg->res_id = 0;
+  return header;
+}
+
+std::unexpected<fw::Error> conntrack_refused(int code) {
+  if (code == EPERM) {
+    return fw::fail(ErrorCode::permission,
+                    "connection tracking cannot be read: this needs root, or the capability "
+                    "CAP_NET_ADMIN (try: sudo)");
+  }
+  return fw::fail_errno(ErrorCode::unsupported,
+                        "the kernel's connection tracking table cannot be read "
+                        "(CONFIG_NF_CT_NETLINK; try: modprobe nf_conntrack_netlink)",
+                        code);
+}
+
+}  // namespace chains
