@@ -15,6 +15,7 @@ void add_check(CLI::App& program, Context& context, int& exit);
 void add_show(CLI::App& program, Context& context, int& exit);
 void add_status(CLI::App& program, Context& context, int& exit);
 void add_block(CLI::App& program, Context& context, int& exit);
+void add_simulate(CLI::App& program, Context& context, int& exit);
 void add_reset(CLI::App& program, Context& context, int& exit);
 
 }  // namespace cli

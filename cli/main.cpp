@@ -26,9 +26,11 @@ constexpr const char* kFooter = R"(
 Exit codes
   0   done; nothing to do; the kernel holds the policy
   1   error: nothing was changed, or the output could not be written
-  2   plan, status: the kernel does not hold the policy
+  2   plan, status: the kernel does not hold the policy;
+      simulate: a limit would have refused somebody
   3   done in part: a list with bad lines, an address that stays blocked, a block
-      that waits for the first apply, a broken policy beside which block went on
+      that waits for the first apply, a broken policy beside which block went on,
+      a damaged capture
   64  wrong usage
 
 Files
@@ -39,6 +41,7 @@ Examples
   sudo cloudron-fw plan                     what apply would change
   sudo cloudron-fw apply                    make the kernel hold the policy
   sudo cloudron-fw block 203.0.113.7 --for 1h --reason "guessing passwords"
+  cloudron-fw simulate night.pcap           what the policy would have refused
   sudo cloudron-fw status                   what is open, counted, refused and blocked
 )";
 
@@ -114,6 +117,7 @@ int main(int argc, char** argv) {
   cli::add_show(program, context, exit);
   cli::add_status(program, context, exit);
   cli::add_block(program, context, exit);
+  cli::add_simulate(program, context, exit);
   cli::add_reset(program, context, exit);
   program.footer(kFooter);
   try {

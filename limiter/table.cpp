@@ -67,7 +67,8 @@ inline Place find(const Slots* slots, std::uint64_t tag, Ticks now) {
 
 }  // namespace portable
 
-#if defined(__x86_64__) && !defined(__SANITIZE_THREAD__)
+// Clang knows no such pragma.
+#if defined(__x86_64__) && !defined(__SANITIZE_THREAD__) && !defined(__clang__)
 #define CLOUDRON_FW_AVX512
 #pragma GCC push_options
 #pragma GCC target("avx512f")

@@ -5,15 +5,15 @@ _cloudron_fw() {
   _init_completion || return
   for word in "${words[@]:1:cword-1}"; do
     case $word in
-      apply | plan | check | show | status | block | unblock | blocks | reset) command=$word ;;
+      apply | plan | check | show | status | block | unblock | blocks | simulate | reset) command=$word ;;
     esac
   done
   case $prev in
-    --policy | --from) _filedir; return ;;
+    --policy | --from | --compare | --plot) _filedir; return ;;
     --state-dir) _filedir -d; return ;;
     --format) mapfile -t COMPREPLY < <(compgen -W 'nft text json' -- "$cur"); return ;;
     --for) mapfile -t COMPREPLY < <(compgen -W '10m 1h 1d 1w' -- "$cur"); return ;;
-    --reason) return ;;
+    --reason | --host | --top) return ;;
   esac
   local options='--policy --state-dir --json --quiet --no-color --help'
   case $command in
@@ -22,15 +22,18 @@ _cloudron_fw() {
     show) options+=' --format' ;;
     block) options+=' --for --reason --from --force' ;;
     unblock) options+=' --from' ;;
+    simulate) options+=' --compare --host --plot --top' ;;
     reset) options+=' --yes' ;;
   esac
   if [[ $cur == -* ]]; then
     mapfile -t COMPREPLY < <(compgen -W "$options" -- "$cur")
   elif [[ -z $command ]]; then
     mapfile -t COMPREPLY < <(
-      compgen -W 'apply plan check show status block unblock blocks reset' -- "$cur")
+      compgen -W 'apply plan check show status block unblock blocks simulate reset' -- "$cur")
   elif [[ $command == check ]]; then
     _filedir toml
+  elif [[ $command == simulate ]]; then
+    _filedir
   elif [[ $command == unblock ]]; then
     mapfile -t COMPREPLY < <(
       compgen -W "$(cloudron-fw blocks --no-color 2>/dev/null | awk 'NR > 1 { print $1 }')" -- "$cur")

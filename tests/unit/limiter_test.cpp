@@ -117,12 +117,17 @@ struct WindowLog {
   }
 };
 
-TEST(Window, IsExact) {
+template <class Window>
+struct AnyWindow : testing::Test {};
+using Windows = testing::Types<BasicWindow<1>, BasicWindow<2>>;
+TYPED_TEST_SUITE(AnyWindow, Windows);
+
+TYPED_TEST(AnyWindow, IsExact) {
   std::mt19937_64 random(3);
   for (int round = 0; round < 300; ++round) {
-    const auto count = static_cast<unsigned>(1 + random() % Window::kCountMax);
-    const Ticks width = 1 + random() % (30 * kSecond);
-    Window window;
+    const auto count = static_cast<unsigned>(1 + random() % TypeParam::kCountMax);
+    const Ticks width = 1 + random() % (15 * kSecond);
+    TypeParam window;
     WindowLog log;
     for (const Ticks now : arrivals(random, width / count + 1, 1000)) {
       const Verdict verdict = window.take(count, width, now);
@@ -133,13 +138,13 @@ TEST(Window, IsExact) {
   }
 }
 
-TEST(Window, LongOnesNeverAdmitMoreAndGiveBackInTime) {
+TYPED_TEST(AnyWindow, LongOnesNeverAdmitMoreAndGiveBackInTime) {
   std::mt19937_64 random(4);
   for (int round = 0; round < 100; ++round) {
-    const auto count = static_cast<unsigned>(1 + random() % Window::kCountMax);
+    const auto count = static_cast<unsigned>(1 + random() % TypeParam::kCountMax);
     const Ticks width = 40 * kSecond + random() % (86'400 * kSecond);
-    const Ticks late = width >> 26;  // two units
-    Window window;
+    const Ticks late = width >> 25;  // two units
+    TypeParam window;
     std::deque<Ticks> admitted;
     for (const Ticks now : arrivals(random, width / count, 1000)) {
       const bool yes = window.take(count, width, now).admitted();

@@ -1,0 +1,151 @@
+// Packets out of captures, through libpcap.
+#include "capture/reader.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include <fmt/format.h>
+
+#include "capture/decode.hpp"
+#include "capture/libpcap.hpp"
+#include "capture/stream.hpp"
+#include "fw/base/suggest.hpp"
+
+namespace capture {
+
+using fw::ErrorCode;
+
+namespace {
+
+constexpr const char* kRead = "read are Ethernet, Linux cooked, raw IP and BSD loopback";
+
+std::string name_of(const std::string& path) { return path == "-" ? "standard input" : path; }
+
+/// As far as 64 bits of nanoseconds go: until 2262.
+std::int64_t time_of(const pcap_pkthdr& header) {
+  constexpr std::int64_t kSecondsMax = 9'000'000'000;
+  const auto seconds = std::clamp<std::int64_t>(header.ts.tv_sec, -kSecondsMax, kSecondsMax);
+  const auto nanoseconds = std::clamp<std::int64_t>(header.ts.tv_usec, 0, 999'999'999);
+  return seconds * 1'000'000'000 + nanoseconds;
+}
+
+}  // namespace
+
+struct Reader::State {
+  State(std::string n, Stream s, const Libpcap* l)
+      : name(std::move(n)), stream(std::move(s)), lib(l) {}
+  ~State() {
+    if (pcap != nullptr) lib->close(pcap);
+  }
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
+
+  fw::Result<void> begin();
+  bool next(Packet& out);
+  void end(int code);
+  std::string where() const;
+
+  std::string name;
+  Stream stream;
+  const Libpcap* lib;
+  std::FILE* file = nullptr;  // pcap's own once that is open
+  pcap_t* pcap = nullptr;
+  LinkType link = LinkType::ethernet;
+  bool over = false;
+  Counts counts;
+  std::optional<fw::Error> broken;
+};
+
+/// "frame 12, byte 3,456 of the decompressed data".
+std::string Reader::State::where() const {
+  return fmt::format("frame {}, byte {}", counts.frames + 1, std::max<off_t>(ftello(file), 0));
+}
+
+fw::Result<void> Reader::State::begin() {
+  file = stream.file();
+  if (file == nullptr) {
+    return fw::fail_errno(ErrorCode::memory, fmt::format("cannot read {}", name), errno);
+  }
+  std::array<char, PCAP_ERRBUF_SIZE> why{};
+  pcap = lib->open(file, PCAP_TSTAMP_PRECISION_NANO, why.data());
+  if (pcap == nullptr) {
+    std::fclose(file);
+    const std::string reason =
+        stream.problem().empty() ? fw::printable(why.data(), why.size()) : stream.problem();
+    return fw::fail(ErrorCode::io,
+                    fmt::format("{} is not a capture that can be read (pcap or pcapng, as tcpdump "
+                                "-w writes it): {}",
+                                name, reason));
+  }
+  const int number = lib->link_type(pcap);
+  const auto type = link_type(number);
+  if (type) {
+    link = *type;
+    return {};
+  }
+  const char* const known = lib->link_name(number);
+  return fw::fail(ErrorCode::unsupported,
+                  fmt::format("{} has link type {}{}, which is not read; {}", name, number,
+                              known != nullptr ? fmt::format(" ({})", known) : "", kRead));
+}
+
+void Reader::State::end(int code) {
+  over = true;
+  std::string why = stream.problem();
+  if (why.empty() && code == PCAP_ERROR_BREAK) return;  // the end of the file
+  if (why.empty()) why = fw::printable(lib->error(pcap), PCAP_ERRBUF_SIZE);
+  broken = fw::Error{ErrorCode::io,
+                     fmt::format("{}: {}: {}; what comes before was read", name, where(), why),
+                     {},
+                     {},
+                     0};
+}
+
+bool Reader::State::next(Packet& out) {
+  while (!over) {
+    pcap_pkthdr* header = nullptr;
+    const unsigned char* bytes = nullptr;
+    const int code = lib->next(pcap, &header, &bytes);
+    if (code != 1) {
+      end(code);
+      break;
+    }
+    ++counts.frames;
+    counts.bytes += header->len;
+    const Decoded decoded = decode(link, {bytes, header->caplen}, out);
+    if (decoded == Decoded::packet) {
+      out.time = time_of(*header);
+      return true;
+    }
+    ++(decoded == Decoded::not_ip ? counts.not_ip : counts.malformed);
+  }
+  return false;
+}
+
+Reader::Reader(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Reader::Reader(Reader&&) noexcept = default;
+Reader& Reader::operator=(Reader&&) noexcept = default;
+Reader::~Reader() = default;
+
+fw::Result<Reader> Reader::open(const std::string& path) {
+  const auto lib = libpcap();
+  if (!lib) return std::unexpected(lib.error());
+  auto stream = Stream::open(path);
+  if (!stream) return std::unexpected(stream.error());
+  auto state = std::make_unique<State>(name_of(path), std::move(*stream), *lib);
+  if (auto begun = state->begin(); !begun) return std::unexpected(begun.error());
+  return Reader(std::move(state));
+}
+
+std::size_t Reader::read(std::span<Packet> out) {
+  std::size_t count = 0;
+  while (count < out.size() && state_->next(out[count])) ++count;
+  return count;
+}
+
+const std::optional<fw::Error>& Reader::broken() const { return state_->broken; }
+const Reader::Counts& Reader::counts() const { return state_->counts; }
+std::uint64_t Reader::position() const { return state_->stream.position(); }
+std::uint64_t Reader::size() const { return state_->stream.size(); }
+
+}  // namespace capture

@@ -1,0 +1,83 @@
+// One limit's budgets, as the kernel keeps them (chains/compile_limits.cpp says how and why).
+#include "simulate/budgets.hpp"
+
+#include <algorithm>
+#include <chrono>
+
+namespace simulate {
+
+using limiter::Quota;
+using limiter::to_ticks;
+
+namespace {
+
+constexpr std::chrono::milliseconds kRememberedMax{100};
+
+bool is_window(const fw::Limit& limit) { return limit.rate.count <= fw::kWindowCountMax; }
+
+std::variant<Meters<WindowKind>, Meters<BucketKind>> meters(const fw::Limit& limit) {
+  if (is_window(limit)) {
+    return Meters<WindowKind>(
+        {static_cast<unsigned>(limit.rate.count), to_ticks(limit.rate.period)});
+  }
+  return Meters<BucketKind>({Quota::of(limit.rate.count, limit.rate.period, limit.burst)});
+}
+
+Quota shared_quota(const fw::Limit& limit) {
+  const std::uint64_t count =
+      std::min(limit.rate.count * fw::kOverflowFactor, fw::kRateCountMax * fw::kOverflowFactor);
+  return Quota::of(count, limit.rate.period, count);
+}
+
+}  // namespace
+
+Budgets::Budgets(const fw::Limit& limit)
+    : meters_(meters(limit)),
+      looks_at_windows_(is_window(limit) && limit.per == fw::LimitKey::ip),
+      shared_{shared_quota(limit)},
+      remembered_(std::min(to_ticks(kRememberedMax),
+                           to_ticks(limit.rate.period) / static_cast<Ticks>(limit.rate.count))),
+      concurrent_(limit.concurrent) {}
+
+bool Budgets::refuses(const Client& client, std::uint64_t key, Ticks now) const {
+  if (looks_at_windows_) {
+    return std::visit([&](const auto& m) { return m.refuses(client, key, now); }, meters_);
+  }
+  const auto known = refused_.find(key);
+  return known != refused_.end() && now < known->second;
+}
+
+Answer Budgets::take(const Client& client, std::uint64_t key, Ticks now) {
+  const auto answer = std::visit([&](auto& m) { return m.take(client, key, now); }, meters_);
+  if (answer && *answer) return Answer::admitted;
+  if (!answer && shared_.take(shared_state_, now)) return Answer::overflowed;
+  if (!looks_at_windows_) {
+    if (refused_.size() >= fw::kMeterSourcesMax) {
+      erase_if(refused_, [now](const auto& entry) { return entry.second <= now; });
+    }
+    // An entry that is there keeps its end, and a full set takes no further one.
+    if (refused_.size() < fw::kMeterSourcesMax) {
+      Ticks& until = refused_[key];
+      if (until <= now) until = now + remembered_;
+    }
+  }
+  return Answer::refused;
+}
+
+bool Budgets::too_many(std::uint64_t key, std::uint64_t flow,
+                       const std::function<bool(std::uint64_t)>& lives) {
+  if (!concurrent_) return false;
+  if (open_.size() >= fw::kMeterSourcesMax && !open_.contains(key)) {
+    erase_if(open_, [&](const auto& entry) {
+      return std::none_of(entry.second.begin(), entry.second.end(), lives);
+    });
+    if (open_.size() >= fw::kMeterSourcesMax) return false;  // the kernel counts no more either
+  }
+  std::vector<std::uint64_t>& open = open_[key];
+  std::erase_if(open, [&](std::uint64_t id) { return id == flow || !lives(id); });
+  if (open.size() >= *concurrent_) return true;
+  open.push_back(flow);
+  return false;
+}
+
+}  // namespace simulate

@@ -1,0 +1,106 @@
+// Which addresses in a capture are the host's own.
+#include "simulate/hosts.hpp"
+
+#include <algorithm>
+#include <map>
+
+namespace simulate {
+
+using capture::Direction;
+using capture::Packet;
+using fw::Ip;
+
+namespace {
+
+using Counts = std::map<Ip, std::size_t>;
+
+bool is_among(const std::vector<Ip>& ascending, Ip ip) {
+  return std::binary_search(ascending.begin(), ascending.end(), ip);
+}
+
+bool is_apart(const std::vector<fw::IpRange>& apart, Ip ip) {
+  return std::any_of(apart.begin(), apart.end(), [ip](const fw::IpRange& range) {
+    return range.contains({ip.family, ip.bits, ip.bits});
+  });
+}
+
+/// Loopback, multicast, link-local, unspecified: of every machine.
+bool is_special(Ip ip) {
+  if (ip.family == fw::Family::ipv4) {
+    const auto high = static_cast<std::uint32_t>(ip.bits >> 24);
+    return high == 0 || high == 127 || high >= 224;
+  }
+  const auto high = static_cast<std::uint32_t>(ip.bits >> 112);
+  return high >> 8 == 0xff || high >> 6 == 0xfe80 >> 6 || ip.bits <= 1;
+}
+
+std::vector<Ip> senders(std::span<const Packet> sample, const std::vector<fw::IpRange>& apart) {
+  Counts counts;
+  for (const Packet& p : sample) {
+    if (p.direction == Direction::outgoing) ++counts[p.source];
+  }
+  std::vector<Ip> found;
+  for (const auto& [ip, packets] : counts) {
+    const bool own = !is_special(ip) && !is_apart(apart, ip);
+    if (own && found.size() < kHostsMax) found.push_back(ip);
+  }
+  return found;
+}
+
+/// The one address of each family that takes part in the most packets.
+std::vector<Ip> most_frequent(std::span<const Packet> sample,
+                              const std::vector<fw::IpRange>& apart) {
+  Counts counts;
+  for (const Packet& p : sample) {
+    ++counts[p.source];
+    ++counts[p.destination];
+  }
+  std::vector<Ip> found;
+  for (const fw::Family family : {fw::Family::ipv4, fw::Family::ipv6}) {
+    std::size_t most = 0;
+    Ip best;
+    for (const auto& [ip, packets] : counts) {
+      if (ip.family != family || packets <= most || is_special(ip) || is_apart(apart, ip)) continue;
+      most = packets;
+      best = ip;
+    }
+    if (most != 0) found.push_back(best);
+  }
+  return found;
+}
+
+}  // namespace
+
+Hosts find_hosts(std::span<const Packet> sample, std::vector<Ip> given, std::vector<Ip> machine,
+                 const std::vector<fw::IpRange>& apart) {
+  Hosts hosts;
+  std::sort(machine.begin(), machine.end());
+  const bool here = std::any_of(sample.begin(), sample.end(), [&](const Packet& p) {
+    return (is_among(machine, p.source) && !is_special(p.source)) ||
+           (is_among(machine, p.destination) && !is_special(p.destination));
+  });
+  if (!given.empty()) {
+    hosts.addresses = std::move(given);
+  } else if (auto sent = senders(sample, apart); !sent.empty()) {
+    hosts = {std::move(sent), Hosts::Why::direction};
+  } else if (here) {
+    hosts = {std::move(machine), Hosts::Why::machine};
+  } else {
+    hosts = {most_frequent(sample, apart), Hosts::Why::frequency};
+  }
+  std::sort(hosts.addresses.begin(), hosts.addresses.end());
+  std::size_t from = 0;
+  std::size_t part = 0;
+  for (const Packet& p : sample) {
+    const bool sent = is_among(hosts.addresses, p.source);
+    from += sent ? 1 : 0;
+    part += sent || is_among(hosts.addresses, p.destination) ? 1 : 0;
+  }
+  hosts.one_way = from == 0;
+  if (!sample.empty()) {
+    hosts.share = static_cast<double>(part) / static_cast<double>(sample.size());
+  }
+  return hosts;
+}
+
+}  // namespace simulate

@@ -1,0 +1,428 @@
+// Captures that are written here byte by byte, in every form that is read.
+#include <fstream>
+#include <functional>
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+#include <zlib.h>
+#include <zstd.h>
+
+#include "capture/captures.hpp"
+#include "capture/decode.hpp"
+
+namespace capture {
+namespace {
+
+using fw::Family;
+using fw::Ip;
+
+/// Bytes, appended.
+class Bytes {
+ public:
+  std::string text;
+
+  Bytes& u8(unsigned value) { return add(value, 1, false); }
+  Bytes& be16(unsigned value) { return add(value, 2, true); }
+  Bytes& be32(std::uint32_t value) { return add(value, 4, true); }
+  Bytes& u16(unsigned value, bool big) { return add(value, 2, big); }
+  Bytes& u32(std::uint32_t value, bool big) { return add(value, 4, big); }
+  Bytes& more(const std::string& bytes) {
+    text += bytes;
+    return *this;
+  }
+  Bytes& zeros(std::size_t n) { return more(std::string(n, '\0')); }
+
+ private:
+  Bytes& add(std::uint64_t value, int size, bool big) {
+    for (int i = 0; i < size; ++i) {
+      const int shift = 8 * (big ? size - 1 - i : i);
+      text += static_cast<char>(value >> shift & 0xff);
+    }
+    return *this;
+  }
+};
+
+std::string tcp(unsigned from, unsigned to, unsigned flags) {
+  return Bytes().be16(from).be16(to).be32(1).be32(2).u8(0x50).u8(flags).be16(1000).zeros(4).text;
+}
+std::string udp(unsigned from, unsigned to) {
+  return Bytes().be16(from).be16(to).be16(8).be16(0).text;
+}
+
+std::string ip4(unsigned protocol, const std::string& payload, unsigned fragment = 0,
+                unsigned option_words = 0) {
+  const auto header = 20 + 4 * option_words;
+  Bytes b;
+  b.u8(0x45 + option_words).u8(0).be16(header + static_cast<unsigned>(payload.size()));
+  b.be16(7).be16(fragment).u8(64).u8(protocol).be16(0);
+  b.be32(0xc6120001).be32(0xcb007101);  // 198.18.0.1 to 203.0.113.1
+  return b.zeros(4 * option_words).more(payload).text;
+}
+
+std::string ip6(unsigned next, const std::string& payload) {
+  Bytes b;
+  b.be32(0x60000000).be16(static_cast<unsigned>(payload.size())).u8(next).u8(64);
+  b.be32(0x20010db8).zeros(11).u8(2);
+  b.be32(0x20010db8).zeros(11).u8(1);
+  return b.more(payload).text;
+}
+
+std::string ethernet(unsigned type, const std::string& payload) {
+  return Bytes().zeros(12).be16(type).more(payload).text;
+}
+
+const std::string kSyn = ip4(6, tcp(1000, 443, 2));
+const std::string kSyn6 = ip6(6, tcp(1000, 443, 2));
+
+Packet syn(Family family) {
+  Packet p;
+  p.source = *fw::parse_ip(family == Family::ipv4 ? "198.18.0.1" : "2001:db8::2");
+  p.destination = *fw::parse_ip(family == Family::ipv4 ? "203.0.113.1" : "2001:db8::1");
+  p.source_port = 1000;
+  p.destination_port = 443;
+  p.protocol = 6;
+  p.tcp_flags = 2;
+  return p;
+}
+
+std::pair<Decoded, Packet> decoded(LinkType link, const std::string& frame) {
+  // Of its own size on the heap: what reads behind the end is seen.
+  const std::vector<std::uint8_t> bytes(frame.begin(), frame.end());
+  Packet packet;
+  const Decoded what = decode(link, bytes, packet);
+  return {what, packet};
+}
+
+TEST(Decode, EveryLinkType) {
+  for (const Family family : {Family::ipv4, Family::ipv6}) {
+    const bool v4 = family == Family::ipv4;
+    const unsigned type = v4 ? 0x0800 : 0x86dd;
+    const std::string& packet = v4 ? kSyn : kSyn6;
+    Packet expected = syn(family);
+    EXPECT_EQ(decoded(LinkType::raw, packet), std::pair(Decoded::packet, expected));
+    EXPECT_EQ(decoded(LinkType::null, Bytes().zeros(4).more(packet).text).second, expected);
+    EXPECT_EQ(decoded(LinkType::ethernet, ethernet(type, packet)).second, expected);
+    std::string tagged = packet;
+    unsigned inner = type;
+    for (const unsigned tag : {0x8100, 0x88a8, 0x8100}) {
+      tagged = Bytes().be16(5).be16(inner).more(tagged).text;
+      inner = tag;
+      EXPECT_EQ(decoded(LinkType::ethernet, ethernet(inner, tagged)).second, expected);
+    }
+    for (const auto& [number, direction] : {std::pair{0u, Direction::incoming},
+                                            {4u, Direction::outgoing},
+                                            {1u, Direction::foreign},
+                                            {3u, Direction::foreign}}) {
+      expected.direction = direction;
+      EXPECT_EQ(
+          decoded(LinkType::cooked, Bytes().be16(number).zeros(12).be16(type).more(packet).text)
+              .second,
+          expected);
+      EXPECT_EQ(decoded(LinkType::cooked2,
+                        Bytes().be16(type).zeros(8).u8(number).zeros(9).more(packet).text)
+                    .second,
+                expected);
+      EXPECT_EQ(
+          decoded(LinkType::cooked2,
+                  Bytes().be16(0x8100).zeros(8).u8(number).zeros(9).more(tagged.substr(8)).text)
+              .second,
+          expected);
+    }
+  }
+  EXPECT_EQ(decoded(LinkType::ethernet, ethernet(0x0806, std::string(28, '\0'))).first,
+            Decoded::not_ip);
+}
+
+TEST(Decode, FragmentsOptionsAndExtensions) {
+  EXPECT_EQ(decoded(LinkType::raw, ip4(6, tcp(1000, 443, 2), 0, 10)).second, syn(Family::ipv4));
+  EXPECT_TRUE(decoded(LinkType::raw, ip4(17, udp(1, 2), 0x2000)).second.complete) << "the first";
+  const Packet later = decoded(LinkType::raw, ip4(17, udp(1, 2), 0x2001)).second;
+  EXPECT_FALSE(later.complete);
+  EXPECT_EQ(later.source_port, 0);
+
+  auto before = [](unsigned next, unsigned words, const std::string& rest) {
+    return Bytes().u8(next).u8(words).zeros(6 + 8 * words).more(rest).text;
+  };
+  const std::string segment = tcp(1000, 443, 2);
+  const std::string chain =
+      before(43, 0, before(60, 2, before(51, 0, Bytes().u8(6).u8(0).zeros(6).more(segment).text)));
+  EXPECT_EQ(decoded(LinkType::raw, ip6(0, chain)).second, syn(Family::ipv6));
+  auto fragment = [&](unsigned offset) {
+    return ip6(44, Bytes().u8(6).u8(0).be16(offset << 3 | 1).zeros(4).more(segment).text);
+  };
+  EXPECT_EQ(decoded(LinkType::raw, fragment(0)).second, syn(Family::ipv6));
+  EXPECT_FALSE(decoded(LinkType::raw, fragment(1)).second.complete);
+  EXPECT_EQ(decoded(LinkType::raw, fragment(1)).second.protocol, 6);
+
+  const Packet echo = decoded(LinkType::raw, ip6(58, Bytes().u8(128).zeros(7).text)).second;
+  EXPECT_EQ(echo.icmp_type, 128);
+  EXPECT_TRUE(echo.complete);
+}
+
+TEST(Decode, ContradictionsAreMalformed) {
+  EXPECT_EQ(decoded(LinkType::raw, "\x41" + kSyn.substr(1)).first, Decoded::malformed)
+      << "a header of 4 bytes";
+  EXPECT_EQ(decoded(LinkType::raw, Bytes().u8(0x45).u8(0).be16(19).more(kSyn.substr(4)).text).first,
+            Decoded::malformed)
+      << "shorter than its header";
+  EXPECT_EQ(decoded(LinkType::ethernet, ethernet(0x86dd, kSyn)).first, Decoded::malformed);
+  EXPECT_EQ(decoded(LinkType::raw, ip6(0, Bytes().u8(6).u8(255).zeros(30).text)).first,
+            Decoded::malformed)
+      << "an extension longer than the packet";
+}
+
+TEST(Decode, CutOffAnywhere) {
+  const std::string whole4 = ethernet(0x0800, ip4(6, tcp(1000, 443, 2), 0, 3));
+  const std::string whole6 =
+      ethernet(0x86dd, ip6(0, Bytes().u8(6).u8(0).zeros(6).more(tcp(1000, 443, 2)).text));
+  for (const std::string& whole : {whole4, whole6}) {
+    for (std::size_t size = 0; size < whole.size(); ++size) {
+      const auto [what, packet] = decoded(LinkType::ethernet, whole.substr(0, size));
+      const bool shown = what == Decoded::packet && packet.complete;
+      EXPECT_EQ(shown, size >= whole.size() - 6) << size;  // up to the flags
+    }
+  }
+}
+
+// ---- files
+
+enum class Form { micro, nano, swapped, pcapng, swapped_pcapng };
+
+std::string block(std::uint32_t type, const std::string& body, bool big) {
+  const auto size = static_cast<std::uint32_t>(12 + body.size());
+  return Bytes().u32(type, big).u32(size, big).more(body).u32(size, big).text;
+}
+
+/// A capture of frames, a millisecond apart.
+std::string capture_of(Form form, int link, const std::vector<std::string>& frames) {
+  const bool big = form == Form::swapped || form == Form::swapped_pcapng;
+  const auto number = static_cast<std::uint32_t>(link);
+  Bytes out;
+  if (form == Form::pcapng || form == Form::swapped_pcapng) {
+    out.more(
+        block(0x0a0d0d0a,
+              Bytes().u32(0x1a2b3c4d, big).u16(1, big).u16(0, big).u32(~0u, big).u32(~0u, big).text,
+              big));
+    // Two devices, the second in nanoseconds (if_tsresol 9).
+    out.more(block(1, Bytes().u16(number, big).u16(0, big).u32(0, big).text, big));
+    out.more(block(1,
+                   Bytes()
+                       .u16(number, big)
+                       .u16(0, big)
+                       .u32(0, big)
+                       .u16(9, big)
+                       .u16(1, big)
+                       .u8(9)
+                       .zeros(3)
+                       .zeros(4)
+                       .text,
+                   big));
+  } else {
+    out.u32(form == Form::nano ? 0xa1b23c4d : 0xa1b2c3d4, big).u16(2, big).u16(4, big);
+    out.zeros(8).u32(262'144, big).u32(number, big);
+  }
+  std::uint64_t ms = 1'700'000'000'000;
+  std::uint32_t device = 0;
+  for (const std::string& frame : frames) {
+    const auto size = static_cast<std::uint32_t>(frame.size());
+    if (form == Form::pcapng || form == Form::swapped_pcapng) {
+      const std::uint64_t stamp = ms * (device == 0 ? 1000 : 1'000'000);
+      Bytes body;
+      body.u32(device, big).u32(static_cast<std::uint32_t>(stamp >> 32), big);
+      body.u32(static_cast<std::uint32_t>(stamp), big).u32(size, big).u32(size, big).more(frame);
+      out.more(block(6, body.zeros((4 - frame.size() % 4) % 4).text, big));
+      device = 1 - device;
+    } else {
+      out.u32(static_cast<std::uint32_t>(ms / 1000), big);
+      out.u32(static_cast<std::uint32_t>(ms % 1000) * (form == Form::nano ? 1'000'000 : 1000), big);
+      out.u32(size, big).u32(size, big).more(frame);
+    }
+    ++ms;
+  }
+  return out.text;
+}
+
+class Files : public testing::Test {
+ protected:
+  Files() {
+    char name[] = "/tmp/capture_test.XXXXXX";
+    folder_ = mkdtemp(name);
+  }
+  ~Files() override {
+    for (const std::string& path : paths_) unlink(path.c_str());
+    rmdir(folder_.c_str());
+  }
+  std::string file(const std::string& content) {
+    paths_.push_back(folder_ + "/" + std::to_string(paths_.size()));
+    std::ofstream(paths_.back(), std::ios::binary) << content;
+    return paths_.back();
+  }
+  struct Read {
+    std::vector<Packet> packets;
+    std::string problem;  ///< why it could not be opened, or ended early
+    Reader::Counts counts;
+  };
+  static Read read(const std::string& path) {
+    auto reader = Reader::open(path);
+    if (!reader) return {{}, to_string(reader.error()), {}};
+    Read out;
+    std::vector<Packet> some(3);
+    while (const std::size_t n = reader->read(some)) {
+      out.packets.insert(out.packets.end(), some.begin(),
+                         some.begin() + static_cast<std::ptrdiff_t>(n));
+    }
+    if (reader->broken()) out.problem = to_string(*reader->broken());
+    out.counts = reader->counts();
+    EXPECT_EQ(reader->read(some), 0u);
+    return out;
+  }
+  static void expect_both(const Read& read) {
+    EXPECT_EQ(read.problem, "");
+    ASSERT_EQ(read.packets.size(), 2u);
+    Packet first = syn(Family::ipv4);
+    first.time = 1'700'000'000'000'000'000;
+    EXPECT_EQ(read.packets[0], first);
+    Packet second = syn(Family::ipv6);
+    second.time = first.time + 2'000'000;
+    EXPECT_EQ(read.packets[1], second);
+    EXPECT_EQ(read.counts.frames, 3u);
+    EXPECT_EQ(read.counts.not_ip, 1u);
+  }
+
+  const std::vector<std::string> frames_{
+      ethernet(0x0800, kSyn), ethernet(0x0806, std::string(28, '\0')), ethernet(0x86dd, kSyn6)};
+
+ private:
+  std::string folder_;
+  std::vector<std::string> paths_;
+};
+
+constexpr Form kForms[] = {Form::micro, Form::nano, Form::swapped, Form::pcapng,
+                           Form::swapped_pcapng};
+
+std::string gzipped(const std::string& text) {
+  std::string out(compressBound(text.size()) + 64, '\0');
+  z_stream stream{};
+  deflateInit2(&stream, 6, Z_DEFLATED, 16 + MAX_WBITS, 8, Z_DEFAULT_STRATEGY);
+  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
+  stream.avail_in = static_cast<uInt>(text.size());
+  stream.next_out = reinterpret_cast<Bytef*>(out.data());
+  stream.avail_out = static_cast<uInt>(out.size());
+  deflate(&stream, Z_FINISH);
+  out.resize(stream.total_out);
+  deflateEnd(&stream);
+  return out;
+}
+
+std::string zstandard(const std::string& text) {
+  std::string out(ZSTD_compressBound(text.size()), '\0');
+  out.resize(ZSTD_compress(out.data(), out.size(), text.data(), text.size(), 3));
+  return out;
+}
+
+/// What fuzzing begins with, where somebody asks for it.
+void leave_sample(const std::string& name, const std::string& bytes) {
+  const char* const folder = std::getenv("CLOUDRON_FW_SAMPLES");
+  if (folder != nullptr) std::ofstream(std::string(folder) + "/" + name, std::ios::binary) << bytes;
+}
+
+TEST_F(Files, EveryForm) {
+  for (const Form form : kForms) {
+    const std::string name = std::to_string(static_cast<int>(form));
+    SCOPED_TRACE(name);
+    const std::string bytes = capture_of(form, 1, frames_);
+    expect_both(read(file(bytes)));
+    leave_sample(name, bytes);
+    leave_sample(name + ".gz", gzipped(bytes));
+    leave_sample(name + ".zst", zstandard(bytes));
+  }
+}
+
+TEST_F(Files, Compressed) {
+  for (const Form form : kForms) {
+    const std::string plain = capture_of(form, 1, frames_);
+    for (const auto& compress : {gzipped, zstandard}) {
+      expect_both(read(file(compress(plain))));
+      const std::string parts = compress(plain.substr(0, 50)) + compress(plain.substr(50));
+      expect_both(read(file(parts)));
+      const std::string short_of = parts.substr(0, parts.size() - 5);
+      EXPECT_NE(read(file(short_of)).problem.find("data end early"), std::string::npos);
+      std::string wrong = parts;
+      for (std::size_t i = 20; i < wrong.size(); ++i) wrong[i] = static_cast<char>(wrong[i] ^ 0x55);
+      EXPECT_NE(read(file(wrong)).problem, "");
+    }
+    expect_both(read(file(gzipped(plain) + std::string(512, '\0'))));
+  }
+}
+
+TEST_F(Files, StandardInputIsAPipe) {
+  const std::string bytes = gzipped(capture_of(Form::micro, 1, frames_));
+  int ends[2];
+  ASSERT_EQ(pipe(ends), 0);
+  ASSERT_EQ(write(ends[1], bytes.data(), bytes.size()), static_cast<ssize_t>(bytes.size()));
+  close(ends[1]);
+  const int before = dup(STDIN_FILENO);
+  dup2(ends[0], STDIN_FILENO);
+  expect_both(read("-"));
+  dup2(before, STDIN_FILENO);
+  close(before);
+  close(ends[0]);
+}
+
+TEST_F(Files, CutOffAnywhereWhatComesBeforeIsRead) {
+  for (const Form form : kForms) {
+    const std::string whole = capture_of(form, 1, frames_);
+    std::size_t most = 0;
+    for (std::size_t size = 0; size < whole.size(); ++size) {
+      const Read cut = read(file(whole.substr(0, size)));
+      EXPECT_GE(cut.packets.size(), most) << size;
+      most = cut.packets.size();
+      const std::size_t frames = cut.counts.frames;
+      if (!cut.problem.empty() && frames != 0) {
+        EXPECT_NE(cut.problem.find("frame " + std::to_string(frames + 1) + ", byte "),
+                  std::string::npos)
+            << cut.problem;
+      }
+    }
+    EXPECT_EQ(most, 1u);
+  }
+}
+
+TEST_F(Files, WhatIsNoCaptureIsSaid) {
+  EXPECT_NE(read("/nonexistent/file").problem.find("No such file"), std::string::npos);
+  EXPECT_NE(read("/tmp").problem.find("is a folder"), std::string::npos);
+  EXPECT_NE(read(file("")).problem.find("not a capture"), std::string::npos);
+  EXPECT_NE(read(file("[ports]\ntcp = [22]\n")).problem.find("not a capture"), std::string::npos);
+  EXPECT_NE(read(file(capture_of(Form::micro, 195, {}))).problem.find("link type 195 ("),
+            std::string::npos);
+  std::string huge = capture_of(Form::micro, 1, frames_);
+  huge[24 + 8 + 3] = '\x7f';
+  EXPECT_NE(read(file(huge)).problem.find("frame 1, byte 40"), std::string::npos)
+      << "a frame of 2 GiB: " << read(file(huge)).problem;
+}
+
+TEST_F(Files, SeveralAreOneInOrderOfTime) {
+  std::vector<std::string> frames(20, ethernet(0x0800, kSyn));
+  const std::string one = file(capture_of(Form::micro, 1, frames));
+  const std::string other = file(capture_of(Form::pcapng, 1, frames));
+  const std::string empty = file(capture_of(Form::nano, 1, {}));
+  auto captures = Captures::open({other, empty, one});
+  ASSERT_TRUE(captures);
+  std::int64_t last = 0;
+  std::size_t count = 0;
+  for (auto some = captures->read(); !some.empty(); some = captures->read()) {
+    for (const Packet& p : some) {
+      EXPECT_GE(p.time, last);
+      last = p.time;
+      ++count;
+    }
+  }
+  EXPECT_EQ(count, 40u);
+  EXPECT_EQ(captures->counts().frames, 40u);
+  EXPECT_EQ(captures->position(), captures->size());
+  EXPECT_TRUE(captures->broken().empty());
+  EXPECT_FALSE(Captures::open(std::vector<std::string>(300, one)));
+}
+
+}  // namespace
+}  // namespace capture
