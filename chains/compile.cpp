@@ -30,6 +30,14 @@ void Compilation::limit(std::string name, RateLimit rate, const fw::Location& wh
   out.objects.push_back({std::move(name), rate, std::move(comment), where});
 }
 
+void Compilation::log(Chain& chain, std::string id, const fw::Location& where,
+                      std::vector<Expr> condition, std::string prefix) const {
+  if (policy.nflog_group == 0) return;
+  condition.push_back(RateLimit{50, Unit::second, 100});
+  condition.push_back(Log{static_cast<std::uint16_t>(policy.nflog_group), std::move(prefix)});
+  build::rule(chain, std::move(id), where, std::move(condition));
+}
+
 Expr Compilation::admitted() const {
   return build::match_masked(Field::ct_mark, build::u32(mark), build::u32(mark));
 }

@@ -247,13 +247,12 @@ void refuse_chains(Compilation& c, const LimitParts& p) {
   // Who is trusted is not counted, but may share a prefix with somebody who is.
   if (p.limit.from == fw::Source::outside) trusted_rule(c, refuse);
   rule(refuse, "refused", where, {count(p.name("refused"))});
-  if (c.policy.nflog_group != 0) {
-    rule(refuse, "refused", where,
-         {RateLimit{50, Unit::second, 100}, Log{static_cast<std::uint16_t>(c.policy.nflog_group)}});
-  }
   // A reset goes only to who has shown the address to be its own; forged SYNs get no answer.
-  rule(refuse, "refused after the handshake", where,
-       {is_protocol(fw::Protocol::tcp), in_state(kStateEstablished), RejectTcpReset{}});
+  // They are copied each at a rate of its own: forged SYNs do not drown what is certain.
+  const std::vector<Expr> shaken{is_protocol(fw::Protocol::tcp), in_state(kStateEstablished)};
+  c.log(refuse, "refused after the handshake", where, shaken, kLogReset + p.limit.name);
+  rule(refuse, "refused after the handshake", where, {shaken[0], shaken[1], RejectTcpReset{}});
+  c.log(refuse, "refused", where, {}, kLogRefused + p.limit.name);
   rule(refuse, "refused", where, {drop()});
 }
 

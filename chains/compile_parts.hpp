@@ -20,6 +20,11 @@ struct Compilation {
   void limit(std::string name, RateLimit rate, const fw::Location& where = {},
              std::string comment = {});
 
+  /// A rule that copies packets to the policy's nflog group, if there is one: 50 a second at most of
+  /// those that meet the condition.
+  void log(Chain& chain, std::string id, const fw::Location& where, std::vector<Expr> condition,
+           std::string prefix) const;
+
   /// Are there app networks of a family; is this one of their addresses?
   bool has_apps(fw::Family family) const;
   Expr in_app_networks(Field field) const;

@@ -188,10 +188,7 @@ void compile_ports(Compilation& c) {
   if (!c.policy.app_networks.empty()) rule(chain, "apps", {}, {jump("apps_to_host")});
   rule(chain, "admin's rules", {}, {jump("CLOUDRON_AFTER")});
   limit_in_the_making(c, chain, {});
-  if (c.policy.nflog_group != 0) {
-    rule(chain, "closed port", {},
-         {RateLimit{50, Unit::second, 100}, Log{static_cast<std::uint16_t>(c.policy.nflog_group)}});
-  }
+  c.log(chain, "closed port", {}, {}, kLogClosed);
   rule(chain, "closed port", {}, {count("closed"), drop()});
   c.out.chains.push_back(std::move(chain));
 }

@@ -137,9 +137,10 @@ struct CtMarkClear {
   bool operator==(const CtMarkClear&) const = default;
 };
 
-/// A copy of the packet to an nflog group.
+/// A copy of the packet to an nflog group, with a word to tell why.
 struct Log {
   std::uint16_t group = 0;
+  std::string prefix;
 
   bool operator==(const Log&) const = default;
 };

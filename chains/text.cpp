@@ -214,7 +214,9 @@ struct ExprText {
   std::string operator()(const CtMarkOr& e) const {
     return fmt::format("ct mark set ct mark | {:#010x}", e.bits);
   }
-  std::string operator()(const Log& e) const { return fmt::format("log group {}", e.group); }
+  std::string operator()(const Log& e) const {
+    return fmt::format("log prefix \"{}\" group {}", e.prefix, e.group);
+  }
   std::string operator()(const RejectTcpReset&) const { return "reject with tcp reset"; }
   std::string operator()(const Verdict& e) const { return verdict_text(e); }
   std::string operator()(const Foreign& e) const { return "[" + e.text + "]"; }

@@ -10,12 +10,12 @@
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_conntrack.h>
 #include <linux/netlink.h>
-#include <linux/sock_diag.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "chains/netlink/feed_socket.hpp"
 #include "chains/netlink/flow_filter.hpp"
 
 namespace chains {
@@ -35,40 +35,6 @@ constexpr std::size_t kDumpBytes = 64 * 1024;
 constexpr auto kRestMin = std::chrono::seconds(1);
 constexpr int kRestFactor = 10;
 
-class Descriptor {
- public:
-  explicit Descriptor(int fd = -1) : fd_(fd) {}
-  Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  Descriptor& operator=(Descriptor&& other) noexcept {
-    std::swap(fd_, other.fd_);
-    return *this;
-  }
-  ~Descriptor() {
-    if (fd_ >= 0) close(fd_);
-  }
-  int get() const { return fd_; }
-  explicit operator bool() const { return fd_ >= 0; }
-
- private:
-  int fd_;
-};
-
-Result<Descriptor> netfilter_socket() {
-  Descriptor fd(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_NETFILTER));
-  // Without a port of its own a socket counts as the kernel's, whose broadcasts it never hears.
-  sockaddr_nl any{};
-  any.nl_family = AF_NETLINK;
-  if (!fd || bind(fd.get(), reinterpret_cast<const sockaddr*>(&any), sizeof any) != 0) {
-    return fail_errno(ErrorCode::unsupported, "cannot open a netfilter netlink socket", errno);
-  }
-  return fd;
-}
-
-template <class T>
-bool set_option(int fd, int level, int name, const T& value) {
-  return setsockopt(fd, level, name, &value, sizeof value) == 0;
-}
-
 Result<Descriptor> event_socket(const FlowFeedOptions& options) {
   auto fd = netfilter_socket();
   if (!fd) return fd;
@@ -78,26 +44,13 @@ Result<Descriptor> event_socket(const FlowFeedOptions& options) {
     return fail_errno(ErrorCode::kernel_refused, "the kernel refused the filter of flow events",
                       errno);
   }
-  // An overflow must not make the kernel drop all that comes until the queue is empty: the count of
-  // drops says as much, and exactly.
-  set_option(fd->get(), SOL_NETLINK, NETLINK_NO_ENOBUFS, int{1});
-  if (!set_option(fd->get(), SOL_SOCKET, SO_RCVBUFFORCE, static_cast<int>(options.buffer_bytes))) {
-    return conntrack_refused(errno);
-  }
+  if (!make_queue(fd->get(), options.buffer_bytes)) return conntrack_refused(errno);
   for (const int group : {NFNLGRP_CONNTRACK_NEW, NFNLGRP_CONNTRACK_DESTROY}) {
     if (!set_option(fd->get(), SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group)) {
       return conntrack_refused(errno);
     }
   }
   return fd;
-}
-
-/// How many messages found no room since the socket was opened, modulo 2^32.
-std::uint32_t drops(int fd) {
-  std::array<std::uint32_t, SK_MEMINFO_VARS> info{};
-  socklen_t length = sizeof info;
-  getsockopt(fd, SOL_SOCKET, SO_MEMINFO, info.data(), &length);
-  return info[SK_MEMINFO_DROPS];
 }
 
 /// Which flow it is, among those that live.
@@ -192,7 +145,7 @@ void FlowFeed::State::arm_timer() const {
 }
 
 void FlowFeed::State::count_losses() {
-  const std::uint32_t total = drops(events_fd.get());
+  const std::uint32_t total = dropped(events_fd.get());
   const std::uint32_t more = total - std::exchange(drops_, total);
   if (more == 0) return;
   counts.lost += more;

@@ -85,7 +85,11 @@ class Lowering {
     nftnl_expr_set_u32(ct, NFTNL_EXPR_CT_SREG, NFT_REG_1);
   }
 
-  void operator()(const Log& e) { nftnl_expr_set_u16(add("log"), NFTNL_EXPR_LOG_GROUP, e.group); }
+  void operator()(const Log& e) {
+    nftnl_expr* const log = add("log");
+    nftnl_expr_set_u16(log, NFTNL_EXPR_LOG_GROUP, e.group);
+    nftnl_expr_set_str(log, NFTNL_EXPR_LOG_PREFIX, e.prefix.c_str());
+  }
 
   void operator()(const RejectTcpReset&) {
     nftnl_expr* reject = add("reject");

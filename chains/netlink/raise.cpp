@@ -207,8 +207,9 @@ class Raising {
   }
 
   bool log(nftnl_expr* expr) {
-    if (nftnl_expr_is_set(expr, NFTNL_EXPR_LOG_PREFIX)) return false;
-    return push(Log{nftnl_expr_get_u16(expr, NFTNL_EXPR_LOG_GROUP)});
+    const char* const prefix = nftnl_expr_get_str(expr, NFTNL_EXPR_LOG_PREFIX);
+    return push(
+        Log{nftnl_expr_get_u16(expr, NFTNL_EXPR_LOG_GROUP), prefix != nullptr ? prefix : ""});
   }
 
   /// What a dynset's own elements carry; false when it is more than one thing, or not of ours.

@@ -1,0 +1,43 @@
+// Sockets that the kernel sends events to.
+#include "chains/netlink/feed_socket.hpp"
+
+#include <array>
+#include <cerrno>
+
+#include <linux/netlink.h>
+#include <linux/sock_diag.h>
+#include <unistd.h>
+
+namespace chains {
+
+Descriptor::~Descriptor() {
+  if (fd_ >= 0) close(fd_);
+}
+
+fw::Result<Descriptor> netfilter_socket() {
+  Descriptor fd(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_NETFILTER));
+  // Without a port of its own a socket counts as the kernel's, whose broadcasts it never hears.
+  sockaddr_nl any{};
+  any.nl_family = AF_NETLINK;
+  if (!fd || bind(fd.get(), reinterpret_cast<const sockaddr*>(&any), sizeof any) != 0) {
+    return fw::fail_errno(fw::ErrorCode::unsupported, "cannot open a netfilter netlink socket",
+                          errno);
+  }
+  return fd;
+}
+
+bool make_queue(int fd, std::size_t bytes) {
+  // An overflow must not make the kernel drop all that comes until the queue is empty: the count of
+  // drops says as much, and exactly.
+  set_option(fd, SOL_NETLINK, NETLINK_NO_ENOBUFS, int{1});
+  return set_option(fd, SOL_SOCKET, SO_RCVBUFFORCE, static_cast<int>(bytes));
+}
+
+std::uint32_t dropped(int fd) {
+  std::array<std::uint32_t, SK_MEMINFO_VARS> info{};
+  socklen_t length = sizeof info;
+  getsockopt(fd, SOL_SOCKET, SO_MEMINFO, info.data(), &length);
+  return info[SK_MEMINFO_DROPS];
+}
+
+}  // namespace chains

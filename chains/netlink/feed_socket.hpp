@@ -1,0 +1,46 @@
+// Sockets that the kernel sends events to, as fast as they come.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+
+#include <sys/socket.h>
+
+#include "fw/base/result.hpp"
+
+namespace chains {
+
+class Descriptor {
+ public:
+  explicit Descriptor(int fd = -1) : fd_(fd) {}
+  Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  Descriptor& operator=(Descriptor&& other) noexcept {
+    std::swap(fd_, other.fd_);
+    return *this;
+  }
+  ~Descriptor();
+
+  int get() const { return fd_; }
+  explicit operator bool() const { return fd_ >= 0; }
+
+ private:
+  int fd_;
+};
+
+template <class T>
+bool set_option(int fd, int level, int name, const T& value) {
+  return setsockopt(fd, level, name, &value, sizeof value) == 0;
+}
+
+/// Of NETLINK_NETFILTER, non-blocking, in the network namespace of the calling thread.
+fw::Result<Descriptor> netfilter_socket();
+
+/// Gives a socket's queue so many bytes, whatever net.core.rmem_max says, and lets what does not
+/// fit be counted instead of being an error. False without CAP_NET_ADMIN; errno says so.
+bool make_queue(int fd, std::size_t bytes);
+
+/// How many messages found no room since the socket was opened, modulo 2^32.
+std::uint32_t dropped(int fd);
+
+}  // namespace chains

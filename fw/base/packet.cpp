@@ -1,0 +1,113 @@
+// IP, TCP, UDP and ICMP headers.
+#include "fw/base/packet.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+namespace fw {
+
+namespace {
+
+using Bytes = std::span<const std::uint8_t>;
+
+constexpr std::uint8_t kIcmp = 1, kTcp = 6, kUdp = 17, kIcmp6 = 58;
+constexpr int kExtensionsMax = 16;  // of an IPv6 packet
+
+/// A number of the network's byte order; the caller has asked whether it is there.
+template <class T>
+T number(Bytes b, std::size_t at) {
+  T value;
+  std::memcpy(&value, b.data() + at, sizeof value);
+  if constexpr (std::endian::native == std::endian::big) return value;
+  if constexpr (sizeof value == 2) return __builtin_bswap16(value);
+  if constexpr (sizeof value == 4) return __builtin_bswap32(value);
+  if constexpr (sizeof value == 8) return __builtin_bswap64(value);
+}
+std::uint16_t u16(Bytes b, std::size_t at) { return number<std::uint16_t>(b, at); }
+
+Ip ip4(Bytes b, std::size_t at) { return {Family::ipv4, number<std::uint32_t>(b, at)}; }
+
+Ip ip6(Bytes b, std::size_t at) {
+  return {Family::ipv6,
+          U128{number<std::uint64_t>(b, at)} << 64 | number<std::uint64_t>(b, at + 8)};
+}
+
+void read_transport(Bytes b, Packet& out) {
+  const bool tcp = out.protocol == kTcp;
+  if (tcp || out.protocol == kUdp) {
+    if (b.size() < (tcp ? 14u : 4u)) {
+      out.complete = false;
+      return;
+    }
+    out.source_port = u16(b, 0);
+    out.destination_port = u16(b, 2);
+    if (tcp) out.tcp_flags = b[13];
+  } else if (out.protocol == kIcmp || out.protocol == kIcmp6) {
+    out.complete = !b.empty();
+    if (out.complete) out.icmp_type = b[0];
+  }
+}
+
+bool read_ip4(Bytes b, Packet& out) {
+  if (b.size() < 20 || b[0] >> 4 != 4) return false;
+  const std::size_t header = (b[0] & 15u) * 4;
+  const std::size_t total = u16(b, 2) != 0 ? u16(b, 2) : b.size();  // 0: cut up by the device
+  if (header < 20 || header > b.size() || total < header) return false;
+  out.source = ip4(b, 12);
+  out.destination = ip4(b, 16);
+  out.protocol = b[9];
+  if ((u16(b, 6) & 0x1fff) != 0) {
+    out.complete = false;
+    return true;
+  }
+  read_transport(b.first(std::min(total, b.size())).subspan(header), out);
+  return true;
+}
+
+bool is_extension(std::uint8_t type) {
+  return type == 0 || type == 43 || type == 44 || type == 51 || type == 60 || type == 135;
+}
+
+/// The length of an IPv6 extension header that begins with these bytes, 8 at least.
+std::size_t extension_length(std::uint8_t type, Bytes b) {
+  if (type == 44) return 8;                // fragment
+  if (type == 51) return (b[1] + 2u) * 4;  // authentication
+  return (b[1] + 1u) * 8;
+}
+
+bool read_ip6(Bytes b, Packet& out) {
+  if (b.size() < 40 || b[0] >> 4 != 6) return false;
+  out.source = ip6(b, 8);
+  out.destination = ip6(b, 24);
+  std::uint8_t next = b[6];
+  const std::size_t payload = u16(b, 4);
+  b = b.subspan(40);
+  if (payload != 0) b = b.first(std::min(payload, b.size()));  // 0: a jumbogram
+  for (int i = 0; is_extension(next); ++i) {
+    if (i == kExtensionsMax || b.size() < 8) return false;
+    const std::size_t length = extension_length(next, b);
+    if (length > b.size()) return false;
+    const bool later_fragment = next == 44 && (u16(b, 2) & 0xfff8) != 0;
+    next = b[0];
+    b = b.subspan(length);
+    if (later_fragment) {
+      out.protocol = next;
+      out.complete = false;
+      return true;
+    }
+  }
+  out.protocol = next;
+  read_transport(b, out);
+  return true;
+}
+
+}  // namespace
+
+bool read_packet(Bytes bytes, Packet& out) {
+  out = Packet{};
+  if (bytes.empty()) return false;
+  return bytes[0] >> 4 == 6 ? read_ip6(bytes, out) : read_ip4(bytes, out);
+}
+
+}  // namespace fw

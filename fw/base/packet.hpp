@@ -1,0 +1,29 @@
+// What a firewall asks of an IP packet's headers.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "fw/base/address.hpp"
+
+namespace fw {
+
+/// A packet of IPv4 or IPv6. What its protocol does not have, or the bytes do not hold, is zero.
+struct Packet {
+  Ip source;
+  Ip destination;
+  std::uint16_t source_port = 0;
+  std::uint16_t destination_port = 0;
+  std::uint8_t protocol = 0;   ///< IANA number of what follows IPv6's extension headers
+  std::uint8_t tcp_flags = 0;  ///< FIN 1, SYN 2, RST 4, ACK 16
+  std::uint8_t icmp_type = 0;  ///< of ICMP and ICMPv6
+  bool complete = true;  ///< the ports are there: false for later fragments and cut-off packets
+
+  bool operator==(const Packet&) const = default;
+};
+
+/// From the first bytes of a packet, which a stranger wrote: each is asked for before it is read.
+/// False when IP's headers contradict themselves or are not all there.
+bool read_packet(std::span<const std::uint8_t> bytes, Packet& out);
+
+}  // namespace fw
