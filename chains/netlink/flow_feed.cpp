@@ -28,8 +28,9 @@ using Clock = std::chrono::steady_clock;
 
 namespace {
 
-constexpr std::size_t kBatch = 64;           // messages a system call
-constexpr std::size_t kMessageBytes = 1024;  // an event takes some 300
+constexpr std::size_t kBatch = 64;             // messages a system call
+constexpr std::size_t kMessageBytes = 1024;    // an event takes some 300
+constexpr std::size_t kQueuedBytesMax = 4096;  // that one takes of the kernel's queue
 constexpr std::size_t kDumpBytes = 64 * 1024;
 // However much is lost, most of the time is for reading what comes: a snapshot reads all the table.
 constexpr auto kRestMin = std::chrono::seconds(1);
@@ -93,7 +94,7 @@ struct FlowFeed::State {
   void ended(const Flow& flow);
   void end_snapshot();
   void caught_up();
-  void arm_timer() const;
+  void arm_timer();
 
   std::bitset<65536> tcp_, udp_;
   std::vector<FlowEvent> told_;
@@ -108,6 +109,9 @@ struct FlowFeed::State {
   Clock::time_point snapshot_begin_;
   Clock::time_point next_snapshot_;
   std::uint32_t drops_ = 0;
+  std::uint64_t unchecked_ = 0;  ///< messages read since drops_ was asked for
+  std::uint64_t overflow_messages_ = 0;
+  bool timer_armed_ = false;
 };
 
 Result<void> FlowFeed::State::open(const FlowFeedOptions& options) {
@@ -119,6 +123,7 @@ Result<void> FlowFeed::State::open(const FlowFeedOptions& options) {
   if (!events) return std::unexpected(events.error());
   auto dump = netfilter_socket();
   if (!dump) return std::unexpected(dump.error());
+  overflow_messages_ = options.buffer_bytes / kQueuedBytesMax;
   events_fd = std::move(*events);
   dump_fd = std::move(*dump);
   epoll_fd = Descriptor(epoll_create1(EPOLL_CLOEXEC));
@@ -137,14 +142,19 @@ void FlowFeed::State::want_snapshot() {
 }
 
 /// Wakes whoever waits, at once or when the rest after the last snapshot is over.
-void FlowFeed::State::arm_timer() const {
+void FlowFeed::State::arm_timer() {
   const auto rest = std::max<Clock::duration>(next_snapshot_ - Clock::now(), Clock::duration(1));
   const auto seconds = std::chrono::floor<std::chrono::seconds>(rest);
   const itimerspec when{{}, {seconds.count(), std::chrono::nanoseconds(rest - seconds).count()}};
   timerfd_settime(timer_fd.get(), 0, &when, nullptr);
+  timer_armed_ = true;
 }
 
+/// Costs a system call. A queue that overflowed holds many messages, so there was no loss before so
+/// many were read.
 void FlowFeed::State::count_losses() {
+  if (unchecked_ < overflow_messages_) return;
+  unchecked_ = 0;
   const std::uint32_t total = dropped(events_fd.get());
   const std::uint32_t more = total - std::exchange(drops_, total);
   if (more == 0) return;
@@ -155,12 +165,14 @@ void FlowFeed::State::count_losses() {
 Result<std::span<const FlowEvent>> FlowFeed::State::drain() {
   told_.clear();
   std::uint64_t expirations = 0;
-  (void)!read(timer_fd.get(), &expirations, sizeof expirations);  // readable no longer
-  count_losses();
+  if (timer_armed_ && read(timer_fd.get(), &expirations, sizeof expirations) > 0) {
+    timer_armed_ = false;
+  }
   Result<void> done;
   if (wanted_ && !dumping_ && Clock::now() >= next_snapshot_) done = begin_snapshot();
   if (done && dumping_) done = read_dump();
   if (done && !dumping_) done = read_events();
+  count_losses();
   if (!done) return std::unexpected(done.error());
   return told_;
 }
@@ -236,6 +248,7 @@ Result<void> FlowFeed::State::read_events() {
     }
     if (got < 0) return conntrack_refused(errno);
     counts.messages += static_cast<std::uint64_t>(got);
+    unchecked_ += static_cast<std::uint64_t>(got);
     for (std::size_t i = 0; i < static_cast<std::size_t>(got); ++i) {
       const auto* m = static_cast<const nlmsghdr*>(parts[i].iov_base);
       if (!mnl_nlmsg_ok(m, static_cast<int>(messages[i].msg_len))) {

@@ -49,7 +49,8 @@ class FlowFeed {
   int fd() const;
 
   /// What was told since the last call, in order, at most kDrainMax events or a little more; never
-  /// waits. The events last until the next call.
+  /// waits. The events last until the next call. Who rests a millisecond between two calls is woken
+  /// once for many events.
   static constexpr std::size_t kDrainMax = 16 * 1024;
   fw::Result<std::span<const FlowEvent>> drain();
 
