@@ -20,8 +20,8 @@ struct Compilation {
   void limit(std::string name, RateLimit rate, const fw::Location& where = {},
              std::string comment = {});
 
-  /// A rule that copies packets to the policy's nflog group, if there is one: 50 a second at most of
-  /// those that meet the condition.
+  /// A rule that copies packets to the policy's nflog group, if there is one: 50 a second at most
+  /// of those that meet the condition.
   void log(Chain& chain, std::string id, const fw::Location& where, std::vector<Expr> condition,
            std::string prefix) const;
 
