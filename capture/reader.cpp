@@ -21,10 +21,10 @@ constexpr const char* kRead = "read are Ethernet, Linux cooked, raw IP and BSD l
 
 std::string name_of(const std::string& path) { return path == "-" ? "standard input" : path; }
 
-/// As far as 64 bits of nanoseconds go: until 2262.
+/// From 1970 to 2255, as far as 64 bits of nanoseconds go.
 std::int64_t time_of(const pcap_pkthdr& header) {
   constexpr std::int64_t kSecondsMax = 9'000'000'000;
-  const auto seconds = std::clamp<std::int64_t>(header.ts.tv_sec, -kSecondsMax, kSecondsMax);
+  const auto seconds = std::clamp<std::int64_t>(header.ts.tv_sec, 0, kSecondsMax);
   const auto nanoseconds = std::clamp<std::int64_t>(header.ts.tv_usec, 0, 999'999'999);
   return seconds * 1'000'000'000 + nanoseconds;
 }
