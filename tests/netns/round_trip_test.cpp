@@ -205,7 +205,8 @@ INSTANTIATE_TEST_SUITE_P(
                     Twist{"ObjectOver", "rate 50/second burst 100 packets",
                           "rate over 50/second burst 100 packets"},
                     Twist{"ConcurrentUnder", "ct count over 3", "ct count 3"},
-                    Twist{"LogPrefix", "log group 7", "log prefix \"x\" group 7"},
+                    Twist{"LogPrefix", "log prefix \"cloudron-fw closed\"", "log prefix \"x\""},
+                    Twist{"LogNoPrefix", "log prefix \"cloudron-fw closed\" group", "log group"},
                     Twist{"LogLimitOver", "limit rate 50/second burst 100 packets log",
                           "limit rate over 50/second burst 100 packets log"}),
     [](const auto& twist) { return twist.param.name; });
