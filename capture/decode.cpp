@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include <linux/if_arp.h>
 #include <pcap/dlt.h>
 
 namespace capture {
@@ -12,7 +13,7 @@ namespace {
 
 using Bytes = std::span<const std::uint8_t>;
 
-constexpr std::uint16_t kTypeIp4 = 0x0800, kTypeIp6 = 0x86dd;
+constexpr std::uint16_t kTypeIp4 = 0x0800, kTypeIp6 = 0x86dd, kTypeNone = 0;
 // LINKTYPE_RAW in files is 101; some systems' DLT_RAW is 12 or 14.
 constexpr int kRawNumbers[] = {DLT_RAW, 101, 12, 14, DLT_IPV4, DLT_IPV6};
 constexpr int kTagsMax = 4;  // of VLANs, one inside the other
@@ -40,6 +41,12 @@ struct Link {
   std::uint16_t type = 0;
 };
 
+/// Devices whose cooked frames say something else where others have the type of what follows.
+bool is_other_device(unsigned hardware) {
+  return hardware == ARPHRD_NETLINK || hardware == ARPHRD_FRAD ||
+         hardware == ARPHRD_IEEE80211_RADIOTAP;
+}
+
 std::optional<Link> read_link(LinkType link, Bytes frame, Packet& out) {
   switch (link) {
     case LinkType::ethernet:
@@ -48,11 +55,11 @@ std::optional<Link> read_link(LinkType link, Bytes frame, Packet& out) {
     case LinkType::cooked:
       if (frame.size() < 16) return {};
       out.direction = direction_of(u16(frame, 0));
-      return Link{16, u16(frame, 14)};
+      return Link{16, is_other_device(u16(frame, 2)) ? kTypeNone : u16(frame, 14)};
     case LinkType::cooked2:
       if (frame.size() < 20) return {};
       out.direction = direction_of(frame[10]);
-      return Link{20, u16(frame, 0)};
+      return Link{20, is_other_device(u16(frame, 8)) ? kTypeNone : u16(frame, 0)};
     case LinkType::null:
     case LinkType::raw: {
       const std::size_t length = link == LinkType::null ? 4 : 0;

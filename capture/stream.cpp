@@ -1,9 +1,9 @@
 // The bytes of a capture, decompressed on the way where need be.
 #include "capture/stream.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <optional>
 #include <utility>
 #include <vector>
 
@@ -31,23 +31,28 @@ struct Input {
   std::size_t left() const { return end - at; }
 };
 
+/// What was made of an input, and whether the data turned out corrupt behind that.
+struct Made {
+  std::size_t bytes = 0;
+  bool corrupt = false;
+};
+
 /// Decompresses from an input, which may be empty, into room; both may be used up or not.
 class Codec {
  public:
   virtual ~Codec() = default;
-  /// How many bytes were made; nothing when the data are corrupt.
-  virtual std::optional<std::size_t> run(Input& input, char* to, std::size_t room) = 0;
+  virtual Made run(Input& input, char* to, std::size_t room) = 0;
   /// May the data end here?
   virtual bool at_end() const = 0;
 };
 
 class Plain : public Codec {
  public:
-  std::optional<std::size_t> run(Input& input, char* to, std::size_t room) override {
+  Made run(Input& input, char* to, std::size_t room) override {
     const std::size_t size = std::min(room, input.left());
     std::memcpy(to, input.begin(), size);
     input.at += size;
-    return size;
+    return {size};
   }
   bool at_end() const override { return true; }
 };
@@ -59,13 +64,13 @@ class Gzip : public Codec {
   Gzip(const Gzip&) = delete;
   Gzip& operator=(const Gzip&) = delete;
 
-  std::optional<std::size_t> run(Input& input, char* to, std::size_t room) override {
-    if (!ready_) return {};
-    if (ended_ && input.left() == 0) return 0;
+  Made run(Input& input, char* to, std::size_t room) override {
+    if (!ready_) return {0, true};
+    if (ended_ && input.left() == 0) return {};
     // One more member follows, or padding, which is no part of the data.
     if (ended_ && *input.begin() != 0x1f) {
       input.at = input.end;
-      return 0;
+      return {};
     }
     if (std::exchange(ended_, false)) inflateReset(&stream_);
     stream_.next_in = input.begin();
@@ -74,9 +79,8 @@ class Gzip : public Codec {
     stream_.avail_out = static_cast<uInt>(room);
     const int code = inflate(&stream_, Z_NO_FLUSH);
     input.at = input.end - stream_.avail_in;
-    if (code != Z_OK && code != Z_STREAM_END && code != Z_BUF_ERROR) return {};
     ended_ = code == Z_STREAM_END;
-    return room - stream_.avail_out;
+    return {room - stream_.avail_out, code != Z_OK && !ended_ && code != Z_BUF_ERROR};
   }
   bool at_end() const override { return ended_; }
 
@@ -93,19 +97,24 @@ class Zstd : public Codec {
   Zstd(const Zstd&) = delete;
   Zstd& operator=(const Zstd&) = delete;
 
-  std::optional<std::size_t> run(Input& input, char* to, std::size_t room) override {
-    if (ended_ && input.left() == 0) return 0;
-    ZSTD_inBuffer in{input.begin(), input.left(), 0};
+  Made run(Input& input, char* to, std::size_t room) override {
+    if (ended_ && input.left() == 0) return {};
+    // One block in a call: when one is corrupt, the call says nothing of those before it.
+    ZSTD_inBuffer in{input.begin(), std::min(input.left(), next_), 0};
     ZSTD_outBuffer out{to, room, 0};
     const std::size_t code = ZSTD_decompressStream(stream_, &out, &in);
     input.at += in.pos;
-    if (ZSTD_isError(code) != 0) return {};
+    if (ZSTD_isError(code) != 0) return {0, true};
     ended_ = code == 0;
-    return out.pos;
+    // It wants the rest of the block and the header of the next.
+    next_ = code > kHeader ? code - kHeader : kHeader;
+    return {out.pos};
   }
   bool at_end() const override { return ended_; }
 
  private:
+  static constexpr std::size_t kHeader = 3;  // of a block
+  std::size_t next_ = kHeader;
   ZSTD_DStream* stream_ = ZSTD_createDStream();  // windows up to 128 MiB
   bool ended_ = false;
 };
@@ -160,11 +169,11 @@ struct Stream::State {
     while (problem.empty()) {
       if (input.left() == 0 && !input_over) fill();
       // Even without input: what was made before may have found no room.
-      const auto made = codec->run(input, to, room);
-      if (!made) problem = fmt::format("its {} data are corrupt", kind);
-      if (made && *made != 0) {
-        given_bytes += *made;
-        return *made;
+      const Made made = codec->run(input, to, room);
+      if (made.corrupt) problem = fmt::format("its {} data are corrupt", kind);
+      if (made.bytes != 0) {
+        given_bytes += made.bytes;
+        return made.bytes;
       }
       if (input.left() != 0 || !input_over) continue;
       if (problem.empty() && !codec->at_end()) problem = fmt::format("its {} data end early", kind);

@@ -1,6 +1,8 @@
 // Puts the parts of a ruleset together.
 #include "chains/compile.hpp"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "chains/compile_parts.hpp"
@@ -25,9 +27,17 @@ void Compilation::counter(std::string name, const fw::Location& where) {
   out.objects.push_back({std::move(name), {}, {}, where});
 }
 
-void Compilation::limit(std::string name, RateLimit rate, const fw::Location& where,
-                        std::string comment) {
-  out.objects.push_back({std::move(name), rate, std::move(comment), where});
+void Compilation::limit(std::string name, RateLimit rate, const fw::Location& where) {
+  out.objects.push_back({std::move(name), rate, {}, where});
+}
+
+bool Compilation::has_offenders(const fw::Limit& limit) const {
+  if (policy.nflog_group == 0 || limit.from != fw::Source::outside) return false;
+  return std::any_of(policy.offenders.begin(), policy.offenders.end(), [&](const auto& offender) {
+    const auto& names = offender.limits;
+    return offender.refused &&
+           (names.empty() || std::find(names.begin(), names.end(), limit.name) != names.end());
+  });
 }
 
 void Compilation::log(Chain& chain, std::string id, const fw::Location& where,
@@ -58,6 +68,7 @@ Ruleset compile(const fw::Policy& policy, const Surroundings& around) {
                 {}};
   compile_base(c);
   compile_blocked(c);
+  compile_panic(c);
   compile_limits(c);
   compile_ports(c);
   compile_apps(c);

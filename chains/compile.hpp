@@ -4,6 +4,7 @@
 #include <chrono>
 #include <compare>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -32,6 +33,13 @@ struct Device {
   auto operator<=>(const Device&) const = default;
 };
 
+/// An emergency: new flows are dropped, but for SSH from trusted networks and from these.
+struct Panic {
+  std::vector<fw::Ip> callers;
+
+  bool operator==(const Panic&) const = default;
+};
+
 /// What a ruleset depends on beside the policy.
 struct Surroundings {
   std::vector<Device> devices;        ///< sorted
@@ -39,6 +47,7 @@ struct Surroundings {
   ListVersion block_lists;
   ListVersion allow_lists;
   std::uint64_t block_generation = 0;  ///< of the store
+  std::optional<Panic> panic;
 };
 
 /// The same policy and surroundings always give the same value. Costs no system call.
@@ -57,7 +66,8 @@ inline constexpr const char* kManifest = "manifest";
 /// Key of "lists BLOCK-DIGEST ALLOW-DIGEST mark NUMBER".
 inline constexpr std::uint32_t kManifestLists = 1;
 std::string manifest_text(const Surroundings& around, std::uint32_t mark);
-/// The generations of the store that the block sets went through, the greatest is what they hold. A
+/// The generations of the store that the block sets went through, the greatest is what they hold,
+/// and each a note of the clock that their timers were started by ("clock MILLISECONDS"). A
 /// block adds its own and leaves the others: a transaction that removes nothing is over ten
 /// milliseconds sooner, because the kernel waits for no grace period.
 inline constexpr const char* kBlockVersions = "block_versions";

@@ -18,7 +18,9 @@ void drop_without_syn(Chain& chain) {
 }
 
 /// A reset is no evidence of a handshake (a forged SYN's victim answers with one): it passes
-/// uncounted. A SYN is asked like any other.
+/// uncounted. A SYN is asked like any other. What else comes before the handshake is complete is
+/// forged too: after the victim's reset the kernel takes an acknowledgement with any number for one
+/// of a flow that had an answer, but it says "assured" of completed handshakes only.
 void pass_without_handshake(Chain& chain, const std::string& first) {
   rule(chain, "no handshake yet", {},
        {is_protocol(fw::Protocol::tcp),
@@ -26,6 +28,10 @@ void pass_without_handshake(Chain& chain, const std::string& first) {
   rule(chain, "no handshake yet", {},
        {is_protocol(fw::Protocol::tcp),
         match_masked(Field::tcp_flags, u8(kSyn), u8(0), Compare::not_equal), go(first)});
+  constexpr std::uint32_t kAssured = 1u << 2;  // IPS_ASSURED
+  rule(chain, "no handshake", {},
+       {is_protocol(fw::Protocol::tcp), match_masked(Field::ct_status, u32(kAssured), u32(0)),
+        count("not_syn"), drop()});
 }
 
 /// A client may begin a new connection in the place of one that has ended; the kernel then goes on
@@ -47,6 +53,13 @@ void first_packet(Compilation& c, const std::string& name, const std::string& ne
   Chain chain{name, {}, {}, false};
   if (syn) drop_without_syn(chain);
   rule(chain, "blocked", {}, {jump("blocked_new")});
+  if (!syn) {
+    // A connection that was cut and forgotten.
+    rule(chain, "to blocked, without SYN", {},
+         {is_protocol(fw::Protocol::tcp), match_masked(Field::tcp_flags, u8(kSyn), u8(0)),
+          jump("blocked_target")});
+  }
+  if (c.around.panic) rule(chain, "panic", {}, {jump("panic")});
   app_rules(c, chain, "an app", jump("from_app"));
   rule(chain, "is it open?", {}, {go(next)});
   c.out.chains.push_back(std::move(chain));

@@ -10,6 +10,9 @@
 // it is remembered in a small set of the refused for as long as one token takes to come back.
 //
 // A source that finds a full set shares one overflow bucket with all others that do.
+//
+// What holds the state of a limit is named by what it works with ("ssh.5/10s.slot4.1"): a changed
+// limit begins in sets and objects of its own, and leaves those of the old one alone.
 #include <algorithm>
 #include <map>
 
@@ -54,25 +57,45 @@ RateLimit bucket(std::uint64_t count, std::chrono::seconds period, std::uint64_t
 struct LimitParts {
   const fw::Limit& limit;
   bool window;
-  std::vector<std::string> slots(fw::Family f) const {
-    std::vector<std::string> names;
-    for (std::uint64_t i = 1; i <= limit.rate.count; ++i) {
-      names.push_back(fmt::format("{}.slot{}.{}", limit.name, digit(f), i));
-    }
-    return names;
-  }
   std::string name(const char* part) const { return limit.name + "." + part; }
   std::string name(const char* part, fw::Family f) const {
     return fmt::format("{}.{}{}", limit.name, part, digit(f));
   }
-  Key key(fw::Family f) const {
-    // An app's container is one address; clients are one prefix.
-    const bool whole = limit.per == fw::LimitKey::app;
-    const int length = whole                   ? fw::address_bits(f)
-                       : f == fw::Family::ipv4 ? limit.prefix4
-                                               : limit.prefix6;
-    return {{saddr(f), prefix_mask(f, length)}};
+  /// "ssh.5/10s", or with a burst of its own "web.5000/s.burst9000".
+  std::string budget() const {
+    const std::string text = fmt::format("{}.{}", limit.name, fw::to_string(limit.rate));
+    const bool plain = window || limit.burst == limit.rate.count;
+    return plain ? text : fmt::format("{}.burst{}", text, limit.burst);
   }
+  /// "4", "6", or with other prefixes than the default's "4/24".
+  std::string sources(fw::Family f) const {
+    const bool usual = length(f) == (f == fw::Family::ipv4 ? 32 : 64);
+    return usual ? std::string(1, digit(f)) : fmt::format("{}/{}", digit(f), length(f));
+  }
+  std::vector<std::string> slots(fw::Family f) const {
+    std::vector<std::string> names;
+    for (std::uint64_t i = 1; i <= limit.rate.count; ++i) {
+      names.push_back(fmt::format("{}.slot{}.{}", budget(), sources(f), i));
+    }
+    return names;
+  }
+  std::string meter(fw::Family f) const { return budget() + ".meter" + sources(f); }
+  std::string just_refused(fw::Family f) const { return budget() + ".refused" + sources(f); }
+  std::string open(fw::Family f) const {
+    return fmt::format("{}.max{}.open{}", limit.name, *limit.concurrent, sources(f));
+  }
+  std::string overflow() const {
+    return fmt::format("{}.{}.overflow", limit.name, fw::to_string(limit.rate));
+  }
+  std::string app_map(fw::Family f, std::uint64_t slot) const {
+    return fmt::format("{}.apps{}.{}", budget(), digit(f), slot);
+  }
+  /// An app's container is one address; clients are one prefix.
+  int length(fw::Family f) const {
+    if (limit.per == fw::LimitKey::app) return fw::address_bits(f);
+    return f == fw::Family::ipv4 ? limit.prefix4 : limit.prefix6;
+  }
+  Key key(fw::Family f) const { return {{saddr(f), prefix_mask(f, length(f))}}; }
   /// What follows when the budget allows it. From outside the port is known to be open by then; a
   /// packet of an app has that question before it.
   Expr pass() const { return limit.from == fw::Source::outside ? accept() : ret(); }
@@ -91,20 +114,12 @@ void trusted_rule(const Compilation& c, Chain& chain) {
   if (has_trusted(c)) rule(chain, "trusted", {}, {jump("trusted")});
 }
 
-std::string parameters(const fw::Limit& limit) {
-  std::string text = fw::to_string(limit.rate);
-  if (!is_window(limit)) text += fmt::format(" burst {}", limit.burst);
-  if (limit.per == fw::LimitKey::ip) text += fmt::format(" /{} /{}", limit.prefix4, limit.prefix6);
-  return text;
-}
-
 Set& meter(Compilation& c, const LimitParts& p, std::string name, fw::Family f,
            milliseconds timeout) {
   Set& set = c.set(std::move(name), {saddr(f)}, p.limit.where);
   set.content = Content::learned;
   set.dynamic = true;
   set.size = fw::kMeterSourcesMax;
-  set.comment = parameters(p.limit);
   if (timeout.count() != 0) {
     set.timeout = true;
     set.timeout_default = timeout;
@@ -119,8 +134,7 @@ void limit_sets(Compilation& c, const LimitParts& p) {
   const milliseconds period{limit.rate.period};
   for (fw::Family f : kFamilies) {
     if (limit.concurrent) {
-      meter(c, p, p.name("open", f), f, milliseconds{0}).comment =
-          fmt::format("at most {} at once", *limit.concurrent);
+      meter(c, p, p.open(f), f, milliseconds{0});
     }
     if (p.window) {
       // The kernel forgets at a tick: one more keeps the window whole.
@@ -130,12 +144,12 @@ void limit_sets(Compilation& c, const LimitParts& p) {
     // A bucket is forgotten once it is full again: that changes no answer.
     const auto refill = period * static_cast<std::int64_t>(limit.burst) /
                         static_cast<std::int64_t>(limit.rate.count);
-    meter(c, p, p.name("meter", f), f, ticks(refill, tick) + std::chrono::seconds{1});
+    meter(c, p, p.meter(f), f, ticks(refill, tick) + std::chrono::seconds{1});
   }
   if (p.window && limit.per == fw::LimitKey::ip) return;
   const auto token = period / static_cast<std::int64_t>(limit.rate.count);
   for (fw::Family f : kFamilies) {
-    meter(c, p, p.name("refused", f), f, std::max(ticks(std::min(token, kRefusedMax), tick), tick));
+    meter(c, p, p.just_refused(f), f, std::max(ticks(std::min(token, kRefusedMax), tick), tick));
   }
 }
 
@@ -143,10 +157,24 @@ void limit_sets(Compilation& c, const LimitParts& p) {
 void too_many_rule(Chain& chain, const LimitParts& p, fw::Family f, std::vector<Expr> condition) {
   if (!p.limit.concurrent) return;
   condition.push_back(is_family(f));
-  condition.push_back(
-      DynSet{DynOp::add, p.key(f), p.name("open", f), ConnLimit{*p.limit.concurrent}});
+  condition.push_back(DynSet{DynOp::add, p.key(f), p.open(f), ConnLimit{*p.limit.concurrent}});
   condition.push_back(go(p.name("refuse")));
   rule(chain, "too many at once", p.limit.where, std::move(condition));
+}
+
+/// A SYN whose sender has spent its budget. It can carry anybody's address, so it is evidence
+/// against nobody: where the refused are blocked, some go on to the handshake, which is refused
+/// with a sender that is certain.
+void refuse_or_ask(Compilation& c, const LimitParts& p, Chain& chain, const char* id,
+                   std::vector<Expr> spent) {
+  if (c.has_offenders(p.limit)) {
+    std::vector<Expr> asked = spent;
+    asked.push_back(RateLimit{20, Unit::second, 40});
+    asked.push_back(p.pass());
+    rule(chain, "let it prove who it is", p.limit.where, std::move(asked));
+  }
+  spent.push_back(go(p.name("refuse")));
+  rule(chain, id, p.limit.where, std::move(spent));
 }
 
 /// At the SYN: spends nothing, refuses those whose budget is known to be spent.
@@ -158,11 +186,11 @@ void look_chain(Compilation& c, const LimitParts& p, fw::Family f) {
     for (const std::string& slot : p.slots(f)) {
       rule(chain, "a slot is free", where, {is_family(f), not_in_set(p.key(f), slot), p.pass()});
     }
-    rule(chain, "no slot is free", where, {go(p.name("refuse"))});
+    refuse_or_ask(c, p, chain, "no slot is free", {});
     return;
   }
-  rule(chain, "was just refused", where,
-       {is_family(f), in_set(p.key(f), p.name("refused", f)), go(p.name("refuse"))});
+  refuse_or_ask(c, p, chain, "was just refused",
+                {is_family(f), in_set(p.key(f), p.just_refused(f))});
   rule(chain, "pass", where, {p.pass()});
 }
 
@@ -175,14 +203,13 @@ void app_budgets(Compilation& c, const LimitParts& p) {
                                   : bucket(limit.rate.count, limit.rate.period, limit.burst);
   for (std::uint64_t slot = 1; slot <= slots; ++slot) {
     auto object = [&](const fw::App& app) {
-      return fmt::format("{}.app.{}.{}", limit.name, app.name, slot);
+      return fmt::format("{}.app.{}.{}", p.budget(), app.name, slot);
     };
     for (const fw::App& app : c.policy.apps) {
-      c.limit(object(app), rate, limit.where, parameters(limit));
+      c.limit(object(app), rate, limit.where);
     }
     for (fw::Family f : kFamilies) {
-      Set& map =
-          c.set(fmt::format("{}.apps{}.{}", limit.name, digit(f), slot), {saddr(f)}, limit.where);
+      Set& map = c.set(p.app_map(f, slot), {saddr(f)}, limit.where);
       map.data = ObjectKind::limit;
       for (const fw::App& app : c.policy.apps) {
         for (fw::Ip ip : app.addresses) {
@@ -198,9 +225,7 @@ void count_apps(Compilation& c, const LimitParts& p, Chain& chain, fw::Family f)
   const std::uint64_t slots = p.window ? p.limit.rate.count : 1;
   for (std::uint64_t slot = 1; slot <= slots; ++slot) {
     rule(chain, "the app's budget", p.limit.where,
-         {is_family(f),
-          ObjectMap{ObjectKind::limit, p.address(f),
-                    fmt::format("{}.apps{}.{}", p.limit.name, digit(f), slot)},
+         {is_family(f), ObjectMap{ObjectKind::limit, p.address(f), p.app_map(f, slot)},
           count(p.name("accepted")), c.admit(), p.pass()});
   }
   rule(chain, "a named app without budget", p.limit.where,
@@ -215,7 +240,7 @@ void count_chain(Compilation& c, const LimitParts& p, fw::Family f) {
   const bool apps = p.limit.per == fw::LimitKey::app && !c.policy.apps.empty();
   if (p.has(fw::Protocol::udp)) too_many_rule(chain, p, f, {is_protocol(fw::Protocol::udp)});
   if (apps) count_apps(c, p, chain, f);
-  std::vector<std::string> sets = p.window ? p.slots(f) : std::vector{p.name("meter", f)};
+  std::vector<std::string> sets = p.window ? p.slots(f) : std::vector{p.meter(f)};
   const RateLimit state =
       p.window ? kOnce : bucket(p.limit.rate.count, p.limit.rate.period, p.limit.burst);
   for (const std::string& set : sets) {
@@ -225,7 +250,7 @@ void count_chain(Compilation& c, const LimitParts& p, fw::Family f) {
   }
   for (const std::string& set : sets) {
     rule(chain, "the set is full", where,
-         {is_family(f), not_in_set(p.key(f), set), use_limit(p.name("overflow")),
+         {is_family(f), not_in_set(p.key(f), set), use_limit(p.overflow()),
           count(p.name("overflowed")), c.admit(), p.pass()});
   }
   const bool remembered = !(p.window && p.limit.per == fw::LimitKey::ip);
@@ -239,7 +264,7 @@ void refuse_chains(Compilation& c, const LimitParts& p) {
     Chain& exhausted = c.chain(p.name("exhausted"));
     for (fw::Family f : kFamilies) {
       rule(exhausted, "remember", where,
-           {is_family(f), DynSet{DynOp::add, p.key(f), p.name("refused", f), {}}});
+           {is_family(f), DynSet{DynOp::add, p.key(f), p.just_refused(f), {}}});
     }
     rule(exhausted, "refuse", where, {go(p.name("refuse"))});
   }
@@ -281,7 +306,7 @@ void compile_limit(Compilation& c, const fw::Limit& limit) {
   }
   const std::uint64_t shared =
       std::min<std::uint64_t>(limit.rate.count * fw::kOverflowFactor, fw::kRateCountMax * 16);
-  c.limit(p.name("overflow"), bucket(shared, limit.rate.period, shared), limit.where);
+  c.limit(p.overflow(), bucket(shared, limit.rate.period, shared), limit.where);
   limit_sets(c, p);
   if (limit.per == fw::LimitKey::app && !c.policy.apps.empty()) app_budgets(c, p);
   refuse_chains(c, p);
@@ -381,7 +406,7 @@ std::vector<std::string> meter_sets(const fw::Limit& limit) {
   const LimitParts p{limit, is_window(limit)};
   std::vector<std::string> names;
   for (fw::Family f : kFamilies) {
-    names.push_back(p.window ? p.slots(f).front() : p.name("meter", f));
+    names.push_back(p.window ? p.slots(f).front() : p.meter(f));
   }
   return names;
 }

@@ -14,11 +14,13 @@ struct Compilation {
   bool isolation;      ///< apps are known, so they are kept apart
   Ruleset out;
 
+  /// Do refusals of the limit lead to blocks?
+  bool has_offenders(const fw::Limit& limit) const;
+
   Chain& chain(std::string name);
   Set& set(std::string name, std::vector<Field> key, const fw::Location& where = {});
   void counter(std::string name, const fw::Location& where = {});
-  void limit(std::string name, RateLimit rate, const fw::Location& where = {},
-             std::string comment = {});
+  void limit(std::string name, RateLimit rate, const fw::Location& where = {});
 
   /// A rule that copies packets to the policy's nflog group, if there is one: 50 a second at most
   /// of those that meet the condition.
@@ -47,11 +49,15 @@ void limit_in_the_making(const Compilation& c, Chain& chain, const std::vector<E
 /// Accepts neighbour discovery and multicast listener messages, without which IPv6 stops.
 void neighbour_rules(Chain& chain);
 
+/// Servers answer from their own address what was asked by multicast: to the state it is new.
+void dhcpv6_rule(Chain& chain, const Expr& verdict);
+
 /// The first packet came to an address and port of the host and was sent on by NAT.
 Expr is_published();
 
 void compile_base(Compilation& c);     ///< hooks, states, what every host needs
 void compile_blocked(Compilation& c);  ///< blocks and lists, early drop, manifest
+void compile_panic(Compilation& c);    ///< what of new flows goes on in a panic
 void compile_ports(Compilation& c);    ///< CLOUDRON: what is open
 void compile_limits(Compilation& c);   ///< CLOUDRON_RATELIMIT and a few chains for each limit
 void compile_apps(Compilation& c);     ///< CLOUDRON_FORWARD: published ports and isolation

@@ -138,9 +138,7 @@ void icmp(Compilation& c, Chain& chain) {
        {is_family(fw::Family::ipv6), match(Field::l4proto, u8(58)),
         match(Field::icmpv6_type, u8(128)), use_limit("echo"), accept()});
   neighbour_rules(chain);
-  rule(chain, "DHCPv6", {},
-       {is_family(fw::Family::ipv6), in_network(Field::ip6_saddr, kLinkLocal),
-        is_protocol(fw::Protocol::udp), match(Field::udp_dport, u16(546)), accept()});
+  dhcpv6_rule(chain, accept());
 }
 
 void neighbour_sets(Compilation& c) {
@@ -161,6 +159,12 @@ void neighbour_rules(Chain& chain) {
   rule(chain, "multicast listeners", {},
        {is_family(fw::Family::ipv6), in_network(Field::ip6_saddr, kLinkLocal),
         match(Field::l4proto, u8(58)), in_set(Field::icmpv6_type, "mld_types"), accept()});
+}
+
+void dhcpv6_rule(Chain& chain, const Expr& verdict) {
+  rule(chain, "DHCPv6", {},
+       {is_family(fw::Family::ipv6), in_network(Field::ip6_saddr, kLinkLocal),
+        is_protocol(fw::Protocol::udp), match(Field::udp_dport, u16(546)), verdict});
 }
 
 void open_port_rules(const Compilation& c, Chain& chain, const std::vector<Expr>& condition) {

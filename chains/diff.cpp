@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <iterator>
 #include <set>
+#include <string_view>
+#include <unordered_map>
 
 #include "chains/compile.hpp"
 #include "chains/text.hpp"
@@ -19,15 +21,36 @@ struct Stale {
   std::set<std::string> objects;
 };
 
-Stale stale(const Ruleset& observed, const Ruleset& desired) {
+/// Objects by name: each app has some of its own, so there are thousands.
+class Objects {
+ public:
+  explicit Objects(const std::vector<Object>& objects) {
+    by_name_.reserve(objects.size());
+    for (const Object& object : objects) by_name_.emplace(object.name, &object);
+  }
+  const Object* find(const std::string& name) const {
+    const auto it = by_name_.find(name);
+    return it == by_name_.end() ? nullptr : it->second;
+  }
+
+ private:
+  std::unordered_map<std::string_view, const Object*> by_name_;
+};
+
+Stale stale(const Ruleset& observed, const Ruleset& desired, Unused unused) {
+  const bool keep = unused == Unused::keep;
   Stale out;
   for (const Set& set : observed.sets) {
     const Set* wanted = find(desired.sets, set.name);
-    if (wanted == nullptr || !same_definition(set, *wanted)) out.sets.insert(set.name);
+    const bool stays =
+        wanted != nullptr ? same_definition(set, *wanted) : keep && set.content == Content::learned;
+    if (!stays) out.sets.insert(set.name);
   }
+  const Objects wanted_objects(desired.objects);
   for (const Object& object : observed.objects) {
-    const Object* wanted = find(desired.objects, object.name);
-    if (wanted == nullptr || !(object == *wanted)) out.objects.insert(object.name);
+    const Object* wanted = wanted_objects.find(object.name);
+    const bool stays = wanted != nullptr ? object == *wanted : keep;
+    if (!stays) out.objects.insert(object.name);
   }
   return out;
 }
@@ -161,9 +184,9 @@ bool Plan::empty() const {
 
 bool Plan::makes_set(const std::string& name) const { return find(add_sets, name) != nullptr; }
 
-Plan diff(const Ruleset* observed, const Ruleset& desired) {
+Plan diff(const Ruleset* observed, const Ruleset& desired, Unused unused) {
   const Ruleset& have = observed != nullptr ? *observed : kNothing;
-  const Stale old = stale(have, desired);
+  const Stale old = stale(have, desired, unused);
   Plan plan;
   plan.make_table = observed == nullptr;
   plan.wake_table = have.dormant;
@@ -171,8 +194,9 @@ Plan diff(const Ruleset* observed, const Ruleset& desired) {
   for (const Object& object : have.objects) {
     if (old.objects.contains(object.name)) plan.remove_objects.push_back(object);
   }
+  const Objects present_objects(have.objects);
   for (const Object& object : desired.objects) {
-    if (find(have.objects, object.name) == nullptr || old.objects.contains(object.name)) {
+    if (present_objects.find(object.name) == nullptr || old.objects.contains(object.name)) {
       plan.add_objects.push_back(object);
     }
   }
@@ -188,9 +212,9 @@ Plan diff(const Ruleset* observed, const Ruleset& desired) {
   return plan;
 }
 
-std::vector<DiffLine> describe(const Ruleset* observed, const Ruleset& desired) {
+std::vector<DiffLine> describe(const Ruleset* observed, const Ruleset& desired, Unused unused) {
   const Ruleset& have = observed != nullptr ? *observed : kNothing;
-  const Stale old = stale(have, desired);
+  const Stale old = stale(have, desired, unused);
   std::vector<DiffLine> lines;
   if (have.dormant)
     lines.push_back({'-', std::string("table inet ") + kTable, "flags dormant", {}, {}});
@@ -200,8 +224,9 @@ std::vector<DiffLine> describe(const Ruleset* observed, const Ruleset& desired) 
   for (const Object& object : have.objects) {
     if (old.objects.contains(object.name)) object_line('-', object);
   }
+  const Objects present_objects(have.objects);
   for (const Object& object : desired.objects) {
-    if (find(have.objects, object.name) == nullptr || old.objects.contains(object.name)) {
+    if (present_objects.find(object.name) == nullptr || old.objects.contains(object.name)) {
       object_line('+', object);
     }
   }

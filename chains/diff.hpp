@@ -32,8 +32,12 @@ struct Plan {
   bool makes_set(const std::string& name) const;
 };
 
+/// What becomes of limiter state and counters that the desired ruleset does not use. Kept, they
+/// wait unreferenced for a ruleset that uses them again, and are no difference.
+enum class Unused { remove, keep };
+
 /// `observed` is null when the table is not there.
-Plan diff(const Ruleset* observed, const Ruleset& desired);
+Plan diff(const Ruleset* observed, const Ruleset& desired, Unused unused = Unused::remove);
 
 /// A line of the difference as an admin reads it.
 struct DiffLine {
@@ -45,6 +49,7 @@ struct DiffLine {
 
   bool operator==(const DiffLine&) const = default;
 };
-std::vector<DiffLine> describe(const Ruleset* observed, const Ruleset& desired);
+std::vector<DiffLine> describe(const Ruleset* observed, const Ruleset& desired,
+                               Unused unused = Unused::remove);
 
 }  // namespace chains

@@ -81,7 +81,7 @@ struct Set {
   std::uint32_t size = 0;  ///< 0: unbounded
   std::chrono::milliseconds timeout_default{0};
   std::chrono::milliseconds gc_interval{0};
-  std::string comment;  ///< the parameters that its rules work with: a change is a new set
+  std::string comment;            ///< for the reader; with another it is another set
   std::vector<Element> elements;  ///< sorted by key
   fw::Location where;
 
@@ -94,7 +94,7 @@ bool same_definition(const Set& a, const Set& b);
 struct Object {
   std::string name;
   std::optional<RateLimit> limit;  ///< absent: a counter
-  std::string comment;             ///< what it works with: a change is a new object
+  std::string comment;             ///< none of ours has one: with one it is another object
   fw::Location where;
 
   bool operator==(const Object& o) const {

@@ -5,7 +5,10 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include "cli/apps.hpp"
 #include "cli/commands.hpp"
+#include "cli/record.hpp"
+#include "cli/trial.hpp"
 #include "cli/waiting.hpp"
 #include "fw/host/last_good.hpp"
 #include "fw/host/lock.hpp"
@@ -21,6 +24,8 @@ constexpr std::size_t kLinesShown = 40;
 struct Options {
   bool dry_run = false;
   bool boot = false;
+  bool force = false;
+  std::string confirm;  ///< how long the policy is on trial; "": not at all
 };
 
 /// For a boot that finds the store unusable; says so.
@@ -39,8 +44,13 @@ bool spoils_boot(const fw::Error& error, const Options& options) {
 /// The next boot goes on with what was just applied.
 void remember(const Context& context, const LoadedPolicy& loaded, const Options& options) {
   if (options.dry_run) return;
+  if (!options.boot) {
+    if (const auto done = fw::forget_refused(context.state_dir); !done) {
+      context.warn("the next boot may take it for rolled back: " + to_string(done.error()));
+    }
+  }
   if (loaded.text) {
-    const auto path = context.policy_path.empty() ? kDefaultPolicy : context.policy_path;
+    const auto path = policy_file(context);
     if (const auto saved = fw::save_last_good(context.state_dir, path, *loaded.text); !saved) {
       context.warn("the policy is not remembered for the next boot: " + to_string(saved.error()));
     }
@@ -52,7 +62,7 @@ void remember(const Context& context, const LoadedPolicy& loaded, const Options&
 }
 
 void print_report(const Context& context, const LoadedPolicy& loaded, const Options& options,
-                  const fw::ApplyReport& report) {
+                  const fw::ApplyReport& report, const fw::Pending* trial) {
   if (context.json) {
     json::array warnings;
     for (const std::string& warning : report.warnings) warnings.emplace_back(warning);
@@ -60,6 +70,8 @@ void print_report(const Context& context, const LoadedPolicy& loaded, const Opti
     context.print(json::object{{"policy", loaded.name},
                                {"changed", report.changed},
                                {"dry_run", options.dry_run},
+                               {"confirmation", trial != nullptr ? trial_json(context) : nullptr},
+                               {"panic", panic_json(context)},
                                {"first", report.first},
                                {"flows_admitted", report.flows_admitted},
                                {"flows_cut", report.flows_cut},
@@ -74,8 +86,10 @@ void print_report(const Context& context, const LoadedPolicy& loaded, const Opti
         "packets within bridges pass the firewall now, of every bridge of this host "
         "(net.bridge.bridge-nf-call-iptables and -ip6tables are 1)");
   }
+  if (!options.dry_run) print_panic(context);
   if (!report.changed) {
-    context.say("nothing to do: the kernel holds " + loaded.name);
+    context.say("nothing to do: the kernel holds " + loaded.name +
+                (options.confirm.empty() ? "" : ", and there is nothing to confirm"));
     return;
   }
   const Tense tense = options.dry_run ? Tense::to_be_done : Tense::done;
@@ -95,16 +109,60 @@ void print_report(const Context& context, const LoadedPolicy& loaded, const Opti
   if (report.flows_cut != 0) {
     context.say(plural(report.flows_cut, "open connection") + " of blocked addresses cut");
   }
+  if (trial != nullptr) return print_trial(context, *trial);
   context.say(context.styled(
       options.dry_run ? Style::yellow : Style::green,
       options.dry_run ? "dry run: nothing was changed" : loaded.name + " is in force"));
 }
 
+/// Exit code after a report was printed.
+int end(const Context& context, const fw::ApplyReport& report) {
+  for (const std::string& warning : report.warnings) context.warn(warning);
+  print_lists(context, report.lists.reports);
+  return report.lists.has_problems() || !report.warnings.empty() ? kPartly : kOk;
+}
+
+/// With the lock held. Nothing when the policy changes nothing: then it is applied as any other.
+std::optional<int> run_on_trial(const Context& context, const LoadedPolicy& loaded,
+                                const Options& options, std::chrono::seconds time) {
+  const auto trial =
+      apply_on_trial(context, loaded, time, options.force ? Lockout::allow : Lockout::refuse);
+  if (!trial) {
+    context.error(trial.error());
+    return kError;
+  }
+  if (!*trial) return {};
+  if (const auto on = fw::switch_on(context.state_dir); !on) context.warn(to_string(on.error()));
+  record_apply(context, loaded, (*trial)->report);
+  print_report(context, loaded, options, (*trial)->report, &(*trial)->pending);
+  return end(context, (*trial)->report);
+}
+
+/// What a boot puts in force: the policy on trial while its time is not over.
+LoadedPolicy load_at_boot(const Context& context) {
+  const auto pending = fw::read_pending(context.state_dir);
+  auto in_force = fw::in_force(context.state_dir, fw::this_moment());
+  if (!pending || in_force.why != fw::InForce::Why::on_trial) return load_some_policy(context);
+  LoadedPolicy loaded;
+  loaded.policy = std::move(in_force.policy);
+  loaded.warnings = fw::check(loaded.policy);
+  loaded.name = name_of(*pending) + ", which waits for its confirmation,";
+  loaded.unused = in_force.unused;
+  return loaded;
+}
+
 int run(Context& context, const Options& options) {
   context.boot = options.boot;
+  context.apps = Context::Apps::asked;
+  std::chrono::seconds trial{0};
+  if (!options.confirm.empty()) {
+    const auto time = trial_time(context, options.confirm);
+    if (!time) return kUsage;
+    trial = *time;
+  }
   std::optional<LoadedPolicy> loaded;
   if (options.boot) {
-    loaded = load_some_policy(context);
+    loaded = load_at_boot(context);
   } else {
     loaded = load_policy(context);
   }
@@ -118,6 +176,17 @@ int run(Context& context, const Options& options) {
     context.error(lock.error());
     return kError;
   }
+  if (!options.dry_run) remember_apps(context, *loaded);
+  if (options.boot) {
+    end_trial_at_boot(context);
+  } else if (options.dry_run) {
+    loaded->unused = unused_now(context);
+  } else if (!no_trial_is_on(context)) {
+    return kError;
+  }
+  if (trial.count() != 0) {
+    if (const auto done = run_on_trial(context, *loaded, options, trial)) return *done;
+  }
   auto manager = open_manager(context);
   if (!manager && spoils_boot(manager.error(), options)) {
     manager = manager_without_store(context, manager.error());
@@ -126,10 +195,12 @@ int run(Context& context, const Options& options) {
     context.error(manager.error());
     return kError;
   }
+  if (!options.boot && !options.force) manager->refuse_lockout(own_session);
   const auto apply = [&] {
     const Waiting waiting(context, "applying " + loaded->name);
     return manager->apply(loaded->policy,
-                          options.dry_run ? fw::ApplyMode::dry_run : fw::ApplyMode::commit);
+                          options.dry_run ? fw::ApplyMode::dry_run : fw::ApplyMode::commit,
+                          loaded->unused);
   };
   auto report = apply();
   if (!report && manager->store() && spoils_boot(report.error(), options)) {
@@ -144,13 +215,15 @@ int run(Context& context, const Options& options) {
     context.error(report.error());
     return kError;
   }
-  print_report(context, *loaded, options, *report);
-  for (const std::string& warning : report->warnings) context.warn(warning);
-  print_lists(context, report->lists.reports);
-  remember(context, *loaded, options);
-  const bool partly =
-      report->lists.has_problems() || !report->warnings.empty() || !manager->store();
-  return partly ? kPartly : kOk;
+  if (!options.dry_run) {
+    if (const auto on = fw::switch_on(context.state_dir); !on) context.warn(to_string(on.error()));
+  }
+  // Before anything is printed: whoever reads the output may stop, which ends this process.
+  if (loaded->unused == chains::Unused::remove) remember(context, *loaded, options);
+  if (!options.dry_run) record_apply(context, *loaded, *report);
+  print_report(context, *loaded, options, *report, nullptr);
+  const int exit = end(context, *report);
+  return manager->store() ? exit : kPartly;
 }
 
 }  // namespace
@@ -163,12 +236,25 @@ void add_apply(CLI::App& program, Context& context, int& exit) {
       "The kernel holds the old rules or the new ones, never a mix; what did not change keeps its "
       "counters, limits and timers. Connections that are open when the firewall is first made go "
       "on. Prints what changed; says so when there is nothing to do.");
-  command->add_flag("--dry-run", options->dry_run, "Only print what would change");
+  CLI::Option* const dry_run =
+      command->add_flag("--dry-run", options->dry_run, "Only print what would change");
+  CLI::Option* const confirm =
+      command
+          ->add_option("--confirm", options->confirm,
+                       "Roll back after so long (60s, 5m; at most 1d), unless 'confirm' comes "
+                       "first")
+          ->type_name("TIME")
+          ->check(not_empty)
+          ->excludes(dry_run);
+  command->add_flag("--force", options->force,
+                    "Go on even if this SSH session could not come in again, or no SSH port is "
+                    "open");
   command
       ->add_flag(
           "--boot", options->boot,
           "For the systemd unit: with a missing or broken policy apply the last good one, or "
           "else the built-in default, and say so in the journal")
+      ->excludes(confirm)
       ->group("At boot");
   command->callback([&context, &exit, options] { exit = run(context, *options); });
 }

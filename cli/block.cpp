@@ -2,7 +2,6 @@
 #include "fw/host/block.hpp"
 
 #include <cerrno>
-#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <iostream>
@@ -12,7 +11,10 @@
 #include <boost/json/object.hpp>
 #include <fmt/format.h>
 
+#include "cli/by_daemon.hpp"
 #include "cli/commands.hpp"
+#include "cli/record.hpp"
+#include "cli/trial.hpp"
 #include "cli/waiting.hpp"
 #include "fw/base/limits.hpp"
 #include "fw/base/rate.hpp"
@@ -30,6 +32,7 @@ struct Options {
   std::string from;
   std::string for_time;
   std::string reason;
+  std::string origin;
   bool force = false;
 };
 
@@ -76,8 +79,13 @@ std::optional<std::vector<fw::IpRange>> ranges_of(const Context& context, const 
   return ranges;
 }
 
+bool in_range(fw::Ip ip, const fw::IpRange& range) {
+  return range.contains({ip.family, ip.bits, ip.bits});
+}
+
 /// Why blocking a range is likely a mistake; "" when it is not.
-std::string doubt(const fw::Policy& policy, const fw::IpRange& range) {
+std::string doubt(const fw::Policy& policy, const std::optional<fw::Session>& session,
+                  const fw::IpRange& range) {
   for (const auto& [trusted, where] : policy.trusted) {
     if (!trusted.overlaps(range)) continue;
     return fmt::format("{} the trusted network {} ({})",
@@ -87,12 +95,8 @@ std::string doubt(const fw::Policy& policy, const fw::IpRange& range) {
   for (const char* text : {"127.0.0.0/8", "::1"}) {
     if (fw::parse_ip_range(text)->overlaps(range)) return "holds addresses of this host itself";
   }
-  // "client port server port"; sudo keeps it only where it is told to.
-  const char* const session = std::getenv("SSH_CONNECTION");
-  const std::string_view words = session != nullptr ? session : "";
-  const auto client = fw::parse_ip_range(words.substr(0, words.find(' ')));
-  if (client && client->overlaps(range)) {
-    return fmt::format("holds {}, from where this SSH session comes", to_string(*client));
+  if (session && in_range(session->remote, range)) {
+    return fmt::format("holds {}, from where this SSH session comes", to_string(session->remote));
   }
   const int width = range.family == fw::Family::ipv4 ? 24 : 112;  // of a /8, of a /16
   if (range.last - range.first >= fw::U128{1} << width) {
@@ -105,7 +109,7 @@ bool needs_force(const Context& context, const fw::Policy& policy,
                  const std::vector<fw::IpRange>& ranges) {
   bool refused = false;
   for (const fw::IpRange& range : ranges) {
-    const std::string why = doubt(policy, range);
+    const std::string why = doubt(policy, own_session(), range);
     if (why.empty()) continue;
     context.error(fmt::format("{} {}: nothing was blocked; say --force to block it all the same",
                               to_string(range), why));
@@ -123,6 +127,7 @@ struct Opened {
 fw::Result<Opened> open_all(const Context& context) {
   auto lock = fw::StateLock::take(context.state_dir);
   if (!lock) return std::unexpected(lock.error());
+  (void)settle_trial(context);
   auto kernel = chains::Kernel::open();
   if (!kernel) return std::unexpected(kernel.error());
   auto store = fw::Store::open(context.state_dir);
@@ -143,6 +148,34 @@ void say_in_force(const Context& context, const fw::BlockOutcome& outcome) {
   for (const std::string& warning : outcome.warnings) context.warn(warning);
 }
 
+json::array first_addresses(const std::vector<fw::Block>& blocks) {
+  json::array out;
+  for (std::size_t i = 0; i < blocks.size() && i < fw::kActivityLinesMax; ++i) {
+    out.emplace_back(to_string(blocks[i].range));
+  }
+  return out;
+}
+
+/// "203.0.113.7", "12 entries".
+std::string described(const std::vector<fw::Block>& blocks) {
+  return blocks.size() == 1 ? to_string(blocks.front().range)
+                            : plural(blocks.size(), "entry", "entries");
+}
+
+void record_block(const Context& context, const LoadedPolicy& loaded, const Options& options,
+                  const std::vector<fw::Block>& blocks, const fw::BlockOutcome& outcome) {
+  const std::string reason = fw::printable(options.reason, 256);
+  const std::string length = options.for_time.empty() ? "for good" : "for " + options.for_time;
+  record(context, loaded.stands_in ? nullptr : &loaded.policy, "block",
+         fmt::format("{} {}{}{}", described(blocks), length, reason.empty() ? "" : ": ", reason),
+         {{"count", blocks.size()},
+          {"addresses", first_addresses(blocks)},
+          {"for", length},
+          {"reason", reason},
+          {"in_force", outcome.in_force},
+          {"flows_cut", outcome.flows_cut}});
+}
+
 int run_block(const Context& context, const Options& options) {
   const auto ranges = ranges_of(context, options);
   if (!ranges) return kError;
@@ -158,15 +191,26 @@ int run_block(const Context& context, const Options& options) {
   std::optional<fw::WallTime> until;
   std::vector<fw::Block> blocks;
   blocks.reserve(ranges->size());
+  bool by_daemon = false;
   const auto outcome = [&]() -> fw::Result<fw::BlockOutcome> {
     const Waiting waiting(context, "blocking " + plural(ranges->size(), "entry", "entries"));
+    const auto begin = [&] {
+      now = fw::wall_clock();  // not before the lock: the wait for it is no part of the block
+      if (!for_good) until = now + *duration;
+      for (const fw::IpRange& range : *ranges) {
+        blocks.push_back(
+            {range, until, options.reason, options.origin.empty() ? "admin" : options.origin, now});
+      }
+    };
+    if (auto done =
+            block_by_daemon(context, *ranges, options.for_time, options.reason, options.origin)) {
+      by_daemon = true;
+      begin();
+      return std::move(*done);
+    }
     auto opened = open_all(context);
     if (!opened) return std::unexpected(opened.error());
-    now = fw::wall_clock();  // not before the lock: the wait for it is no part of the block
-    if (!for_good) until = now + *duration;
-    for (const fw::IpRange& range : *ranges) {
-      blocks.push_back({range, until, options.reason, "admin", now});
-    }
+    begin();
     const std::uint32_t mark = std::uint32_t{1} << loaded.policy.mark_bit;
     return fw::block(opened->kernel, opened->store, mark, blocks, now);
   }();
@@ -174,6 +218,8 @@ int run_block(const Context& context, const Options& options) {
     context.error(outcome.error());
     return kError;
   }
+  // Before anything is printed: whoever reads the output may stop, which ends this process.
+  if (!by_daemon) record_block(context, loaded, options, blocks, *outcome);
   if (context.json) {
     context.print(json::object{{"blocked", blocks_json(blocks, now)},
                                {"kept_longer", blocks_json(outcome->change.kept_longer, now)},
@@ -228,18 +274,28 @@ int run_unblock(const Context& context, const Options& options) {
   const auto ranges = ranges_of(context, options);
   if (!ranges) return kError;
   fw::WallTime now;
+  bool by_daemon = false;
   const auto outcome = [&]() -> fw::Result<fw::BlockOutcome> {
     const Waiting waiting(context, "unblocking " + plural(ranges->size(), "entry", "entries"));
+    now = fw::wall_clock();
+    if (auto done = unblock_by_daemon(context, *ranges, options.origin)) {
+      by_daemon = true;
+      return std::move(*done);
+    }
     auto opened = open_all(context);
     if (!opened) return std::unexpected(opened.error());
     now = fw::wall_clock();
-    return fw::unblock(opened->kernel, opened->store, *ranges, now);
+    return fw::unblock(opened->kernel, opened->store, *ranges, now, options.origin);
   }();
   if (!outcome) {
     context.error(outcome.error());
     return kError;
   }
   const fw::BlockChange& change = outcome->change;
+  if (!change.removed.empty() && !by_daemon) {
+    record(context, nullptr, "unblock", described(change.removed),
+           {{"count", change.removed.size()}, {"addresses", first_addresses(change.removed)}});
+  }
   if (context.json) {
     json::array not_found;
     for (const fw::IpRange& range : change.not_found) not_found.emplace_back(to_string(range));
@@ -272,28 +328,49 @@ int run_unblock(const Context& context, const Options& options) {
   return all ? kOk : kPartly;
 }
 
+/// Of the store, or what the daemon tells those who may not read it.
+fw::Result<std::vector<fw::Block>> all_blocks(const Context& context, fw::WallTime now) {
+  if (asks_daemon(context)) {
+    auto told = blocks_of_daemon(context);
+    if (!told) return std::unexpected(told.error());
+    if (told->blocks.size() < told->all) {
+      context.warn(fmt::format("the daemon tells the first {} of {} blocks; all of them: sudo",
+                               grouped(told->blocks.size()), grouped(told->all)));
+    }
+    return std::move(told->blocks);
+  }
+  auto store = fw::Store::open(context.state_dir);
+  if (!store) return std::unexpected(store.error());
+  auto snapshot = store->blocks(now);
+  if (!snapshot) return std::unexpected(snapshot.error());
+  return std::move(snapshot->blocks);
+}
+
 int run_blocks(const Context& context) {
   const fw::WallTime now = fw::wall_clock();
-  auto store = fw::Store::open(context.state_dir);
-  const auto snapshot =
-      store ? store->blocks(now) : fw::Result<fw::Store::Snapshot>(std::unexpected(store.error()));
-  if (!snapshot) {
-    context.error(snapshot.error());
+  const auto blocks = all_blocks(context, now);
+  if (!blocks) {
+    context.error(blocks.error());
     return kError;
   }
   if (context.json) {
-    context.print(json::object{{"blocks", blocks_json(snapshot->blocks, now)}});
+    context.print(json::object{{"blocks", blocks_json(*blocks, now)}});
     return kOk;
   }
-  if (snapshot->blocks.empty()) context.say("nothing is blocked");
+  if (blocks->empty()) context.say("nothing is blocked");
   Table table({Table::Align::left, Table::Align::left, Table::Align::left, Table::Align::left});
   table.heading({"blocked", "since", "ends", "reason"});
-  for (const fw::Block& block : snapshot->blocks) {
+  for (const fw::Block& block : *blocks) {
     table.row({to_string(block.range), time_text(block.since), until_text(block.until, now),
                fw::printable(block.reason)});
   }
   if (!table.empty()) table.print(context, "");
   return kOk;
+}
+
+std::string fits_origin(const std::string& value) {
+  if (!value.empty() && value.size() <= fw::kOriginMax) return {};
+  return fmt::format("it must have 1 to {} bytes", fw::kOriginMax);
 }
 
 void add_addresses(CLI::App* command, Options& options) {
@@ -305,6 +382,11 @@ void add_addresses(CLI::App* command, Options& options) {
                    "Read addresses from a file, one a line, # comments; - is standard input")
       ->type_name("FILE|-")
       ->check(not_empty);
+  command
+      ->add_option("--origin", options.origin,
+                   "Who blocks, when it is a program (default: admin); what unblock lifts alone")
+      ->type_name("NAME")
+      ->check(fits_origin);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <filesystem>
 
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
@@ -11,13 +12,22 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include "cli/apps.hpp"
 #include "fw/base/suggest.hpp"
 #include "fw/host/block.hpp"
 #include "fw/host/last_good.hpp"
+#include "fw/host/pending.hpp"
 
 namespace cli {
 
 namespace json = boost::json;
+
+namespace {
+
+/// A message as a terminal or the journal may have it: it names files, and what others wrote.
+std::string shown(const std::string& message) { return fw::printable(message, message.size()); }
+
+}  // namespace
 
 std::string not_empty(const std::string& value) {
   return value.empty() ? "the value is empty" : "";
@@ -55,12 +65,12 @@ void Context::say(const std::string& line) const {
 void Context::warn(const std::string& line) const {
   if (quiet && !boot) return;
   const char* const label = color_err ? "\x1b[33mwarning:\x1b[0m" : "warning:";
-  fmt::print(stderr, "{}cloudron-fw: {} {}\n", boot ? "<4>" : "", label, line);
+  fmt::print(stderr, "{}cloudron-fw: {} {}\n", boot ? "<4>" : "", label, shown(line));
 }
 
 void Context::error(const std::string& line) const {
   const char* const label = color_err ? "\x1b[31merror:\x1b[0m" : "error:";
-  fmt::print(stderr, "{}cloudron-fw: {} {}\n", boot ? "<3>" : "", label, line);
+  fmt::print(stderr, "{}cloudron-fw: {} {}\n", boot ? "<3>" : "", label, shown(line));
 }
 
 void Context::error(const fw::Error& error) const {
@@ -74,13 +84,13 @@ void Context::print(const json::value& value) const { fmt::print("{}\n", json::s
 void Context::problems(const std::vector<fw::Problem>& problems) const {
   for (const fw::Problem& problem : problems) {
     if (problem.severity == fw::Severity::warning && quiet && !boot) continue;
-    std::string where = to_string(problem.where);
+    std::string where = shown(to_string(problem.where));
     if (!where.empty()) where += ": ";
     const bool bad = problem.severity == fw::Severity::error;
     std::string label = bad ? "error:" : "warning:";
     if (color_err) label = fmt::format("\x1b[{}m{}\x1b[0m", bad ? 31 : 33, label);
     fmt::print(stderr, "{}{}{} {}\n", boot ? (bad ? "<3>" : "<4>") : "", where, label,
-               problem.what);
+               shown(problem.what));
   }
 }
 
@@ -103,13 +113,38 @@ std::optional<LoadedPolicy> load_policy(const Context& context) {
   loaded.warnings = std::move(parsed.problems);
   loaded.text = std::move(parsed.text);
   loaded.name = path;
+  put_in_apps(context, loaded);
   return loaded;
 }
+
+std::string absolute_path(const std::string& path) {
+  std::error_code error;
+  const auto whole = std::filesystem::absolute(path, error);
+  return error ? path : whole.string();
+}
+
+std::string policy_file(const Context& context) {
+  return absolute_path(context.policy_path.empty() ? kDefaultPolicy : context.policy_path);
+}
+
+namespace {
+
+bool was_refused(const Context& context, const LoadedPolicy& asked) {
+  if (!context.boot || !asked.text) return false;
+  const auto at = fw::refused_at(context.state_dir, *asked.text, fw::this_moment());
+  if (!at) return false;
+  context.error(
+      fmt::format("{} was rolled back at {}, and not applied since", asked.name, time_text(*at)));
+  return true;
+}
+
+}  // namespace
 
 LoadedPolicy load_some_policy(const Context& context) {
   auto asked = load_policy(context);
   const bool lost = context.boot && asked && !asked->text;
-  if (asked && !lost) return std::move(*asked);
+  const bool refused = asked && was_refused(context, *asked);
+  if (asked && !lost && !refused) return std::move(*asked);
   auto last_good = fw::read_last_good(context.state_dir);
   if (lost && !last_good) return std::move(*asked);
   if (lost) context.error(fmt::format("{} is not there any more", kDefaultPolicy));
@@ -123,21 +158,18 @@ LoadedPolicy load_some_policy(const Context& context) {
     loaded.name = "the built-in default policy";
   }
   loaded.warnings = fw::check(loaded.policy);
+  put_in_apps(context, loaded);
   context.error("the policy cannot be used: " + loaded.name +
                 (context.boot ? " is applied instead" : " is used instead"));
   return loaded;
 }
 
 fw::Result<fw::Manager> open_manager(const Context& context) {
-  auto kernel = chains::Kernel::open();
-  if (!kernel) return std::unexpected(kernel.error());
-  auto store = fw::Store::open(context.state_dir);
-  if (!store) return std::unexpected(store.error());
-  return fw::Manager(std::move(*kernel), context.state_dir, std::move(*store));
+  return fw::Manager::open(context.state_dir);
 }
 
 void Table::print(const Context& context, const std::string& indent) const {
-  if (context.quiet || context.json) return;
+  if (context.quiet || context.json || rows_.empty()) return;
   std::vector<std::size_t> widths(columns_.size());
   auto measure = [&widths](const std::vector<std::string>& cells) {
     for (std::size_t i = 0; i < cells.size(); ++i) widths[i] = std::max(widths[i], cells[i].size());

@@ -10,6 +10,7 @@
 
 #include "fw/base/result.hpp"
 #include "fw/host/apply.hpp"
+#include "fw/inventory/inventory.hpp"
 #include "fw/policy/parse.hpp"
 
 namespace cli {
@@ -20,6 +21,9 @@ enum Exit : int {
   kError = 1,
   kDifferent = 2,  ///< plan, status: the kernel does not hold the policy
   kPartly = 3,     ///< done, but something needs attention (a bad list, an address still blocked)
+  kFoundMedium = 10,  ///< audit: the worst that was found
+  kFoundHigh = 11,
+  kFoundCritical = 12,
   kUsage = 64,
 };
 
@@ -29,14 +33,19 @@ std::string not_empty(const std::string& value);
 inline constexpr const char* kDefaultPolicy = "/etc/cloudron-fw/policy.toml";
 inline constexpr const char* kDefaultStateDir = "/var/lib/cloudron-fw";
 
+inline constexpr const char* kDefaultSocket = "/run/cloudron-fw/control.sock";
+
 struct Context {
   std::string policy_path;  ///< "" when not given
   std::string state_dir = kDefaultStateDir;
+  std::string socket = kDefaultSocket;
   bool quiet = false;
   bool json = false;
   bool color = false;  ///< on stdout
   bool color_err = false;
   bool boot = false;  ///< messages carry the journal's priority
+  enum class Apps { remembered, asked };
+  Apps apps = Apps::remembered;  ///< where a policy that discovers apps has them from
 
   enum class Style { plain, bold, dim, red, green, yellow };
   std::string styled(Style style, const std::string& text) const;
@@ -58,19 +67,28 @@ struct LoadedPolicy {
   std::optional<std::string> text;  ///< of the file; none for the built-in default
   std::string name;        ///< "/etc/cloudron-fw/policy.toml" or "the built-in default policy"
   bool stands_in = false;  ///< for a policy that cannot be used
+  std::optional<fw::Inventory> inventory{};  ///< what the container engine answered
+  std::string engine_trouble{};              ///< why that is not the newest
+  /// What its apply does with what it does not use.
+  chains::Unused unused = chains::Unused::remove;
 };
+/// Absolute, as the process stands now.
+std::string absolute_path(const std::string& path);
+/// The policy file that the options name, absolute; it need not be there.
+std::string policy_file(const Context& context);
 /// Prints all problems itself when there is an error among them, and then gives nothing.
 std::optional<LoadedPolicy> load_policy(const Context& context);
 
 /// The same, and when that cannot be used (all problems are printed) the last good policy, or else
 /// the built-in default: for what must go on. At boot a policy file that is not there while a last
-/// good policy is remembered was lost, and cannot be used either.
+/// good policy is remembered was lost, and one that holds what was rolled back was refused: both
+/// cannot be used either.
 LoadedPolicy load_some_policy(const Context& context);
 
 /// Opens kernel, lists and store.
 fw::Result<fw::Manager> open_manager(const Context& context);
 
-/// A table with aligned columns; widths in display columns.
+/// A table with aligned columns; widths in display columns. Without a row it prints nothing.
 class Table {
  public:
   enum class Align { left, right };

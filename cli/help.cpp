@@ -43,6 +43,12 @@ std::string HelpFormatter::make_option_desc(const CLI::Option* option) const {
   return wrapped(option->get_description(), kColumns - get_column_width());
 }
 
+std::string HelpFormatter::make_option_usage(const CLI::Option* option) const {
+  const std::string name =
+      make_option_name(option, true) + (option->get_expected_max() > 1 ? "..." : "");
+  return option->get_required() ? name : "[" + name + "]";
+}
+
 std::string HelpFormatter::make_subcommand(const CLI::App* command) const {
   const std::string all = command->get_description();
   std::string first = all.substr(0, std::min(all.find(". "), all.find(".\n")));

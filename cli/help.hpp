@@ -9,6 +9,8 @@ class HelpFormatter : public CLI::Formatter {
  public:
   std::string make_description(const CLI::App* app) const override;
   std::string make_option_desc(const CLI::Option* option) const override;
+  /// "FROM", "ADDR...", "[FILE]".
+  std::string make_option_usage(const CLI::Option* option) const override;
   /// In the list of commands: the first sentence.
   std::string make_subcommand(const CLI::App* command) const override;
 };

@@ -26,34 +26,60 @@ constexpr const char* kFooter = R"(
 Exit codes
   0   done; nothing to do; the kernel holds the policy
   1   error: nothing was changed, or the output could not be written
-  2   plan, status: the kernel does not hold the policy;
-      simulate: a limit would have refused somebody
+  2   plan, status, verify: the kernel does not hold the policy;
+      simulate: a limit would have refused somebody;
+      explain: the connection is dropped or refused
   3   done in part: a list with bad lines, an address that stays blocked, a block
       that waits for the first apply, a broken policy beside which block went on,
-      a damaged capture
+      a damaged capture; audit: not all could be looked at
+  10  audit: the worst that was found is medium
+  11  the same, high
+  12  the same, critical
   64  wrong usage
 
 Files
   /etc/cloudron-fw/policy.toml   the policy; without it the built-in default is in force
-  /var/lib/cloudron-fw/          blocks, remembered lists, the last good policy
+  /var/lib/cloudron-fw/          blocks, the activity log, remembered lists, the last good
+                                 policy, trials
 
 Examples
   sudo cloudron-fw plan                     what apply would change
   sudo cloudron-fw apply                    make the kernel hold the policy
+  sudo cloudron-fw apply --confirm 60s      the same, and back unless 'confirm' follows
   sudo cloudron-fw block 203.0.113.7 --for 1h --reason "guessing passwords"
   cloudron-fw simulate night.pcap           what the policy would have refused
   sudo cloudron-fw status                   what is open, counted, refused and blocked
 )";
 
 constexpr const char* kCommandFooter = R"(
---policy, --state-dir, --json, --quiet and --no-color go with every command.
-Exit codes, files and examples: cloudron-fw --help)";
+--policy, --state-dir, --socket, --json, --quiet and --no-color go with every
+command. Exit codes, files and examples: cloudron-fw --help)";
 
 bool wants_color(int fd) {
   const char* const no_color = std::getenv("NO_COLOR");
   const char* const term = std::getenv("TERM");
   return isatty(fd) == 1 && (no_color == nullptr || *no_color == '\0') &&
          (term == nullptr || std::string(term) != "dumb");
+}
+
+void add_commands(CLI::App& program, cli::Context& context, int& exit) {
+  cli::add_apply(program, context, exit);
+  cli::add_confirm(program, context, exit);
+  cli::add_plan(program, context, exit);
+  cli::add_check(program, context, exit);
+  cli::add_show(program, context, exit);
+  cli::add_status(program, context, exit);
+  cli::add_block(program, context, exit);
+  cli::add_top(program, context, exit);
+  cli::add_verify(program, context, exit);
+  cli::add_daemon(program, context, exit);
+  cli::add_simulate(program, context, exit);
+  cli::add_activity(program, context, exit);
+  cli::add_audit(program, context, exit);
+  cli::add_render(program, context, exit);
+  cli::add_explain(program, context, exit);
+  cli::add_panic(program, context, exit);
+  cli::add_reset(program, context, exit);
 }
 
 /// What to say when the first word is no command; "" when it is one, or there is none.
@@ -63,8 +89,11 @@ std::string unknown_command(const CLI::App& program, int argc, char** argv) {
   for (const CLI::App* command : known) commands.push_back(command->get_name());
   for (int i = 1; i < argc; ++i) {
     const std::string_view word = argv[i];
-    if (word == "--policy" || word == "--state-dir") ++i;
-    if (word.starts_with("-")) continue;
+    if (word.starts_with("-")) {
+      const CLI::Option* const option = program.get_option_no_throw(std::string(word));
+      if (option != nullptr && option->get_items_expected_max() > 0) ++i;
+      continue;
+    }
     if (std::find(commands.begin(), commands.end(), word) != commands.end()) return {};
     std::string text = "there is no command " + fw::quote(word);
     const std::string_view near = fw::nearest(word, commands);
@@ -103,6 +132,10 @@ int main(int argc, char** argv) {
       ->type_name("DIR")
       ->check(cli::not_empty)
       ->capture_default_str();
+  program.add_option("--socket", context.socket, "The daemon's control socket")
+      ->type_name("PATH")
+      ->check(cli::not_empty)
+      ->capture_default_str();
   program.add_flag("--json", context.json, "Print JSON");
   program.add_flag("--quiet,-q", context.quiet, "Print errors only");
   program.add_flag("--no-color", no_color, "No colours, even on a terminal");
@@ -111,14 +144,7 @@ int main(int argc, char** argv) {
   });
 
   int exit = cli::kOk;
-  cli::add_apply(program, context, exit);
-  cli::add_plan(program, context, exit);
-  cli::add_check(program, context, exit);
-  cli::add_show(program, context, exit);
-  cli::add_status(program, context, exit);
-  cli::add_block(program, context, exit);
-  cli::add_simulate(program, context, exit);
-  cli::add_reset(program, context, exit);
+  add_commands(program, context, exit);
   program.footer(kFooter);
   try {
     program.parse(argc, argv);

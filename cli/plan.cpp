@@ -1,13 +1,23 @@
 // cloudron-fw plan
 #include <CLI/CLI.hpp>
+#include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 
 #include "cli/commands.hpp"
+#include "cli/record.hpp"
+#include "cli/trial.hpp"
 
 namespace cli {
 namespace {
 
-int run(const Context& context) {
+boost::json::array texts(const std::vector<std::string>& from) {
+  boost::json::array out;
+  for (const std::string& text : from) out.emplace_back(text);
+  return out;
+}
+
+int run(Context& context) {
+  context.apps = Context::Apps::asked;
   const auto loaded = load_policy(context);
   if (!loaded) return kError;
   context.problems(loaded->warnings);
@@ -16,16 +26,22 @@ int run(const Context& context) {
     context.error(manager.error());
     return kError;
   }
-  const auto report = manager->apply(loaded->policy, fw::ApplyMode::dry_run);
+  manager->refuse_lockout(own_session);
+  const auto report = manager->apply(loaded->policy, fw::ApplyMode::dry_run, unused_now(context));
   if (!report) {
     context.error(report.error());
     return kError;
   }
+  print_trouble(context, *loaded);
+  for (const std::string& warning : report->warnings) context.warn(warning);
   if (context.json) {
     context.print(boost::json::object{{"policy", loaded->name},
                                       {"changed", report->changed},
+                                      {"confirmation", trial_json(context)},
+                                      {"panic", panic_json(context)},
                                       {"difference", to_json(report->difference)},
-                                      {"lists", to_json(report->lists.reports)}});
+                                      {"lists", to_json(report->lists.reports)},
+                                      {"warnings", texts(report->warnings)}});
   } else if (report->changed) {
     print_difference(context, report->difference, report->difference.lines.size(),
                      Tense::to_be_done);

@@ -1,5 +1,4 @@
 // cloudron-fw reset
-#include <cerrno>
 #include <iostream>
 
 #include <CLI/CLI.hpp>
@@ -7,9 +6,13 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include "chains/netlink/encode.hpp"
 #include "cli/commands.hpp"
+#include "cli/record.hpp"
+#include "fw/host/last_good.hpp"
 #include "fw/host/lock.hpp"
+#include "fw/host/remove.hpp"
+#include "fw/host/surroundings.hpp"
+#include "fw/host/trial.hpp"
 
 namespace cli {
 namespace {
@@ -26,21 +29,12 @@ bool agreed() {
   return answer == "y" || answer == "Y" || answer == "yes";
 }
 
-constexpr int kTries = 10;
-
-/// Whether there was a table to remove.
-fw::Result<bool> remove_table(chains::Kernel& kernel) {
-  for (int attempt = 1;; ++attempt) {
-    const auto generation = kernel.generation();
-    if (!generation) return std::unexpected(generation.error());
-    chains::Batch batch(*generation);
-    chains::encode_remove_table(batch);
-    const auto done = kernel.commit(batch);
-    if (done) return true;
-    if (done.error().sys_errno == ENOENT) return false;
-    const bool busy = done.error().code == fw::ErrorCode::kernel_busy;
-    if (!busy || attempt == kTries) return std::unexpected(done.error());
-  }
+/// Nobody waits for a confirmation any more, and nobody rolls back: everything is open.
+void end_trial(const Context& context) {
+  const auto pending = fw::read_pending(context.state_dir);
+  if (!pending) return;
+  const auto done = fw::abandon_trial(context.state_dir, *pending, fw::wall_clock());
+  if (!done) context.warn("the trial is not over: " + to_string(done.error()));
 }
 
 int nothing_to_do(const Context& context) {
@@ -68,7 +62,12 @@ int run(const Context& context, bool yes) {
   // Not before the question: nobody should have to wait for the answer.
   const auto lock = fw::StateLock::take(context.state_dir);
   if (!lock) context.warn("removing the table without the lock: " + to_string(lock.error()));
-  const auto removed = remove_table(*kernel);
+  if (lock) {
+    const auto off = fw::switch_off(context.state_dir);
+    if (!off) context.warn("the daemon may bring it back: " + to_string(off.error()));
+  }
+  end_trial(context);
+  const auto removed = fw::remove_table(*kernel);
   if (!removed) {
     context.error(removed.error());
     return kError;
@@ -77,6 +76,7 @@ int run(const Context& context, bool yes) {
   if (context.json) context.print(boost::json::object{{"removed", true}});
   context.say(
       fmt::format("table inet {} removed; blocks are kept for the next apply", chains::kTable));
+  record(context, nullptr, "reset", fmt::format("table inet {} removed", chains::kTable), {});
   return kOk;
 }
 

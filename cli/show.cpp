@@ -8,6 +8,7 @@
 #include "chains/text.hpp"
 #include "cli/commands.hpp"
 #include "fw/host/contents.hpp"
+#include "fw/host/panic.hpp"
 
 namespace cli {
 namespace {
@@ -88,7 +89,9 @@ int run(const Context& context, const std::string& format) {
                     ? fw::Store::open(context.state_dir)
                     : fw::Result<fw::Store>(fw::fail(fw::ErrorCode::permission, ""));
   fw::Store* const store = opened ? &*opened : nullptr;
-  const auto compiled = fw::compile_target(loaded->policy, lists, store);
+  const auto panic = fw::read_panic(context.state_dir);
+  const auto compiled = fw::compile_target(loaded->policy, lists, store,
+                                           panic ? std::optional(panic->panic) : std::nullopt);
   if (!compiled) {
     context.error(compiled.error());
     return kError;

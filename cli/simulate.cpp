@@ -1,6 +1,7 @@
 // cloudron-fw simulate
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 
 #include <CLI/CLI.hpp>
@@ -15,6 +16,7 @@
 #include "cli/plot.hpp"
 #include "cli/progress.hpp"
 #include "cli/simulation.hpp"
+#include "fw/base/suggest.hpp"
 #include "fw/host/surroundings.hpp"
 
 namespace cli {
@@ -136,6 +138,19 @@ bool write_plot(const Context& context, const std::string& path, const Simulated
   return false;
 }
 
+/// A plot would take the place of what it is made from.
+bool plots_over_capture(const Context& context, const Options& options) {
+  if (options.plot.empty()) return false;
+  for (const std::string& capture : options.captures) {
+    std::error_code none;  // what is not there is told when it is read
+    if (!std::filesystem::equivalent(capture, options.plot, none)) continue;
+    context.error(fmt::format("--plot: {} is a capture that is read: name another file",
+                              fw::printable(options.plot)));
+    return true;
+  }
+  return false;
+}
+
 std::optional<std::vector<fw::Ip>> given_hosts(const Context& context, const Options& options) {
   std::vector<fw::Ip> hosts;
   for (const std::string& text : options.hosts) {
@@ -169,7 +184,7 @@ int finish(const Context& context, const Options& options, const Simulated& simu
 
 int run(const Context& context, const Options& options) {
   const auto hosts = given_hosts(context, options);
-  if (!hosts) return kUsage;
+  if (!hosts || plots_over_capture(context, options)) return kUsage;
   auto loaded = load_policy(context);
   if (!loaded) return kError;
   std::optional<LoadedPolicy> other;

@@ -8,6 +8,7 @@
 
 #include "chains/text.hpp"
 #include "cli/commands.hpp"
+#include "cli/trial.hpp"
 #include "fw/base/limits.hpp"
 #include "fw/base/suggest.hpp"
 #include "fw/host/surroundings.hpp"
@@ -98,9 +99,9 @@ std::vector<PortStatus> port_status(const chains::Observed& observed) {
   return out;
 }
 
-fw::Result<Status> gather(fw::Manager& manager, const fw::Policy& policy) {
+fw::Result<Status> gather(fw::Manager& manager, const fw::Policy& policy, chains::Unused unused) {
   Status status;
-  auto report = manager.apply(policy, fw::ApplyMode::dry_run);
+  auto report = manager.apply(policy, fw::ApplyMode::dry_run, unused);
   if (!report) return std::unexpected(report.error());
   const chains::Observed& observed = report->observed;
   status.present = observed.table() != nullptr;
@@ -118,7 +119,7 @@ fw::Result<Status> gather(fw::Manager& manager, const fw::Policy& policy) {
     status.limits.push_back(*one);
   }
   for (const char* name :
-       {"closed", "blocked", "listed", "isolated", "unpublished", "spoofed", "not_syn"}) {
+       {"closed", "blocked", "listed", "isolated", "unpublished", "spoofed", "not_syn", "panic"}) {
     const auto it = observed.counters.find(name);
     if (it != observed.counters.end()) status.dropped[name] = it->second.packets;
   }
@@ -189,6 +190,7 @@ void print_dropped(const Context& context, const Status& status) {
       {"unpublished", "to apps by ports that are not open"},
       {"isolated", "from app to app"},
       {"spoofed", "with an app's address, from elsewhere"},
+      {"panic", "for there is a panic"},
       {"not_syn", "in the middle of connections that are not known"}};
   context.say("");
   context.say(context.styled(Style::bold, "packets dropped"));
@@ -266,13 +268,17 @@ int run(const Context& context) {
     context.error(manager.error());
     return kError;
   }
-  const auto status = gather(*manager, loaded.policy);
+  const auto status = gather(*manager, loaded.policy, unused_now(context));
   if (!status) {
     context.error(status.error());
     return kError;
   }
+  print_trouble(context, loaded);
   if (context.json) {
-    context.print(to_json(*status, loaded.name));
+    json::value value = to_json(*status, loaded.name);
+    value.as_object()["confirmation"] = trial_json(context);
+    value.as_object()["panic"] = panic_json(context);
+    context.print(value);
   } else {
     print_status(context, *status, loaded.name);
   }

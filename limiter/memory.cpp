@@ -26,6 +26,9 @@ fw::Result<Pages> Pages::map(std::size_t bytes) {
   if (skip != 0) munmap(begin, skip);
   if (skip != kHuge) munmap(begin + skip + whole, kHuge - skip);
   (void)madvise(begin + skip, whole, MADV_HUGEPAGE);  // small pages do as well, more slowly
+  // All of it now, for the kernel clears a huge page while somebody waits. Where it cannot be had,
+  // and before Linux 5.14, a page comes when it is first touched.
+  (void)madvise(begin + skip, whole, MADV_POPULATE_WRITE);
   return Pages(begin + skip, whole);
 }
 

@@ -6,7 +6,7 @@
 build_packages=(
   cmake ninja-build g++ pkg-config ccache
   libmnl-dev libnftnl-dev libsqlite3-dev libsqlitecpp-dev libxxhash-dev libfmt-dev
-  libboost-json1.81-dev libtomlplusplus-dev libcli11-dev
+  libboost1.81-dev libboost-json1.81-dev libtomlplusplus-dev libcli11-dev
   libpcap-dev zlib1g-dev libzstd-dev
 )
 # What the lab takes, beside them.
@@ -38,7 +38,8 @@ finish() {
   local code=$?
   trap - EXIT INT TERM
   if [[ -n $child ]]; then
-    kill "$child" 2>/dev/null || true
+    # What `begin` began is a group of its own.
+    kill -- "-$child" 2>/dev/null || kill "$child" 2>/dev/null || true
     wait "$child" 2>/dev/null || true
   fi
   if [[ -n $made_policy_rc ]]; then rm -f /usr/sbin/policy-rc.d; fi
@@ -51,9 +52,21 @@ trap 'exit 143' TERM
 
 # run COMMAND...: waits for it in a way that a kill is heard at once.
 run() {
-  local code=0
   "$@" </dev/null &
   child=$!
+  end
+}
+
+# begin COMMAND...: goes on while it runs. Nothing else is begun or run before `end`, which waits and
+# returns its exit code.
+begin() {
+  set -m
+  "$@" </dev/null &
+  child=$!
+  set +m
+}
+end() {
+  local code=0
   wait "$child" || code=$?
   child=''
   return "$code"

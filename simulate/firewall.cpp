@@ -3,6 +3,7 @@
 #include "simulate/firewall.hpp"
 
 #include <algorithm>
+#include <functional>
 
 namespace simulate {
 
@@ -31,13 +32,18 @@ limiter::Key as_key(fw::Ip ip) {
           static_cast<std::uint32_t>(ip.family)};
 }
 
+/// By what they sent at least: where there were more senders than counters, a count may hold
+/// packets of others, at most its error.
 std::vector<Firewall::Sender> largest(const limiter::Top& top, std::size_t most) {
   std::vector<Firewall::Sender> senders;
-  for (const limiter::Top::Entry& entry : top.largest(most)) {
+  for (const limiter::Top::Entry& entry : top.largest(kTopCounters)) {
+    if (entry.count == entry.error) continue;
     senders.push_back(
         {{static_cast<fw::Family>(entry.key.app), fw::U128{entry.key.high} << 64 | entry.key.low},
-         entry.count});
+         entry.count - entry.error});
   }
+  std::ranges::stable_sort(senders, std::ranges::greater(), &Firewall::Sender::packets);
+  if (senders.size() > most) senders.resize(most);
   return senders;
 }
 

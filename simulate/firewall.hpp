@@ -73,7 +73,7 @@ class Firewall {
   /// Who sent what was dropped at closed ports, and who was blocked: the most frequent.
   struct Sender {
     fw::Ip address;
-    std::uint64_t packets = 0;
+    std::uint64_t packets = 0;  ///< at least
   };
   std::vector<Sender> closed_senders(std::size_t most) const;
   std::vector<Sender> blocked_senders(std::size_t most) const;

@@ -95,11 +95,18 @@ class Conntrack {
   void change_mark(const Entry& entry, std::uint32_t value, std::uint32_t mask) {
     const auto family = entry.flow.source.family == Family::ipv4 ? AF_INET : AF_INET6;
     nlmsghdr* header = queue(IPCTNL_MSG_CT_NEW, 0, family);
-    auto* tail = static_cast<char*>(mnl_nlmsg_get_payload_tail(header));
-    std::memcpy(tail, entry.identity.data(), entry.identity.size());
-    header->nlmsg_len += static_cast<std::uint32_t>(entry.identity.size());
+    put_identity(header, entry);
     mnl_attr_put_u32(header, CTA_MARK, htonl(value));
     mnl_attr_put_u32(header, CTA_MARK_MASK, htonl(mask));
+    queued(header);
+  }
+
+  /// Queues: the entry goes.
+  void forget(const Entry& entry) {
+    const auto family = entry.flow.source.family == Family::ipv4 ? AF_INET : AF_INET6;
+    nlmsghdr* header = queue(IPCTNL_MSG_CT_DELETE, 0, family);
+    put_identity(header, entry);
+    mnl_attr_put_u32(header, CTA_ID, htonl(entry.flow.id));
     queued(header);
   }
 
@@ -142,6 +149,12 @@ class Conntrack {
   nlmsghdr* queue(std::uint16_t type, int flags, int family) {
     if (used_ + 1024 > send_.size()) flush();
     return put_header(send_.data() + used_, type, flags, family);
+  }
+
+  static void put_identity(nlmsghdr* header, const Entry& entry) {
+    auto* tail = static_cast<char*>(mnl_nlmsg_get_payload_tail(header));
+    std::memcpy(tail, entry.identity.data(), entry.identity.size());
+    header->nlmsg_len += static_cast<std::uint32_t>(entry.identity.size());
   }
 
   void queued(const nlmsghdr* header) { used_ += MNL_ALIGN(header->nlmsg_len); }
@@ -211,17 +224,24 @@ Result<std::size_t> expel_flows(std::uint32_t mark, const std::function<bool(Ip)
   auto conntrack = Conntrack::open();
   if (!conntrack) return std::unexpected(conntrack.error());
   std::vector<Entry> entries;
-  const auto done = conntrack->dump(mark, mark, [&](Entry entry) {
+  const auto done = conntrack->dump(0, 0, [&](Entry entry) {
     if (blocked(entry.flow.source) || blocked(entry.flow.reply_source)) {
       entries.push_back(std::move(entry));
     }
   });
   if (!done) return std::unexpected(done.error());
-  for (const Entry& entry : entries) conntrack->change_mark(entry, 0, mark);
+  std::size_t cut = 0;
+  for (const Entry& entry : entries) {
+    const Flow& flow = entry.flow;
+    const bool admitted = (flow.mark & mark) != 0;
+    if (admitted) conntrack->change_mark(entry, 0, mark);
+    if (admitted && !flow.ending) ++cut;
+    // Without its entry an answerless flow to the blocked would begin anew and pass; only of TCP
+    // the rules can tell that it is no beginning.
+    if (blocked(flow.source) || flow.protocol == IPPROTO_TCP) conntrack->forget(entry);
+  }
   conntrack->flush();
-  const auto open =
-      std::count_if(entries.begin(), entries.end(), [](const Entry& e) { return !e.flow.ending; });
-  return static_cast<std::size_t>(open);
+  return cut;
 }
 
 }  // namespace chains

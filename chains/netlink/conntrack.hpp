@@ -16,6 +16,8 @@ struct OpenConnection {
   std::uint16_t local_port = 0;
   fw::Ip remote;
   std::uint16_t remote_port = 0;
+
+  bool operator==(const OpenConnection&) const = default;
 };
 
 /// Marks every flow that has seen packets both ways as admitted, and enters the host's open
@@ -30,8 +32,9 @@ fw::Result<std::size_t> admit_existing_flows(std::uint32_t mark,
 fw::Result<void> enter_connections(std::uint32_t mark,
                                    const std::vector<OpenConnection>& connections);
 
-/// Takes the mark off admitted flows with an end for which `blocked` holds: their next packet meets
-/// the block. Returns how many there were.
+/// Takes the mark off flows with an end for which `blocked` holds, so that their next packet meets
+/// the block, and forgets them: nothing is left of them in the table but flows without a handshake
+/// to the blocked, which end within two minutes. Returns how many admitted ones were open.
 fw::Result<std::size_t> expel_flows(std::uint32_t mark, const std::function<bool(fw::Ip)>& blocked);
 
 }  // namespace chains

@@ -308,13 +308,13 @@ void encode_flush_set(const std::string& set, Batch& batch) {
   batch.end();
 }
 
-void encode_block_version(std::uint64_t generation, Batch& batch) {
+void encode_block_version(std::uint64_t generation, const std::string& note, Batch& batch) {
   Set set;
   set.name = kBlockVersions;
   const auto key = static_cast<std::uint32_t>(generation);
   Bytes bytes(sizeof key);
   std::memcpy(bytes.data(), &key, sizeof key);
-  set.elements.push_back({bytes, {}, {}, {}, {}});
+  set.elements.push_back({bytes, {}, {}, note, {}});
   elements_message(set, NFT_MSG_NEWSETELEM, batch);
 }
 

@@ -22,8 +22,8 @@ void encode_remove_table(Batch& batch);
 /// One message that removes all elements of a set.
 void encode_flush_set(const std::string& set, Batch& batch);
 
-/// Adds a version of the blocks.
-void encode_block_version(std::uint64_t generation, Batch& batch);
+/// Adds a version of the blocks, with a note on it.
+void encode_block_version(std::uint64_t generation, const std::string& note, Batch& batch);
 
 /// Appends elements of a set of addresses, millions if need be: 16 bytes for an IPv4 address, 40
 /// for an IPv4 range. Ascending order is cheapest for the kernel.

@@ -101,11 +101,12 @@ struct FlowFeed::State {
   std::vector<char> buffer_ = std::vector<char>(std::max(kBatch * kMessageBytes, kDumpBytes));
   Keys known_;  ///< lives, and was told
   bool dumping_ = false;
+  bool announced_ = true;  ///< `snapshot` was told of this dump
   // From the begin of a snapshot until what was queued meanwhile has been read:
   bool catching_up_ = false;
   Keys stale_;  ///< what was known before
   Keys found_;  ///< what only the snapshot knows, so far
-  bool wanted_ = true;
+  bool wanted_ = false;
   Clock::time_point snapshot_begin_;
   Clock::time_point next_snapshot_;
   std::uint32_t drops_ = 0;
@@ -132,8 +133,9 @@ Result<void> FlowFeed::State::open(const FlowFeedOptions& options) {
       !watch(timer_fd.get())) {
     return fail_errno(ErrorCode::io, "cannot wait for flow events", errno);
   }
-  want_snapshot();
-  return {};
+  // At once: the kernel fills the first part of the answer (all of it, unless the table is large)
+  // before it returns, so what begins from now on is told as begun.
+  return begin_snapshot();
 }
 
 void FlowFeed::State::want_snapshot() {
@@ -187,8 +189,8 @@ Result<void> FlowFeed::State::begin_snapshot() {
   snapshot_begin_ = Clock::now();
   ++counts.snapshots;
   catching_up_ = true;
+  announced_ = false;
   stale_.merge(std::exchange(known_, {}));
-  tell(FlowEvent::Kind::snapshot, {});
   return {};
 }
 
@@ -209,6 +211,7 @@ void FlowFeed::State::caught_up() {
 }
 
 Result<void> FlowFeed::State::read_dump() {
+  if (!std::exchange(announced_, true)) tell(FlowEvent::Kind::snapshot, {});
   while (told_.size() < kDrainMax) {
     const ssize_t got = recv(dump_fd.get(), buffer_.data(), buffer_.size(), 0);
     if (got < 0 && errno == EINTR) continue;

@@ -63,7 +63,8 @@ fw::Error refusal(int code, const Origin* origin, const std::string& hint) {
       error.code = ErrorCode::unsupported;
       error.what =
           "the kernel lacks what this needs: a kernel of 6.1 or later with CONFIG_NF_TABLES_INET, "
-          "NFT_CT, NFT_LIMIT, NFT_CONNLIMIT, NFT_LOG, NFT_FIB_INET and NFT_REJECT_INET (all in "
+          "NFT_CT, NFT_LIMIT, NFT_CONNLIMIT, NFT_LOG, NETFILTER_NETLINK_LOG, NFT_FIB_INET and "
+          "NFT_REJECT_INET (all in "
           "Debian's kernel; in a container, the host must load them: modprobe nf_tables "
           "nf_conntrack)";
       break;
@@ -305,6 +306,33 @@ Result<std::vector<Element>> Kernel::elements(const std::string& name) {
   }
   if (code != 0) return fail_errno(ErrorCode::kernel_refused, "cannot read set " + name, code);
   return std::move(set.elements);
+}
+
+Result<std::optional<std::chrono::milliseconds>> Kernel::find_element(const std::string& set,
+                                                                      const Bytes& key) {
+  std::optional<std::chrono::milliseconds> left;
+  const int code = impl_->ask(
+      NFT_MSG_GETSETELEM, 0,
+      [&left](const nlmsghdr* m) {
+        for (const RawElement& element : observe_elements(m)) left = element.left;
+      },
+      [&](nlmsghdr* m) {
+        mnl_attr_put_strz(m, NFTA_SET_ELEM_LIST_TABLE, kTable);
+        mnl_attr_put_strz(m, NFTA_SET_ELEM_LIST_SET, set.c_str());
+        nlattr* const list = mnl_attr_nest_start(m, NFTA_SET_ELEM_LIST_ELEMENTS);
+        nlattr* const element = mnl_attr_nest_start(m, NFTA_LIST_ELEM);
+        nlattr* const value = mnl_attr_nest_start(m, NFTA_SET_ELEM_KEY);
+        mnl_attr_put(m, NFTA_DATA_VALUE, key.size(), key.data());
+        mnl_attr_nest_end(m, value);
+        mnl_attr_nest_end(m, element);
+        mnl_attr_nest_end(m, list);
+      });
+  if (code == ENOENT) return std::nullopt;
+  if (code == EPERM) {
+    return fail(ErrorCode::permission, needs_root("the firewall cannot be read"));
+  }
+  if (code != 0) return fail_errno(ErrorCode::kernel_refused, "cannot read set " + set, code);
+  return left;
 }
 
 Result<std::uint32_t> Kernel::count_elements(const std::string& set) {

@@ -1,6 +1,7 @@
 // The kernel's nf_tables: read our table, commit a batch. The only place that talks netlink.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -45,6 +46,11 @@ class Kernel {
 
   /// The elements of one small set; nothing when the set or the table is not there.
   fw::Result<std::vector<Element>> elements(const std::string& set);
+
+  /// Asks one set for one key (of an interval set: the interval that holds it), without a dump: how
+  /// long the element lasts, 0 for good; nothing when there is none.
+  fw::Result<std::optional<std::chrono::milliseconds>> find_element(const std::string& set,
+                                                                    const Bytes& key);
 
   /// Counts the elements of a set by dumping it: for kernels that do not tell (before 6.16).
   fw::Result<std::uint32_t> count_elements(const std::string& set);

@@ -206,6 +206,9 @@ RawElement observe_element(nftnl_set_elem* e) {
     return data == nullptr ? Bytes{} : Bytes(data, data + length);
   };
   out.element.key = bytes(NFTNL_SET_ELEM_KEY);
+  if (nftnl_set_elem_is_set(e, NFTNL_SET_ELEM_EXPIRATION)) {
+    out.left = std::chrono::milliseconds(nftnl_set_elem_get_u64(e, NFTNL_SET_ELEM_EXPIRATION));
+  }
   out.interval_end =
       nftnl_set_elem_is_set(e, NFTNL_SET_ELEM_FLAGS) &&
       (nftnl_set_elem_get_u32(e, NFTNL_SET_ELEM_FLAGS) & NFT_SET_ELEM_INTERVAL_END) != 0;

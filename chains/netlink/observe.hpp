@@ -1,6 +1,7 @@
 // Netlink messages of nf_tables into values.
 #pragma once
 
+#include <chrono>
 #include <optional>
 #include <string>
 
@@ -36,6 +37,7 @@ std::optional<ObservedObject> observe_object(const nlmsghdr* message);
 struct RawElement {
   Element element;
   Counted count;
+  std::chrono::milliseconds left{0};  ///< until it ends; 0: for good
   bool interval_end = false;
 };
 std::vector<RawElement> observe_elements(const nlmsghdr* message);

@@ -14,10 +14,20 @@ inline constexpr std::size_t kLimitsMax = 256;
 inline constexpr std::size_t kListsMax = 64;
 inline constexpr std::size_t kAppsMax = 4096;
 inline constexpr std::size_t kAppAddressesMax = 64;
+inline constexpr std::size_t kSocketPathMax = 107;  // bytes: what the kernel's address holds
 inline constexpr std::size_t kReachMax = 1u << 18;  // app address, addon address and port together
 inline constexpr std::size_t kPolicyArrayMax = 65'535;   // entries of one array of the policy file
 inline constexpr std::size_t kPolicyDottedMax = 16;      // names in one dotted key; see toml.cpp
 inline constexpr std::size_t kPolicyProblemsMax = 1000;  // reported of one policy file
+
+// What a container engine tells: names and labels are a stranger's text.
+inline constexpr std::size_t kContainersMax = 4096;     // the rest is not seen, which is said
+inline constexpr std::size_t kEngineNetworksMax = 256;  // that apps live in
+inline constexpr std::size_t kEngineTextMax = 256;   // bytes of a name or a label; longer: ignored
+inline constexpr std::size_t kEnginePortsMax = 128;  // of one container
+inline constexpr std::size_t kEngineEventMax = 1u << 20;      // bytes of one event
+inline constexpr std::size_t kInventoryBytesMax = 16u << 20;  // of the file that remembers it
+inline constexpr std::chrono::seconds kGoneKeep{600};  // a limit's count outlives its container
 
 // Durations: 100 years, so that every end fits a 64-bit clock of nanoseconds.
 inline constexpr std::chrono::seconds kDurationMax{36'500ll * 86'400};
@@ -36,13 +46,69 @@ inline constexpr std::size_t kListEntriesMax = 16u << 20;
 inline constexpr std::size_t kListLineBytesMax = 4096;
 inline constexpr std::size_t kListBadLinesShown = 20;
 inline constexpr std::size_t kBlocksMax = 1u << 20;
+inline constexpr std::size_t kReasonMax = 512;  // bytes of a block's reason, by the control socket
+inline constexpr std::size_t kOriginMax = 64;   // bytes: a name, such as "fail2ban sshd"
 
 inline constexpr std::size_t kBlockVersionsMax = 64;  // notes of them that the kernel keeps
+
+// Offenders. What each is known by is bounded, and who has been quiet longest is forgotten first.
+inline constexpr std::size_t kOffendersMax = 64;         // tables of the policy
+inline constexpr std::uint64_t kOffenderCountMax = 256;  // events that one is known by
+inline constexpr std::size_t kSuspectsMax = 8192;        // sources that are watched at once
+inline constexpr std::size_t kOffencesMax = 65'536;      // blocks whose repetition counts double
+inline constexpr std::size_t kEvidencePortsMax = 16;     // ports that a block's evidence names
+
+// The daemon.
+inline constexpr std::uint64_t kMessagesRate = 10;  // to the journal, a second
+inline constexpr std::uint64_t kMessagesBurst = 100;
+inline constexpr std::size_t kControlClientsMax = 64;  // at once; kControlReserved are root's
+inline constexpr std::size_t kControlReserved = 8;
+inline constexpr std::size_t kControlLineMax = 256 * 1024;   // bytes of a request
+inline constexpr std::size_t kControlAnswerMax = 16u << 20;  // bytes of an answer
+inline constexpr std::chrono::seconds kControlPatience{30};  // with a client that does not go on
+inline constexpr std::size_t kMetricsClientsMax = 8;         // at once; Prometheus is one or two
+inline constexpr std::size_t kMetricsHeaderMax = 8192;  // bytes of a request; Prometheus sends 300
+inline constexpr std::chrono::seconds kMetricsPatience{10};  // for a request, and for an answer
+inline constexpr std::chrono::seconds kMetricsFresh{1};      // asking the kernel is not free
+inline constexpr int kRepairsAMinute = 5;  // of rules that somebody else changed; then it waits
+inline constexpr std::size_t kSourcesWatched = 4096;  // of which `top` knows the busiest
+// The activity log. Each text is cut, so a row has at most 18 KiB; the oldest rows go first.
+inline constexpr std::size_t kActivityWordMax = 64;            // what, user, tty, remote: bytes
+inline constexpr std::size_t kActivitySummaryMax = 512;        // bytes
+inline constexpr std::size_t kActivityDetailsMax = 16u << 10;  // bytes; longer ones are left out
+inline constexpr std::size_t kActivityLinesMax = 20;           // of a difference or of blocks
+inline constexpr std::chrono::seconds kActivityKeep{90 * 86'400};  // unless the policy says else
+inline constexpr std::uint64_t kActivityBytes = 256ull << 20;      // unless the policy says else
+inline constexpr std::uint64_t kActivityBytesMin = 1ull << 20;     // some 50 rows of the longest
+inline constexpr std::uint64_t kActivityBytesMax = 1ull << 40;
+inline constexpr std::size_t kActivityStep = 64;  // rows that one insert takes away at most: the
+                                                  // log shrinks, and nobody waits for it
 
 // The host.
 inline constexpr std::size_t kDevicesMax = 64;  // with an early drop; the kernel takes 256
 inline constexpr std::size_t kOpenConnectionsMax = 1u << 20;
 inline constexpr int kApplyTries = 20;  // when another program changes the ruleset meanwhile
+inline constexpr std::size_t kPanicCallersMax = 16;  // admins who called a panic; the latest stay
+
+// Docker. What it answers is as long as its containers are many, and it runs for strangers' apps.
+inline constexpr std::chrono::seconds kDockerPatience{10};  // for one request and its answer
+inline constexpr std::size_t kDockerAnswerMax = 16u << 20;  // bytes; inspecting one takes 10 KiB
+inline constexpr std::size_t kDockerPathMax = 1024;         // bytes of what is asked for
+inline constexpr std::size_t kAuditedMax = 1024;            // that one audit asks for
+inline constexpr std::size_t kContainerListMax = 4096;      // mounts, ports ... of one container
+inline constexpr std::size_t kFindingsMax = 64;  // of one container; the gravest stay, and how many
+                                                 // were left out is said
+
+// An audit of the host. Its files are root's, but a mistake can make them long.
+inline constexpr std::size_t kAuditedFileBytesMax = 1u << 20;
+inline constexpr std::size_t kAuditedFilesMax = 256;  // that one pattern or folder gives
+inline constexpr int kIncludeDepthMax = 16;           // of sshd_config, as sshd itself
+inline constexpr std::size_t kListenersMax = 4096;    // sockets of strangers' programs
+inline constexpr std::size_t kProcessesMax = 65'536;  // whose sockets are looked at
+
+// A trial. Longer than a day nobody sits and waits: what is unconfirmed then was forgotten.
+inline constexpr std::chrono::seconds kTrialMax{86'400};
+inline constexpr int kRollBackTries = 60;  // of a guardian, a second apart; then a command's turn
 
 static_assert(kWindowCountMax < kRateCountMax);
 static_assert(kRatePeriodMax < std::chrono::hours{24 * 7},

@@ -53,11 +53,12 @@ bool read_ip4(Bytes b, Packet& out) {
   if (b.size() < 20 || b[0] >> 4 != 4) return false;
   const std::size_t header = (b[0] & 15u) * 4;
   const std::size_t total = u16(b, 2) != 0 ? u16(b, 2) : b.size();  // 0: cut up by the device
-  if (header < 20 || header > b.size() || total < header) return false;
+  if (header < 20 || total < header) return false;
   out.source = ip4(b, 12);
   out.destination = ip4(b, 16);
   out.protocol = b[9];
-  if ((u16(b, 6) & 0x1fff) != 0) {
+  const bool later_fragment = (u16(b, 6) & 0x1fff) != 0;
+  if (later_fragment || header > b.size()) {
     out.complete = false;
     return true;
   }
@@ -83,11 +84,15 @@ bool read_ip6(Bytes b, Packet& out) {
   std::uint8_t next = b[6];
   const std::size_t payload = u16(b, 4);
   b = b.subspan(40);
-  if (payload != 0) b = b.first(std::min(payload, b.size()));  // 0: a jumbogram
+  const bool cut_off = payload == 0 || payload > b.size();  // 0: a jumbogram
+  if (!cut_off) b = b.first(payload);
   for (int i = 0; is_extension(next); ++i) {
-    if (i == kExtensionsMax || b.size() < 8) return false;
-    const std::size_t length = extension_length(next, b);
-    if (length > b.size()) return false;
+    if (i == kExtensionsMax) return false;
+    const std::size_t length = b.size() < 8 ? 8 : extension_length(next, b);
+    if (length > b.size()) {
+      out.complete = false;
+      return cut_off;
+    }
     const bool later_fragment = next == 44 && (u16(b, 2) & 0xfff8) != 0;
     next = b[0];
     b = b.subspan(length);

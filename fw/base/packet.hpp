@@ -23,7 +23,7 @@ struct Packet {
 };
 
 /// From the first bytes of a packet, which a stranger wrote: each is asked for before it is read.
-/// False when IP's headers contradict themselves or are not all there.
+/// False when IP's headers contradict themselves, or their fixed part is not all there.
 bool read_packet(std::span<const std::uint8_t> bytes, Packet& out);
 
 }  // namespace fw

@@ -31,6 +31,7 @@ enum class ErrorCode {
   kernel_busy,     ///< somebody else changed the ruleset meanwhile; trying again can help
   store,           ///< the state database is unusable
   memory,          ///< there is not enough of it
+  missing,         ///< what was asked for is not there (any more)
 };
 
 /// What went wrong, for a person: `what` is one sentence without a full stop that ends in the

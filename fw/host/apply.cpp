@@ -11,6 +11,8 @@
 #include "chains/netlink/encode.hpp"
 #include "fw/base/limits.hpp"
 #include "fw/host/contents.hpp"
+#include "fw/host/lockout.hpp"
+#include "fw/host/panic.hpp"
 #include "fw/host/surroundings.hpp"
 
 namespace fw {
@@ -49,15 +51,29 @@ chains::ListVersion version(const EffectiveLists& lists, ListAction action) {
 
 }  // namespace
 
-Manager::Manager(chains::Kernel kernel, const std::string& state_dir, std::optional<Store> store)
-    : kernel_(std::move(kernel)), lists_(state_dir), store_(std::move(store)), held_(state_dir) {}
+Result<Manager> Manager::open(const std::string& state_dir) {
+  auto kernel = chains::Kernel::open();
+  if (!kernel) return std::unexpected(kernel.error());
+  auto store = Store::open(state_dir);
+  if (!store) return std::unexpected(store.error());
+  return Manager(std::move(*kernel), state_dir, std::move(*store));
+}
 
-Result<Target> compile_target(const Policy& policy, Lists& lists, Store* store) {
+Manager::Manager(chains::Kernel kernel, const std::string& state_dir, std::optional<Store> store)
+    : state_dir_(state_dir),
+      kernel_(std::move(kernel)),
+      lists_(state_dir),
+      store_(std::move(store)),
+      held_(state_dir) {}
+
+Result<Target> compile_target(const Policy& policy, Lists& lists, Store* store,
+                              std::optional<chains::Panic> panic, ListUse use) {
   Target target;
-  target.lists = lists.resolve(policy);
+  target.lists = use == ListUse::read ? lists.resolve(policy) : lists.remembered(policy);
   chains::Surroundings& around = target.around;
   around.devices = early_drop_devices();
   around.tick = kernel_tick();
+  around.panic = std::move(panic);
   around.block_lists = version(target.lists, ListAction::block);
   around.allow_lists = version(target.lists, ListAction::allow);
   if (store != nullptr) {
@@ -69,36 +85,54 @@ Result<Target> compile_target(const Policy& policy, Lists& lists, Store* store) 
   return target;
 }
 
-Result<ApplyReport> Manager::apply(const Policy& policy, ApplyMode mode) {
+Result<void> Manager::commit(const Policy& policy, const Target& target, chains::Unused unused,
+                             ApplyReport& report) {
+  // The note tells of what is held, not of what is held beside it.
+  const bool noted = unused == chains::Unused::remove;
+  const auto generation = kernel_.generation();
+  if (!generation) return std::unexpected(generation.error());
+  const Digest wanted = fingerprint(target);
+  const WallTime began = timers_began(wall_clock());
+  if (noted && held_.is(wanted, *generation, began)) return {};
+  const auto held_at = make_so(policy, target, ApplyMode::commit, unused, report);
+  if (!held_at) return std::unexpected(held_at.error());
+  // Whoever is blocked lives in no admitted flow: not even in one that was adopted just now, or
+  // that an apply which died behind its commit left alone.
+  cut_blocked(policy, target, report);
+  if (noted) held_.remember(wanted, *held_at, began);
+  return {};
+}
+
+Result<ApplyReport> Manager::apply(const Policy& policy, ApplyMode mode, chains::Unused unused,
+                                   ListUse use) {
   ApplyReport report;
-  auto target = compile_target(policy, lists_, store_ ? &*store_ : nullptr);
+  const auto begin = std::chrono::steady_clock::now();
+  const auto state = read_panic(state_dir_);
+  auto target = compile_target(policy, lists_, store_ ? &*store_ : nullptr,
+                               state ? std::optional(state->panic) : std::nullopt, use);
   if (!target) return std::unexpected(target.error());
   report.lists = target->lists;
   if (mode == ApplyMode::dry_run) {
-    if (const auto done = make_so(policy, *target, mode, report); !done) {
+    if (const auto done = make_so(policy, *target, mode, unused, report); !done) {
       return std::unexpected(done.error());
     }
     return report;
   }
-  const auto generation = kernel_.generation();
-  if (!generation) return std::unexpected(generation.error());
-  const Digest wanted = fingerprint(*target);
-  if (!held_.is(wanted, *generation)) {
-    const auto held_at = make_so(policy, *target, mode, report);
-    if (!held_at) return std::unexpected(held_at.error());
-    // Whoever is blocked lives in no admitted flow: not even in one that was adopted just now, or
-    // that an apply which died behind its commit left alone.
-    cut_blocked(policy, *target, report);
-    held_.remember(wanted, *held_at);
+  if (const auto done = commit(policy, *target, unused, report); !done) {
+    return std::unexpected(done.error());
   }
-  if (const auto saved = lists_.save(); !saved) {
-    report.warnings.push_back("lists are not remembered: " + to_string(saved.error()));
+  if (unused == chains::Unused::remove) {
+    if (const auto saved = lists_.save(); !saved) {
+      report.warnings.push_back("lists are not remembered: " + to_string(saved.error()));
+    }
   }
-  if (!policy.apps.empty() || !policy.addons.empty()) {
+  if (!policy.apps.empty() || !policy.addons.empty() || policy.discovery.from != Discover::none) {
     const auto filtered = filter_bridged_packets();
     if (!filtered) report.warnings.push_back(to_string(filtered.error()));
     report.bridges_filtered = filtered.value_or(false);
   }
+  report.took =
+      std::chrono::round<std::chrono::microseconds>(std::chrono::steady_clock::now() - begin);
   return report;
 }
 
@@ -122,6 +156,12 @@ void Manager::cut_blocked(const Policy& policy, const Target& target, ApplyRepor
   report.warnings.push_back("open connections of blocked addresses may live on: " + problem);
 }
 
+std::optional<std::string> Manager::refused_by_guard(const Policy& policy, const Target& target,
+                                                     const chains::Ruleset* observed) {
+  if (!guard_) return {};
+  return why_locked_out(policy, target, observed, guard_(), lists_, store_ ? &*store_ : nullptr);
+}
+
 Result<void> Manager::wake(std::uint32_t generation) {
   chains::Plan plan;
   plan.wake_table = true;
@@ -133,25 +173,33 @@ Result<void> Manager::wake(std::uint32_t generation) {
 }
 
 Result<std::uint32_t> Manager::make_so(const Policy& policy, const Target& target, ApplyMode mode,
-                                       ApplyReport& report) {
+                                       chains::Unused unused, ApplyReport& report) {
   for (int attempt = 1;; ++attempt) {
     auto observed = kernel_.read();
     if (!observed) return std::unexpected(observed.error());
-    const chains::Plan plan = chains::diff(observed->table(), target.ruleset);
+    const chains::Plan plan = chains::diff(observed->table(), target.ruleset, unused);
     auto contents = Contents::plan(*observed, target, plan, lists_, store_);
     if (!contents) return std::unexpected(contents.error());
     report.first = plan.make_table;
     report.changed = !plan.empty() || !contents->empty();
     if (!plan.empty()) {
-      report.difference.lines = chains::describe(observed->table(), target.ruleset);
+      report.difference.lines = chains::describe(observed->table(), target.ruleset, unused);
     }
     report.difference.contents = contents->summary();
+    report.clock_step = contents->clock_step();
     const std::uint32_t generation = observed->generation;
+    const auto refused = report.changed ? refused_by_guard(policy, target, observed->table())
+                                        : std::optional<std::string>();
     if (mode == ApplyMode::dry_run || !report.changed) {
+      if (refused) report.warnings.push_back("without --force apply refuses this: " + *refused);
       report.observed = std::move(*observed);
       return generation;
     }
 
+    if (refused) {
+      return fail(ErrorCode::usage,
+                  *refused + ": nothing was changed; say --force to do it all the same");
+    }
     if (plan.wake_table && !plan.add_chains.empty() && attempt < kApplyTries) {
       // The kernel makes no chain in the transaction that wakes its table.
       if (auto awake = wake(generation); !awake) return std::unexpected(awake.error());

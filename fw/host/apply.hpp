@@ -1,6 +1,8 @@
 // Makes the kernel hold a policy.
 #pragma once
 
+#include <algorithm>
+#include <chrono>
 #include <cstddef>
 #include <functional>
 #include <optional>
@@ -10,6 +12,7 @@
 #include "chains/compile.hpp"
 #include "chains/diff.hpp"
 #include "chains/netlink/kernel.hpp"
+#include "fw/host/actor.hpp"
 #include "fw/host/held.hpp"
 #include "fw/lists/lists.hpp"
 #include "fw/policy/policy.hpp"
@@ -24,9 +27,14 @@ struct Target {
   EffectiveLists lists;
 };
 
-/// What the policy asks of the kernel now; reads lists that changed. Without a store there are no
-/// blocks.
-Result<Target> compile_target(const Policy& policy, Lists& lists, Store* store);
+/// Lists as their files are now, or as they were last applied: who only repairs what was in force
+/// takes no file that somebody is still writing.
+enum class ListUse { read, remembered };
+
+/// What the policy asks of the kernel now, in a panic or not; reads lists that changed. Without a
+/// store there are no blocks.
+Result<Target> compile_target(const Policy& policy, Lists& lists, Store* store,
+                              std::optional<chains::Panic> panic, ListUse use = ListUse::read);
 
 /// How a set that lists or blocks fill changes.
 struct ContentChange {
@@ -51,8 +59,17 @@ struct ApplyReport {
   chains::Observed observed;       ///< with dry_run: what the kernel holds
   std::size_t flows_admitted = 0;  ///< existing flows that go on undisturbed
   std::size_t flows_cut = 0;       ///< admitted flows whose ends are blocked now
-  bool bridges_filtered = false;   ///< packets within bridges pass the firewall from now on
+  /// How far the wall clock was set since the kernel got its blocks; if so, it gets them anew.
+  std::chrono::milliseconds clock_step{0};
+  std::chrono::microseconds took{0};  ///< all of it
+  bool bridges_filtered = false;      ///< packets within bridges pass the firewall from now on
   std::vector<std::string> warnings;
+
+  /// How many lines or sets differed by more than the timers of blocks.
+  std::size_t repaired() const {
+    const std::size_t sets = difference.contents.size() - (clock_step.count() != 0 ? 1 : 0);
+    return std::max(difference.lines.size(), sets);
+  }
 };
 
 enum class ApplyMode { commit, dry_run };
@@ -60,17 +77,31 @@ enum class ApplyMode { commit, dry_run };
 /// Everything that an apply works with; the state folder is locked by the caller.
 class Manager {
  public:
+  /// Opens the kernel and the store.
+  static Result<Manager> open(const std::string& state_dir);
   /// `store` may be absent at boot, when it is unusable: blocks then stay as the kernel has them.
   Manager(chains::Kernel kernel, const std::string& state_dir, std::optional<Store> store);
 
   /// One transaction; tries again when another program changed the ruleset meanwhile. Afterwards
-  /// flows with a newly blocked end lose their admission.
-  Result<ApplyReport> apply(const Policy& policy, ApplyMode mode);
+  /// flows with a newly blocked end lose their admission. What is kept unused is for a rollback, so
+  /// the lists that the earlier policy needs stay remembered too.
+  Result<ApplyReport> apply(const Policy& policy, ApplyMode mode,
+                            chains::Unused unused = chains::Unused::remove,
+                            ListUse lists = ListUse::read);
+
+  /// From now on an apply that would change something is refused, and changes nothing, when no SSH
+  /// port is open afterwards or the session, which is asked for then, could not come in again. A
+  /// dry run warns of that.
+  using FindSession = std::function<std::optional<Session>()>;
+  void refuse_lockout(FindSession session) { guard_ = std::move(session); }
 
   chains::Kernel& kernel() { return kernel_; }
   std::optional<Store>& store() { return store_; }
 
  private:
+  /// Why the guard refuses it; nothing when it does not.
+  std::optional<std::string> refused_by_guard(const Policy& policy, const Target& target,
+                                              const chains::Ruleset* observed);
   Result<void> wake(std::uint32_t generation);
   /// True for what is blocked and is not this host itself.
   Result<std::function<bool(Ip)>> blocked_far(const Target& target);
@@ -79,12 +110,17 @@ class Manager {
   /// Reads the kernel, and changes it unless it is a dry run. Returns the generation at which it
   /// holds the target; with a dry run, the one that was read.
   Result<std::uint32_t> make_so(const Policy& policy, const Target& target, ApplyMode mode,
-                                ApplyReport& report);
+                                chains::Unused unused, ApplyReport& report);
+  /// Unless the kernel is known to hold it.
+  Result<void> commit(const Policy& policy, const Target& target, chains::Unused unused,
+                      ApplyReport& report);
 
+  std::string state_dir_;
   chains::Kernel kernel_;
   Lists lists_;
   std::optional<Store> store_;
   Held held_;
+  FindSession guard_;
 };
 
 }  // namespace fw

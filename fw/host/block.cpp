@@ -11,20 +11,21 @@ namespace fw {
 namespace {
 
 /// Brings the kernel's block sets from the version before `change` to the one after it. A kernel
-/// that holds another version gets all blocks anew.
+/// that holds another version, or whose clock was set, gets all blocks anew.
 Result<bool> put_in_force(chains::Kernel& kernel, Store& store, const BlockChange& change,
                           WallTime now) {
+  const WallTime began = timers_began(now);
   for (int attempt = 1;; ++attempt) {
     const auto generation = kernel.generation();
     if (!generation) return std::unexpected(generation.error());
     const auto versions = kernel.elements(chains::kBlockVersions);
     if (!versions) return std::unexpected(versions.error());
     if (versions->empty()) return false;
-    const std::uint64_t held = block_version(*versions);
-    if (held == change.generation) return true;
+    const HeldBlocks held = held_blocks(*versions);
+    if (held.are(change.generation, began)) return true;
 
     chains::Batch batch(*generation);
-    const bool follows = held + 1 == change.generation;
+    const bool follows = held.are(change.generation - 1, began);
     if (!follows || versions->size() > kBlockVersionsMax) {
       chains::encode_flush_set(chains::kBlockVersions, batch);
     }
@@ -36,7 +37,7 @@ Result<bool> put_in_force(chains::Kernel& kernel, Store& store, const BlockChang
       for (const char* set : chains::kBlockSets) chains::encode_flush_set(set, batch);
       encode_block_delta({{}, blocked_at(snapshot->blocks, now)}, now, batch);
     }
-    chains::encode_block_version(change.generation, batch);
+    encode_held_blocks(change.generation, began, batch);
     const auto committed = kernel.commit(batch);
     if (committed) return true;
     if (committed.error().code != ErrorCode::kernel_busy || attempt == kApplyTries) {
@@ -48,7 +49,7 @@ Result<bool> put_in_force(chains::Kernel& kernel, Store& store, const BlockChang
 }  // namespace
 
 Result<BlockOutcome> block(chains::Kernel& kernel, Store& store, std::uint32_t mark,
-                           const std::vector<Block>& add, WallTime now) {
+                           const std::vector<Block>& add, WallTime now, Cut cut) {
   // Without the right to change the kernel nothing is stored either.
   if (const auto allowed = kernel.generation(); !allowed) return std::unexpected(allowed.error());
   auto change = store.block(add, now);
@@ -62,17 +63,16 @@ Result<BlockOutcome> block(chains::Kernel& kernel, Store& store, std::uint32_t m
   }
   outcome.in_force = *in_force;
   if (outcome.in_force) {
-    // All that is blocked, not only what is new: an earlier command may have died before this.
-    const auto snapshot = store.blocks(now);
+    const auto snapshot = cut == Cut::all ? store.blocks(now) : Store::Snapshot{add, 0};
     if (!snapshot) return std::unexpected(snapshot.error());
     if (const auto blocked = is_among(blocked_at(snapshot->blocks, now))) {
       const auto manifest = kernel.elements(chains::kManifest);
       const std::uint32_t in_use = manifest ? manifest_mark(*manifest) : 0;
-      const auto cut = chains::expel_flows(in_use != 0 ? in_use : mark, except_local(blocked));
-      if (cut) outcome.flows_cut = *cut;
-      if (!cut) {
+      const auto done = chains::expel_flows(in_use != 0 ? in_use : mark, except_local(blocked));
+      if (done) outcome.flows_cut = *done;
+      if (!done) {
         outcome.warnings.push_back("open connections of blocked addresses may live on: " +
-                                   to_string(cut.error()));
+                                   to_string(done.error()));
       }
     }
   }
@@ -81,9 +81,10 @@ Result<BlockOutcome> block(chains::Kernel& kernel, Store& store, std::uint32_t m
 }
 
 Result<BlockOutcome> unblock(chains::Kernel& kernel, Store& store,
-                             const std::vector<IpRange>& ranges, WallTime now) {
+                             const std::vector<IpRange>& ranges, WallTime now,
+                             const std::string& origin) {
   if (const auto allowed = kernel.generation(); !allowed) return std::unexpected(allowed.error());
-  auto change = store.unblock(ranges, now);
+  auto change = store.unblock(ranges, now, origin);
   if (!change) return std::unexpected(change.error());
   BlockOutcome outcome;
   const auto in_force = put_in_force(kernel, store, *change, now);

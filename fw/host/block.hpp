@@ -1,6 +1,7 @@
 // Blocking and unblocking, in the store and in the kernel.
 #pragma once
 
+#include <cstdint>
 #include <vector>
 
 #include "fw/host/apply.hpp"
@@ -14,12 +15,18 @@ struct BlockOutcome {
   std::vector<std::string> warnings;
 };
 
+/// Whose open connections a block cuts: those of all that is blocked (an earlier command may have
+/// died before it had cut its own), or only those of what it adds, which costs nothing however much
+/// is blocked.
+enum class Cut : std::uint8_t { all, added };
+
 /// Durable first, then in the kernel: a crash between the two loses nothing, the next apply or
 /// block completes it. Only set elements change, never rules. The state folder is locked by the
 /// caller.
 Result<BlockOutcome> block(chains::Kernel& kernel, Store& store, std::uint32_t mark,
-                           const std::vector<Block>& add, WallTime now);
+                           const std::vector<Block>& add, WallTime now, Cut cut = Cut::all);
 Result<BlockOutcome> unblock(chains::Kernel& kernel, Store& store,
-                             const std::vector<IpRange>& ranges, WallTime now);
+                             const std::vector<IpRange>& ranges, WallTime now,
+                             const std::string& origin = {});
 
 }  // namespace fw

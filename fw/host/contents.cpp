@@ -18,6 +18,8 @@ using chains::Batch;
 using chains::ElementStream;
 using Do = ElementStream::Do;
 
+constexpr const char* kClockNote = "clock";
+
 constexpr Family family_of(int set) { return set < 2 ? Family::ipv4 : Family::ipv6; }
 constexpr bool is_network(int set) { return set % 2 == 1; }
 
@@ -99,15 +101,33 @@ std::uint32_t manifest_mark(const std::vector<chains::Element>& manifest) {
   return mark;
 }
 
-std::uint64_t block_version(const std::vector<chains::Element>& versions) {
-  std::uint32_t greatest = 0;
+bool HeldBlocks::are(std::uint64_t generation, WallTime began_now) const {
+  return version == generation && began && !clock_was_set(*began, began_now);
+}
+
+HeldBlocks held_blocks(const std::vector<chains::Element>& versions) {
+  HeldBlocks held;
   for (const chains::Element& element : versions) {
     std::uint32_t version = 0;
     if (element.key.size() != sizeof version) continue;
     std::memcpy(&version, element.key.data(), sizeof version);
-    greatest = std::max(greatest, version);
+    if (version < held.version) continue;
+    held = {version, word(element.comment, 0) == kClockNote ? parse_began(word(element.comment, 1))
+                                                            : std::nullopt};
   }
-  return greatest;
+  return held;
+}
+
+std::optional<WallTime> parse_began(std::string_view text) {
+  std::int64_t ms = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), ms);
+  if (error != std::errc{} || end != text.data() + text.size()) return {};
+  return WallTime{std::chrono::milliseconds{ms}};
+}
+
+void encode_held_blocks(std::uint64_t generation, WallTime began, Batch& batch) {
+  chains::encode_block_version(
+      generation, fmt::format("{} {}", kClockNote, began.time_since_epoch().count()), batch);
 }
 
 Result<std::optional<Contents::ListChange>> Contents::plan_lists(ListAction action,
@@ -160,10 +180,14 @@ Result<Contents> Contents::plan(const chains::Observed& observed, const Target& 
     any = any || blocks.made[i];
   }
   blocks.generation = target.around.block_generation;
-  blocks.all = plan.makes_set(chains::kBlockVersions) ||
-               block_version(observed.block_versions) != blocks.generation;
-  if (!any && !blocks.all) return out;
   blocks.at = wall_clock();
+  blocks.began = timers_began(blocks.at);
+  const HeldBlocks held = held_blocks(observed.block_versions);
+  blocks.all = plan.makes_set(chains::kBlockVersions) || !held.are(blocks.generation, blocks.began);
+  if (!any && !blocks.all) return out;
+  if (held.began && clock_was_set(*held.began, blocks.began)) {
+    blocks.clock_step = blocks.began - *held.began;
+  }
   auto snapshot = store->blocks(blocks.at);
   if (!snapshot) return std::unexpected(snapshot.error());
   blocks.now = blocked_at(snapshot->blocks, blocks.at);
@@ -209,7 +233,7 @@ void Contents::encode(Batch& batch) const {
   }
   if (!blocks_->all) return;
   chains::encode_flush_set(chains::kBlockVersions, batch);
-  chains::encode_block_version(blocks_->generation, batch);
+  encode_held_blocks(blocks_->generation, blocks_->began, batch);
 }
 
 namespace {

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string_view>
 #include <vector>
 
 #include "chains/text.hpp"
@@ -21,6 +22,10 @@ class Contents {
   bool empty() const { return lists_.empty() && !blocks_; }
   std::vector<ContentChange> summary() const;
   void encode(chains::Batch& batch) const;
+  /// How far the wall clock was set since the kernel got its blocks, if it gets them anew for that.
+  std::chrono::milliseconds clock_step() const {
+    return blocks_ ? blocks_->clock_step : WallTime::duration{0};
+  }
 
  private:
   using SharedSet = std::shared_ptr<const AddressSet>;
@@ -38,7 +43,9 @@ class Contents {
     bool all = false;   ///< and the others change too
     BlockedNow now;
     WallTime at{};
+    WallTime began{};
     std::uint64_t generation = 0;
+    std::chrono::milliseconds clock_step{0};
   };
 
   static Result<std::optional<ListChange>> plan_lists(ListAction action, const std::string& held,
@@ -57,8 +64,21 @@ Result<chains::ManagedElements> managed_elements(const Target& target, Lists& li
 std::string manifest_note(const std::vector<chains::Element>& manifest, std::uint32_t key);
 std::string manifest_note(const chains::Ruleset* table, std::uint32_t key);
 
-/// The version of the blocks that the kernel holds: the greatest; 0 if none.
-std::uint64_t block_version(const std::vector<chains::Element>& versions);
+/// The version of the blocks that the kernel holds, the greatest, and timers_began when it got it;
+/// 0 and nothing if there is none.
+struct HeldBlocks {
+  std::uint64_t version = 0;
+  std::optional<WallTime> began;
+
+  /// These very blocks, with timers that end when the blocks do.
+  bool are(std::uint64_t generation, WallTime began_now) const;
+  bool operator==(const HeldBlocks&) const = default;
+};
+HeldBlocks held_blocks(const std::vector<chains::Element>& versions);
+/// A time in milliseconds since 1970, in digits; nothing when it is none.
+std::optional<WallTime> parse_began(std::string_view text);
+/// Appends that note.
+void encode_held_blocks(std::uint64_t generation, WallTime began, chains::Batch& batch);
 
 /// True for the addresses of pieces.
 std::function<bool(Ip)> is_among(const BlockedNow& pieces);

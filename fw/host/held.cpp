@@ -2,6 +2,7 @@
 #include "fw/host/held.hpp"
 
 #include <array>
+#include <filesystem>
 #include <fstream>
 #include <span>
 #include <string_view>
@@ -15,7 +16,10 @@
 
 #include "chains/diff.hpp"
 #include "chains/netlink/encode.hpp"
+#include "fw/base/owner.hpp"
 #include "fw/host/apply.hpp"
+#include "fw/host/contents.hpp"
+#include "fw/host/surroundings.hpp"
 #include "fw/lists/file.hpp"
 
 namespace fw {
@@ -47,7 +51,7 @@ std::string this_kernel() {
 constexpr std::size_t kNoteMax = 256;  // bytes; a note has half of them
 
 std::string note(const std::string& kernel, std::uint32_t generation, const Digest& target) {
-  return fmt::format("{} {} {}\n", kernel, generation, to_string(target));
+  return fmt::format("{} {} {} ", kernel, generation, to_string(target));
 }
 
 }  // namespace
@@ -68,24 +72,32 @@ Digest fingerprint(const Target& target) {
 
 Held::Held(const std::string& state_dir) : path_(state_dir + "/held"), kernel_(this_kernel()) {}
 
-bool Held::is(const Digest& target, std::uint32_t generation) const {
+bool Held::is(const Digest& target, std::uint32_t generation, WallTime began) const {
   if (kernel_.empty()) return false;
   const auto open = open_regular(path_);
   if (!open) return false;
   std::array<char, kNoteMax> text;
   const auto size = read_some(open->file, text.data(), text.size());
-  return size && std::string_view(text.data(), *size) == note(kernel_, generation, target);
+  if (!size) return false;
+  std::string_view rest(text.data(), *size);
+  const std::string wanted = note(kernel_, generation, target);
+  if (!rest.starts_with(wanted) || !rest.ends_with('\n')) return false;
+  rest = rest.substr(wanted.size(), rest.size() - wanted.size() - 1);
+  const auto then = parse_began(rest);
+  return then && !clock_was_set(*then, began);
 }
 
-void Held::remember(const Digest& target, std::uint32_t generation) const {
-  if (kernel_.empty() || is(target, generation)) return;
+void Held::remember(const Digest& target, std::uint32_t generation, WallTime began) const {
+  if (kernel_.empty() || is(target, generation, began)) return;
   // Whatever stands in its place is neither waited for nor followed.
   const File file(
       ::open(path_.c_str(),
              O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW | O_NONBLOCK, 0600));
   struct ::stat status {};
   if (!file || ::fstat(file.fd(), &status) != 0 || !S_ISREG(status.st_mode)) return;
-  const std::string text = note(kernel_, generation, target);
+  give_to_owner(file.fd(), std::filesystem::path(path_).parent_path());
+  const std::string text =
+      fmt::format("{}{}\n", note(kernel_, generation, target), began.time_since_epoch().count());
   [[maybe_unused]] const ::ssize_t written = ::write(file.fd(), text.data(), text.size());
 }
 

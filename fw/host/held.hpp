@@ -5,6 +5,7 @@
 #include <string>
 
 #include "fw/lists/address_set.hpp"
+#include "fw/store/blocks.hpp"
 
 namespace fw {
 
@@ -15,14 +16,15 @@ Digest fingerprint(const Target& target);
 
 /// A note in the state folder: this kernel, since this boot and in this network namespace, held a
 /// target at a generation of its ruleset. Every change of nf_tables, by whomever, is a new
-/// generation, so what was true at it is true while it lasts. A note that is torn or lost says no.
+/// generation, so what was true at it is true while it lasts, and while the clock is not set:
+/// `began` is timers_began. A note that is torn or lost says no.
 class Held {
  public:
   explicit Held(const std::string& state_dir);
 
-  bool is(const Digest& target, std::uint32_t generation) const;
+  bool is(const Digest& target, std::uint32_t generation, WallTime began) const;
   /// Not being able to write costs time later, nothing else.
-  void remember(const Digest& target, std::uint32_t generation) const;
+  void remember(const Digest& target, std::uint32_t generation, WallTime began) const;
 
  private:
   std::string path_;

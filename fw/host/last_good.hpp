@@ -15,6 +15,12 @@ Result<void> save_last_good(const std::string& state_dir, const std::string& pol
 /// Remembers none: the built-in default was just applied.
 Result<void> forget_last_good(const std::string& state_dir);
 
+/// `reset` switches the firewall off until the next apply or boot: nobody repairs what is not
+/// there.
+Result<void> switch_off(const std::string& state_dir);
+Result<void> switch_on(const std::string& state_dir);
+bool switched_off(const std::string& state_dir);
+
 /// The remembered policy, as if read from its own path; nothing when there is none that parses.
 std::optional<Policy> read_last_good(const std::string& state_dir);
 

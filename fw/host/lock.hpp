@@ -1,6 +1,7 @@
 // One change at a time: apply, block and reset take turns.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "fw/base/result.hpp"
@@ -13,11 +14,15 @@ class StateLock {
   /// Makes `state_dir` (0700) if need be and waits for the lock in it.
   static Result<StateLock> take(const std::string& state_dir);
 
+  /// The same without waiting: nothing when somebody else holds it.
+  static Result<std::optional<StateLock>> try_take(const std::string& state_dir);
+
   StateLock(StateLock&& other) noexcept;
   StateLock& operator=(StateLock&& other) noexcept;
   ~StateLock();
 
  private:
+  static Result<StateLock> open(const std::string& state_dir);
   explicit StateLock(int fd) : fd_(fd) {}
   int fd_ = -1;
 };

@@ -3,64 +3,33 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <ctime>
 #include <fstream>
-#include <string_view>
 
 #include <ifaddrs.h>
 #include <netinet/in.h>
 
 #include "chains/netlink/devices.hpp"
+#include "fw/base/endpoint.hpp"
 #include "fw/base/limits.hpp"
+#include "fw/host/tcp_sockets.hpp"
 
 namespace fw {
 namespace {
 
-using namespace std::string_view_literals;
-
-/// States of /proc/net/tcp in which data still flows: ESTABLISHED, FIN_WAIT1, FIN_WAIT2,
-/// CLOSE_WAIT, LAST_ACK, CLOSING (include/net/tcp_states.h).
-constexpr std::array kOpenStates{"01"sv, "04"sv, "05"sv, "08"sv, "09"sv, "0B"sv};
-
-/// "0100007F:0016": words of the address in host order, then the port.
-bool parse_endpoint(std::string_view text, Ip& ip, std::uint16_t& port) {
-  const auto colon = text.find(':');
-  if (colon != 8 && colon != 32) return false;
-  std::array<std::uint32_t, 4> words{};
-  for (std::size_t i = 0; i < colon / 8; ++i) {
-    const auto word = text.substr(i * 8, 8);
-    if (std::from_chars(word.data(), word.data() + 8, words[i], 16).ec != std::errc{}) return false;
-  }
-  ip = ip_from_bytes(colon == 8 ? Family::ipv4 : Family::ipv6, words.data());
-  constexpr U128 kMapped = U128{0xffff} << 32;
-  if (ip.family == Family::ipv6 && ip.bits >> 32 == kMapped >> 32) {
-    ip = {Family::ipv4, ip.bits & 0xffffffff};
-  }
-  const auto digits = text.substr(colon + 1);
-  return std::from_chars(digits.data(), digits.data() + digits.size(), port, 16).ec == std::errc{};
+/// Data still flows: not only established, one end may have said that it ends.
+bool is_open(TcpState state) {
+  constexpr std::array kOpen{TcpState::established, TcpState::fin_wait1, TcpState::fin_wait2,
+                             TcpState::close_wait,  TcpState::last_ack,  TcpState::closing};
+  return std::ranges::find(kOpen, state) != kOpen.end();
 }
 
-bool is_loopback(Ip ip) { return ip.family == Family::ipv4 ? ip.bits >> 24 == 127 : ip.bits == 1; }
-
-void read_connections(const char* path, std::vector<chains::OpenConnection>& out) {
-  std::ifstream file(path);
-  std::string line;
-  std::getline(file, line);  // the heading
-  std::string index;
-  std::string local;
-  std::string remote;
-  std::string state;
-  while (out.size() < kOpenConnectionsMax && file >> index >> local >> remote >> state) {
-    std::getline(file, line);
-    if (std::find(kOpenStates.begin(), kOpenStates.end(), state) == kOpenStates.end()) continue;
-    chains::OpenConnection c;
-    if (!parse_endpoint(local, c.local, c.local_port) ||
-        !parse_endpoint(remote, c.remote, c.remote_port) || is_loopback(c.local)) {
-      continue;
-    }
-    out.push_back(c);
-  }
+void read_connections(Family family, std::vector<chains::OpenConnection>& out) {
+  read_tcp_sockets(family, [&out](const TcpSocket& socket) {
+    const chains::OpenConnection& ends = socket.ends;
+    if (is_open(socket.state) && !is_loopback(ends.local)) out.push_back(ends);
+    return out.size() < kOpenConnectionsMax;
+  });
 }
 
 /// Sockets of a protocol that /proc/net/sockstat or sockstat6 counts; 1 when it cannot be told.
@@ -92,10 +61,8 @@ std::chrono::milliseconds kernel_tick() {
 
 std::vector<chains::OpenConnection> open_connections() {
   std::vector<chains::OpenConnection> out;
-  if (has_sockets("/proc/self/net/sockstat", "TCP:")) read_connections("/proc/self/net/tcp", out);
-  if (has_sockets("/proc/self/net/sockstat6", "TCP6:")) {
-    read_connections("/proc/self/net/tcp6", out);
-  }
+  if (has_sockets("/proc/self/net/sockstat", "TCP:")) read_connections(Family::ipv4, out);
+  if (has_sockets("/proc/self/net/sockstat6", "TCP6:")) read_connections(Family::ipv6, out);
   return out;
 }
 
@@ -131,6 +98,17 @@ std::function<bool(Ip)> except_local(std::function<bool(Ip)> among) {
 
 WallTime wall_clock() {
   return std::chrono::time_point_cast<std::chrono::milliseconds>(std::chrono::system_clock::now());
+}
+
+WallTime timers_began(WallTime now) {
+  timespec time{};
+  (void)clock_gettime(CLOCK_MONOTONIC, &time);
+  return now - std::chrono::duration_cast<std::chrono::milliseconds>(
+                   std::chrono::seconds{time.tv_sec} + std::chrono::nanoseconds{time.tv_nsec});
+}
+
+bool clock_was_set(WallTime began_then, WallTime began_now) {
+  return std::chrono::abs(began_now - began_then) >= kClockStepMin;
 }
 
 Result<bool> filter_bridged_packets() {

@@ -28,6 +28,14 @@ std::function<bool(Ip)> except_local(std::function<bool(Ip)> among);
 
 WallTime wall_clock();
 
+/// What the wall clock would have shown when the clock of the kernel's timers (CLOCK_MONOTONIC)
+/// began, by a wall clock of `now`. It moves when the wall clock is set, and when the machine was
+/// suspended; both leave the timers as they are.
+WallTime timers_began(WallTime now);
+/// Was the wall clock set since? By less than kClockStepMin does not count.
+inline constexpr std::chrono::milliseconds kClockStepMin{1000};
+bool clock_was_set(WallTime began_then, WallTime began_now);
+
 /// Makes packets between two ports of one bridge pass the forward hook (br_netfilter); says whether
 /// they did not before. Fails with what is missing.
 Result<bool> filter_bridged_packets();

@@ -9,6 +9,8 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include "fw/base/owner.hpp"
+
 namespace fw {
 namespace {
 
@@ -76,8 +78,12 @@ Result<File> make_folder(const std::string& path) {
   if (!parent.empty() && !std::filesystem::exists(parent, error)) {
     if (auto made = make_folder(parent.string()); !made) return made;
   }
-  if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return failed(errno);
-  if (File folder = open()) return folder;
+  const bool made = ::mkdir(path.c_str(), 0700) == 0;
+  if (!made && errno != EEXIST) return failed(errno);
+  if (File folder = open()) {
+    if (made) give_to_owner(folder.fd(), parent.string());
+    return folder;
+  }
   return failed(errno);
 }
 
@@ -91,6 +97,7 @@ Result<void> replace_file(const File& folder, const std::string& name,
   const File file(::openat(folder.fd(), temporary.c_str(),
                            O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!file) return failed(errno);
+  give_to_owner(file.fd(), folder.fd());
   if (auto written = write_durably(file.fd(), parts); !written)
     return failed(written.error().sys_errno);
   if (::renameat(folder.fd(), temporary.c_str(), folder.fd(), name.c_str()) != 0)

@@ -132,6 +132,7 @@ struct Lists::State {
   explicit State(std::string state_dir) : folder(std::move(state_dir) + "/lists") {}
 
   EffectiveLists resolve();
+  EffectiveLists remembered();
   Result<AddressSet> content(const Digest& digest);
   Result<void> save();
 
@@ -272,6 +273,18 @@ EffectiveLists Lists::State::resolve() {
   return effective;
 }
 
+EffectiveLists Lists::State::remembered() {
+  if (!index) index = read_index().value_or(Index{});
+  for (const Request::Entry& list : request.lists) {
+    if (!index->files.contains(list.path)) return resolve();
+  }
+  if (!combine()) return resolve();
+  EffectiveLists effective{index->block, index->allow, {}, index->block_size, index->allow_size};
+  for (const Request::Entry& list : request.lists)
+    effective.reports.push_back(report_of(list, index->files[list.path], {}));
+  return effective;
+}
+
 Result<AddressSet> Lists::State::content(const Digest& digest) {
   if (digest.zero()) return AddressSet{};
   for (const bool again : {false, true}) {
@@ -337,6 +350,11 @@ Lists::~Lists() = default;
 EffectiveLists Lists::resolve(const Policy& policy) {
   state_->request = request_of(policy);
   return state_->resolve();
+}
+
+EffectiveLists Lists::remembered(const Policy& policy) {
+  state_->request = request_of(policy);
+  return state_->remembered();
 }
 
 Result<AddressSet> Lists::content(const Digest& digest) { return state_->content(digest); }

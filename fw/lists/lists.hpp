@@ -87,6 +87,10 @@ class Lists {
   /// lines are. A list that never could be read counts as empty. Both are reported, each time.
   EffectiveLists resolve(const Policy& policy);
 
+  /// What was found and saved last, with no file of the policy's opened; where that is not known,
+  /// the same as resolve().
+  EffectiveLists remembered(const Policy& policy);
+
   /// The content of a digest that resolve() returned, or that an earlier run saved. An unknown
   /// digest is an error of code io.
   Result<AddressSet> content(const Digest& digest);

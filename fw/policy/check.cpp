@@ -234,18 +234,16 @@ void check_repeated(const std::vector<Located<Range>>& ranges, std::string_view 
 }
 
 void check_lockout(const Policy& policy, Problems& problems) {
-  const std::vector<PortRange> open = merged(policy.open_ports);
-  const std::vector<PortRange> ssh = ssh_ports(policy);
-  if (std::ranges::any_of(ssh, [&open](const PortRange& port) { return touches(open, port); }))
-    return;
+  const auto closed = ssh_closed(policy);
+  if (!closed) return;
   const auto limit = std::ranges::find(policy.limits, "ssh", &Limit::name);
   Location where = policy.ports_where;
   if (built_in(where) && limit != policy.limits.end()) where = limit->where;
   if (built_in(where)) where.file = policy.file;
   warn(problems, where,
-       fmt::format("no SSH port is open ({}), so admins may lose access to this host; add {} to "
-                   "[ports] tcp, or name the port that sshd listens on in limit \"ssh\"",
-                   listed(ssh), ssh.front().first));
+       fmt::format("{}, so admins may lose access to this host; add {} to [ports] tcp, or name the "
+                   "port that sshd listens on in limit \"ssh\"",
+                   *closed, ssh_ports(policy).front().first));
 }
 
 bool everything(const IpRange& range) {
@@ -347,6 +345,7 @@ void check_addresses(const Policy& policy, Problems& problems) {
 }
 
 void check_addons(const Policy& policy, Problems& problems) {
+  if (policy.discovery.from != Discover::none) return;  // they may be discovered
   std::vector<std::string_view> names;
   for (const Addon& addon : policy.addons) names.push_back(addon.name);
   std::ranges::sort(names);
@@ -391,6 +390,27 @@ void check_reach(const Policy& policy, Problems& problems) {
   }
 }
 
+void check_offenders(const Policy& policy, Problems& problems) {
+  std::vector<std::string_view> names;
+  for (const Limit& limit : policy.limits) {
+    if (limit.from == Source::outside) names.push_back(limit.name);
+  }
+  for (const Offender& offender : policy.offenders) {
+    for (const std::string& wanted : offender.limits) {
+      if (std::ranges::find(names, wanted) != names.end()) continue;
+      const std::string_view guess = nearest(wanted, names);
+      error(problems, offender.where,
+            fmt::format("there is no limit {} of clients outside; {}", quote(wanted),
+                        guess.empty() ? "describe it in a [[limit]] table, or remove it"
+                                      : fmt::format("did you mean {}?", quote(guess))));
+    }
+  }
+  if (!policy.offenders.empty() && policy.nflog_group == 0) {
+    error(problems, policy.offenders.front().where,
+          "offenders are not seen with [advanced] nflog_group = 0; remove that line");
+  }
+}
+
 void check_own_ports(const Named& named, const std::vector<PortRange>& ports, Problems& problems) {
   std::vector<Owned<PortRange>> owned;
   for (std::size_t i = 0; i < ports.size(); ++i) owned.push_back({ports[i], i});
@@ -402,6 +422,14 @@ void check_own_ports(const Named& named, const std::vector<PortRange>& ports, Pr
 }
 
 }  // namespace
+
+std::optional<std::string> ssh_closed(const Policy& policy) {
+  const std::vector<PortRange> open = merged(policy.open_ports);
+  const std::vector<PortRange> ssh = ssh_ports(policy);
+  if (std::ranges::any_of(ssh, [&open](const PortRange& port) { return touches(open, port); }))
+    return {};
+  return fmt::format("no SSH port is open ({})", listed(ssh));
+}
 
 std::vector<Problem> check(const Policy& policy) {
   Problems problems;
@@ -419,6 +447,7 @@ std::vector<Problem> check(const Policy& policy) {
     check_own_ports({"addon", addon.name, addon.where}, addon.ports, problems);
   check_addons(policy, problems);
   check_reach(policy, problems);
+  check_offenders(policy, problems);
   return problems;
 }
 

@@ -1,6 +1,7 @@
 // From the text of a policy file to a Policy.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -43,5 +44,8 @@ Parsed read_policy(const std::string& path);
 /// the same side, unknown addons, app addresses outside the app networks, no SSH port open
 /// (warning), a limit on a port that is closed (warning).
 std::vector<Problem> check(const Policy& policy);
+
+/// "no SSH port is open (tcp/22, tcp/202)", if that is so.
+std::optional<std::string> ssh_closed(const Policy& policy);
 
 }  // namespace fw

@@ -1,12 +1,15 @@
 // What an admin asks for: the policy file as plain values, defaults filled in.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "fw/base/address.hpp"
+#include "fw/base/endpoint.hpp"
+#include "fw/base/limits.hpp"
 #include "fw/base/port.hpp"
 #include "fw/base/rate.hpp"
 #include "fw/base/result.hpp"
@@ -51,9 +54,20 @@ struct List {
   bool operator==(const List&) const = default;
 };
 
+/// [apps] discover: where apps and addons are learned from, beside the tables that name them.
+enum class Discover : std::uint8_t { none, docker };
+
+struct Discovery {
+  Discover from = Discover::none;
+  std::string docker = "/run/docker.sock";  ///< [apps] docker: the engine's socket
+  bool labels_open = false;                 ///< [apps] labels_open: labels may open ports
+
+  bool operator==(const Discovery&) const = default;
+};
+
 struct App {
   std::string name;
-  std::vector<Ip> addresses;
+  std::vector<Ip> addresses;  ///< none: those of the container of that name, once it is discovered
   std::vector<PortRange> publishes;
   std::optional<std::vector<std::string>> addons;  ///< absent: all
   Location where;
@@ -70,6 +84,26 @@ struct Addon {
   bool operator==(const Addon&) const = default;
 };
 
+/// Who is refused so often is blocked.
+struct Offender {
+  std::optional<Rate> refused;       ///< connections
+  std::optional<Rate> closed_ports;  ///< different ports that are closed; anybody can forge it
+  std::vector<std::string> limits;   ///< whose refusals count; none named: those of all
+  std::chrono::seconds block{3600};  ///< doubled at each repetition, up to `max`
+  std::chrono::seconds max{7 * 86'400};
+  Location where;
+
+  bool operator==(const Offender&) const = default;
+};
+
+/// [activity]: what the activity log keeps.
+struct ActivityKeep {
+  std::chrono::seconds keep = kActivityKeep;
+  std::uint64_t bytes = kActivityBytes;
+
+  bool operator==(const ActivityKeep&) const = default;
+};
+
 struct Policy {
   std::string file;                            ///< "" for the built-in default
   std::vector<Located<PortRange>> open_ports;  ///< [ports] tcp, udp as written
@@ -78,12 +112,17 @@ struct Policy {
   Location mail_where;
   std::vector<Located<IpRange>> trusted;       ///< [trusted] networks
   std::vector<Located<IpRange>> app_networks;  ///< [apps] network
-  std::vector<Limit> limits;                   ///< defaults first, each replaced by its namesake
+  Discovery discovery;
+  std::vector<Limit> limits;  ///< defaults first, each replaced by its namesake
   std::vector<List> lists;
   std::vector<App> apps;
   std::vector<Addon> addons;
-  int mark_bit = 28;    ///< [advanced] ct_mark_bit: the conntrack mark bit of admitted flows
-  int nflog_group = 0;  ///< [advanced] nflog_group: where refused packets are copied; 0: nowhere
+  std::vector<Offender> offenders;
+  ActivityKeep activity;
+  std::optional<Endpoint> metrics;  ///< [metrics] listen: a loopback address
+  int mark_bit = 28;  ///< [advanced] ct_mark_bit: the conntrack mark bit of admitted flows
+  /// [advanced] nflog_group: where refused packets are copied, for the daemon; 0: nowhere
+  int nflog_group = 2828;
 
   bool operator==(const Policy&) const = default;
 };

@@ -45,22 +45,32 @@ class PolicyReader {
   void read_mail(const toml::table& table);
   void read_trusted(const toml::table& table);
   void read_apps(const toml::table& table);
+  void read_activity(const toml::table& table);
+  void read_metrics(const toml::table& table);
   void read_advanced(const toml::table& table);
   void read_limit(const toml::table& table);
   void read_list(const toml::table& table);
   void read_app(const toml::table& table);
   void read_addon(const toml::table& table);
+  void read_offender(const toml::table& table);
   void check_limit_keys(const toml::table& table, Limit& limit);
   void add_limit(Limit limit);
   void drop_limit(Limit limit, bool defined);
+  void report_placeless();
   Policy undoubted() const;
 
   ValueReader values_;
   Policy policy_ = default_policy();
   const std::vector<Limit> default_limits_ = policy_.limits;
   std::vector<Limit> disabled_limits_;
-  bool ports_doubtful_ = false;     // something in [ports] or [mail] could not be read
-  bool networks_doubtful_ = false;  // something in [apps] could not be read
+  struct Placeless {
+    std::string_view header;
+    std::string_view example;
+    Location where;
+  };
+  std::vector<Placeless> placeless_;  // apps and addons that name no address
+  bool ports_doubtful_ = false;       // something in [ports] or [mail] could not be read
+  bool networks_doubtful_ = false;    // something in [apps] could not be read
 };
 
 // ---- Tables and keys.
@@ -87,9 +97,10 @@ void PolicyReader::visit(const toml::table& table, std::string_view header,
 void PolicyReader::visit_root(const toml::key& key, const toml::node& node) {
   // In the order of kTables.
   static constexpr std::array<ReadTable, kTables.size()> kReaders{
-      &PolicyReader::read_ports, &PolicyReader::read_mail,  &PolicyReader::read_trusted,
-      &PolicyReader::read_apps,  &PolicyReader::read_limit, &PolicyReader::read_list,
-      &PolicyReader::read_app,   &PolicyReader::read_addon, &PolicyReader::read_advanced};
+      &PolicyReader::read_ports,    &PolicyReader::read_mail,    &PolicyReader::read_trusted,
+      &PolicyReader::read_apps,     &PolicyReader::read_limit,   &PolicyReader::read_list,
+      &PolicyReader::read_app,      &PolicyReader::read_addon,   &PolicyReader::read_offender,
+      &PolicyReader::read_activity, &PolicyReader::read_metrics, &PolicyReader::read_advanced};
   const auto form = std::ranges::find(kTables, key.str(), &TableForm::name);
   if (form == kTables.end()) {
     const bool is_table = node.is_table() || node.is_array_of_tables();
@@ -119,9 +130,10 @@ void PolicyReader::visit_tables(const toml::node& node, const TableForm& form,
                                            "on each side",
                                            form.name, form.header()));
   }
-  const std::size_t tables_max = form.name == "limit"  ? kLimitsMax
-                                 : form.name == "list" ? kListsMax
-                                                       : kAppsMax;
+  const std::size_t tables_max = form.name == "limit"      ? kLimitsMax
+                                 : form.name == "list"     ? kListsMax
+                                 : form.name == "offender" ? kOffendersMax
+                                                           : kAppsMax;
   for (std::size_t i = 0; i < tables->size(); ++i) {
     const toml::node& each = (*tables)[i];
     if (i == tables_max) {
@@ -166,9 +178,41 @@ void PolicyReader::read_trusted(const toml::table& table) {
 }
 
 void PolicyReader::read_apps(const toml::table& table) {
-  visit(table, "[apps]", {{"network", [&](const toml::node& node) {
-                             policy_.app_networks = values_.networks(node, "network");
-                           }}});
+  static constexpr std::array<std::pair<std::string_view, Discover>, 2> kSources{
+      {{"none", Discover::none}, {"docker", Discover::docker}}};
+  Discovery& discovery = policy_.discovery;
+  visit(
+      table, "[apps]",
+      {{"network",
+        [&](const toml::node& node) { policy_.app_networks = values_.networks(node, "network"); }},
+       {"discover",
+        [&](const toml::node& node) {
+          values_.choose(node, "discover", kSources, discovery.from);
+        }},
+       {"docker",
+        [&](const toml::node& node) { discovery.docker = values_.socket(node, "docker"); }},
+       {"labels_open", [&](const toml::node& node) {
+          discovery.labels_open = values_.boolean(node, "labels_open").value_or(false);
+        }}});
+}
+
+void PolicyReader::read_activity(const toml::table& table) {
+  ActivityKeep& activity = policy_.activity;
+  visit(table, "[activity]",
+        {{"keep",
+          [&](const toml::node& node) {
+            activity.keep = values_.duration(node, "keep").value_or(activity.keep);
+          }},
+         {"size", [&](const toml::node& node) {
+            activity.bytes = values_.size(node, "size", kActivityBytesMin, kActivityBytesMax)
+                                 .value_or(activity.bytes);
+          }}});
+}
+
+void PolicyReader::read_metrics(const toml::table& table) {
+  visit(table, "[metrics]", {{"listen", [&](const toml::node& node) {
+                                policy_.metrics = values_.loopback(node, "listen");
+                              }}});
 }
 
 void PolicyReader::read_advanced(const toml::table& table) {
@@ -303,10 +347,10 @@ void PolicyReader::read_app(const toml::table& table) {
   app.where = values_.where(table);
   visit(table, "[[app]]",
         {{"name", [&](Node node) { app.name = values_.name(node); }, "name = \"wiki\""},
-         {"addresses", [&](Node node) { app.addresses = values_.addresses(node); },
-          "addresses = [\"172.18.16.2\"]"},
+         {"addresses", [&](Node node) { app.addresses = values_.addresses(node); }},
          {"publishes", [&](Node node) { app.publishes = values_.plain_ports(node, "publishes"); }},
          {"addons", [&](Node node) { app.addons = values_.addon_names(node); }}});
+  if (!table.contains("addresses")) placeless_.push_back({"[[app]]", "172.18.16.2", app.where});
   policy_.apps.push_back(std::move(app));
 }
 
@@ -316,10 +360,43 @@ void PolicyReader::read_addon(const toml::table& table) {
   addon.where = values_.where(table);
   visit(table, "[[addon]]",
         {{"name", [&](Node node) { addon.name = values_.name(node); }, "name = \"mysql\""},
-         {"addresses", [&](Node node) { addon.addresses = values_.addresses(node); },
-          "addresses = [\"172.18.0.10\"]"},
+         {"addresses", [&](Node node) { addon.addresses = values_.addresses(node); }},
          {"ports", [&](Node node) { addon.ports = values_.some_ports(node); }, "ports = [3306]"}});
+  if (!table.contains("addresses")) placeless_.push_back({"[[addon]]", "172.18.0.10", addon.where});
   policy_.addons.push_back(std::move(addon));
+}
+
+void PolicyReader::read_offender(const toml::table& table) {
+  using Node = const toml::node&;
+  Offender offender;
+  offender.where = values_.where(table);
+  visit(table, "[[offender]]",
+        {{"after", [&](Node node) { offender.refused = values_.refusals(node); }},
+         {"closed_ports", [&](Node node) { offender.closed_ports = values_.rate(node); }},
+         {"limits", [&](Node node) { offender.limits = values_.limit_names(node); }},
+         {"block",
+          [&](Node node) {
+            offender.block = values_.duration(node, "block").value_or(offender.block);
+          }},
+         {"max", [&](Node node) {
+            offender.max = values_.duration(node, "max").value_or(offender.max);
+          }}});
+  if (!table.contains("after") && !table.contains("closed_ports")) {
+    values_.error(offender.where, "[[offender]] lacks after; add e.g. after = \"20 refused/10m\"");
+  }
+  if (!offender.refused && !offender.limits.empty()) {
+    values_.error(offender.where, "limits means nothing without after; add it, or remove limits");
+  }
+  for (const auto& rate : {offender.refused, offender.closed_ports}) {
+    if (!rate || rate->count <= kOffenderCountMax) continue;
+    values_.error(offender.where, fmt::format("an offender is known by {} events at most, not {}",
+                                              kOffenderCountMax, rate->count));
+  }
+  if (offender.max < offender.block) {
+    values_.error(offender.where, fmt::format("max = \"{}\" is less than block = \"{}\"",
+                                              to_string(offender.max), to_string(offender.block)));
+  }
+  policy_.offenders.push_back(std::move(offender));
 }
 
 // ---- The whole.
@@ -339,8 +416,20 @@ Policy PolicyReader::undoubted() const {
   return policy;
 }
 
+/// An app without addresses is only that of a container that is yet to be discovered.
+void PolicyReader::report_placeless() {
+  if (policy_.discovery.from != Discover::none || networks_doubtful_) return;
+  for (const auto& [header, example, where] : placeless_) {
+    values_.error(where,
+                  fmt::format("{} lacks addresses; add e.g. addresses = [\"{}\"], or have it "
+                              "found by [apps] discover = \"docker\"",
+                              header, example));
+  }
+}
+
 Parsed PolicyReader::read(const toml::table& root) {
   for (const auto& [key, node] : root) visit_root(key, node);
+  report_placeless();
   for (Problem& problem : check(undoubted()))
     values_.report(problem.severity, std::move(problem.where), std::move(problem.what));
   return {std::move(policy_), values_.take_problems()};

@@ -7,35 +7,16 @@
 #include <set>
 #include <tuple>
 
+#include "fw/base/name.hpp"
+#include "fw/base/size.hpp"
 #include "fw/base/suggest.hpp"
 
 namespace fw {
 namespace {
 
-bool name_character(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
-}
-
-bool letter(char c) { return c >= 'a' && c <= 'z'; }
-
-/// A letter first: nft takes no other first character in a name.
-bool valid_name(std::string_view name) {
-  return !name.empty() && name.size() <= kNameLengthMax && letter(name[0]) &&
-         std::ranges::all_of(name, name_character);
-}
-
 /// The valid name nearest to what was written.
-std::string mended_name(std::string_view name) {
-  std::string mended;
-  for (char c : name) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-    const bool good = name_character(c);
-    const bool first = mended.empty();
-    if (good && (!first || letter(c))) mended += c;
-    if (!good && !first && mended.back() != '-') mended += '-';
-    if (mended.size() == kNameLengthMax) break;
-  }
-  while (!mended.empty() && mended.back() == '-') mended.pop_back();
+std::string proposed_name(std::string_view name) {
+  const std::string mended = mended_name(name);
   return mended.empty() ? "my-app" : mended;
 }
 
@@ -136,7 +117,7 @@ std::string ValueReader::name(const toml::node& node) {
     error(node,
           fmt::format("name {} becomes part of a kernel object's name: use at most {} lower-case "
                       "letters, digits, - and _, a letter first, e.g. \"{}\"",
-                      quote(*value), kNameLengthMax, mended_name(*value)));
+                      quote(*value), kNameLengthMax, proposed_name(*value)));
   }
   return *value;
 }
@@ -233,6 +214,22 @@ std::vector<Located<IpRange>> ValueReader::networks(const toml::node& node, std:
   return found;
 }
 
+std::optional<Endpoint> ValueReader::loopback(const toml::node& node, std::string_view key) {
+  const std::string* value = text(node, key, "127.0.0.1:9477");
+  if (value == nullptr) return {};
+  const auto endpoint = parse_endpoint(*value);
+  if (!endpoint) {
+    error(node, fmt::format("{} {}", key, endpoint.error().what));
+  } else if (!is_loopback(endpoint->ip)) {
+    error(node, fmt::format("{} must be on 127.0.0.0/8 or ::1, not {}: what it tells is not for "
+                            "strangers, and nobody is asked for a password",
+                            key, to_string(endpoint->ip)));
+  } else {
+    return *endpoint;
+  }
+  return {};
+}
+
 std::vector<Ip> ValueReader::addresses(const toml::node& node) {
   std::vector<Ip> found;
   const toml::array* values = array(node, "addresses", "\"172.18.16.2\"", kAppAddressesMax);
@@ -254,19 +251,20 @@ std::vector<Ip> ValueReader::addresses(const toml::node& node) {
   return found;
 }
 
-std::vector<std::string> ValueReader::addon_names(const toml::node& node) {
+std::vector<std::string> ValueReader::names(const toml::node& node, std::string_view key,
+                                            std::string_view thing, std::string_view example) {
   std::vector<std::string> found;
-  const toml::array* values = array(node, "addons", "\"mysql\"");
+  const toml::array* values = array(node, key, quote(example));
   if (values == nullptr) return found;
   std::set<std::string_view> seen;
   for (const toml::node& value : *values) {
-    const std::string* written = text(value, "the name of an addon", "mysql");
+    const std::string* written = text(value, fmt::format("the name of the {}", thing), example);
     if (written == nullptr) continue;
     if (seen.insert(*written).second)
       found.push_back(*written);
     else
       report(Severity::warning, where(value),
-             fmt::format("addon {} is named twice; remove one of the two", quote(*written)));
+             fmt::format("{} {} is named twice; remove one of the two", thing, quote(*written)));
   }
   return found;
 }
@@ -278,6 +276,60 @@ Rate ValueReader::rate(const toml::node& node) {
   if (rate) return *rate;
   error(node, rate.error().what);
   return {};
+}
+
+Rate ValueReader::refusals(const toml::node& node) {
+  const std::string* value = text(node, "after", "20 refused/10m");
+  if (value == nullptr) return {};
+  constexpr std::string_view kWord = " refused/";
+  const auto at = value->find(kWord);
+  if (at == std::string::npos) {
+    error(node,
+          fmt::format("after {} is not understood; write e.g. \"20 refused/10m\"", quote(*value)));
+    return {};
+  }
+  const auto rate = parse_rate(value->substr(0, at) + "/" + value->substr(at + kWord.size()));
+  if (rate) return *rate;
+  error(node, rate.error().what);
+  return {};
+}
+
+std::optional<std::chrono::seconds> ValueReader::duration(const toml::node& node,
+                                                          std::string_view key) {
+  const std::string* value = text(node, key, "90d");
+  if (value == nullptr) return {};
+  const auto duration = parse_duration(*value);
+  if (duration) return *duration;
+  error(node, duration.error().what);
+  return {};
+}
+
+std::optional<std::uint64_t> ValueReader::size(const toml::node& node, std::string_view key,
+                                               std::uint64_t least, std::uint64_t most) {
+  const std::string* value = text(node, key, "256MiB");
+  if (value == nullptr) return {};
+  const auto bytes = parse_size(*value);
+  if (!bytes) {
+    error(node, bytes.error().what);
+  } else if (*bytes < least || *bytes > most) {
+    error(node, fmt::format("{} must be from {} to {}, not {}", key, size_text(least),
+                            size_text(most), quote(*value)));
+  } else {
+    return *bytes;
+  }
+  return {};
+}
+
+std::string ValueReader::socket(const toml::node& node, std::string_view key) {
+  const std::string* value = text(node, key, "/run/docker.sock");
+  if (value == nullptr) return {};
+  if (value->empty() || value->front() != '/' || value->size() > kSocketPathMax ||
+      value->find('\0') != std::string::npos) {
+    error(node, fmt::format("{} must be the absolute path of a socket, of at most {} bytes, e.g. "
+                            "\"/run/docker.sock\", not {}",
+                            key, kSocketPathMax, quote(*value)));
+  }
+  return *value;
 }
 
 std::string ValueReader::file_name(const toml::node& node) {

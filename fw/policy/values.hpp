@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -43,14 +44,25 @@ class ValueReader {
   std::optional<bool> boolean(const toml::node& node, std::string_view key);
   std::string name(const toml::node& node);
   std::string file_name(const toml::node& node);
+  std::string socket(const toml::node& node, std::string_view key);  ///< an absolute path
   Rate rate(const toml::node& node);
+  std::optional<std::chrono::seconds> duration(const toml::node& node, std::string_view key);
+  std::optional<std::uint64_t> size(const toml::node& node, std::string_view key,
+                                    std::uint64_t least, std::uint64_t most);
   std::vector<Located<PortRange>> ports(const toml::node& node, std::string_view key,
                                         PortForm form);
   std::vector<PortRange> plain_ports(const toml::node& node, std::string_view key);
   std::vector<PortRange> some_ports(const toml::node& node);  ///< at least one
   std::vector<Located<IpRange>> networks(const toml::node& node, std::string_view key);
   std::vector<Ip> addresses(const toml::node& node);
-  std::vector<std::string> addon_names(const toml::node& node);
+  std::optional<Endpoint> loopback(const toml::node& node, std::string_view key);
+  Rate refusals(const toml::node& node);  ///< "20 refused/10m"
+  std::vector<std::string> limit_names(const toml::node& node) {
+    return names(node, "limits", "limit", "ssh");
+  }
+  std::vector<std::string> addon_names(const toml::node& node) {
+    return names(node, "addons", "addon", "mysql");
+  }
 
   /// A reader of one whole number into `out`.
   template <class T>
@@ -65,6 +77,8 @@ class ValueReader {
   const std::string* text(const toml::node& node, std::string_view key, std::string_view example);
   std::optional<std::int64_t> integer(const toml::node& node, std::string_view key,
                                       std::int64_t least, std::int64_t most);
+  std::vector<std::string> names(const toml::node& node, std::string_view key,
+                                 std::string_view thing, std::string_view example);
   const toml::array* array(const toml::node& node, std::string_view key, std::string_view example,
                            std::size_t size_max = kPolicyArrayMax);
   std::optional<PortRange> port(const toml::node& node, PortForm form);

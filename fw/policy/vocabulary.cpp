@@ -14,7 +14,7 @@ namespace {
 
 /// Where a key belongs that was found in another table; "" when it has no one place.
 std::string_view home_of(std::string_view key) {
-  constexpr std::array<std::pair<std::string_view, std::string_view>, 12> kHomes{{
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 18> kHomes{{
       {"tcp", "[ports]"},
       {"udp", "[ports]"},
       {"networks", "[trusted]"},
@@ -25,6 +25,12 @@ std::string_view home_of(std::string_view key) {
       {"action", "[[list]]"},
       {"publishes", "[[app]]"},
       {"addons", "[[app]]"},
+      {"after", "[[offender]]"},
+      {"closed_ports", "[[offender]]"},
+      {"limits", "[[offender]]"},
+      {"keep", "[activity]"},
+      {"size", "[activity]"},
+      {"listen", "[metrics]"},
       {"ct_mark_bit", "[advanced]"},
       {"nflog_group", "[advanced]"},
   }};

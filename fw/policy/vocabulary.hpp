@@ -14,15 +14,18 @@ struct TableForm {
 
   std::string header() const;  ///< "[ports]", "[[app]]"
 };
-inline constexpr std::array<TableForm, 9> kTables{{{"ports"},
-                                                   {"mail"},
-                                                   {"trusted"},
-                                                   {"apps"},
-                                                   {"limit", true},
-                                                   {"list", true},
-                                                   {"app", true},
-                                                   {"addon", true},
-                                                   {"advanced"}}};
+inline constexpr std::array<TableForm, 12> kTables{{{"ports"},
+                                                    {"mail"},
+                                                    {"trusted"},
+                                                    {"apps"},
+                                                    {"limit", true},
+                                                    {"list", true},
+                                                    {"app", true},
+                                                    {"addon", true},
+                                                    {"offender", true},
+                                                    {"activity"},
+                                                    {"metrics"},
+                                                    {"advanced"}}};
 
 /// Of a key in the table of a header: what was meant, or where it belongs, or which keys there are.
 std::string unknown_key(std::string_view key, std::string_view header,

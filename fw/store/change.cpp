@@ -16,9 +16,11 @@ bool ends_before(const std::optional<WallTime>& a, const std::optional<WallTime>
 }
 
 /// What one more block of the same range makes of a row; true when the row lasts longer already.
+/// Its origin is whoever gave it the latest end.
 bool extend(Block& row, const Block& add) {
   if (ends_before(add.until, row.until)) return true;
   if (!add.reason.empty()) row.reason = add.reason;
+  if (ends_before(row.until, add.until)) row.origin = add.origin;
   row.until = add.until;
   return false;
 }
@@ -58,7 +60,8 @@ RowChange add_blocks(std::vector<Block> rows, const std::vector<Block>& add, Wal
   return change;
 }
 
-RowChange remove_blocks(std::vector<Block> rows, const std::vector<IpRange>& ranges) {
+RowChange remove_blocks(std::vector<Block> rows, const std::vector<IpRange>& ranges,
+                        const std::string& origin) {
   RowChange change;
   std::vector<bool> gone(rows.size());
   for (const IpRange& range : ranges) {
@@ -69,6 +72,7 @@ RowChange remove_blocks(std::vector<Block> rows, const std::vector<IpRange>& ran
         });
     for (; row != rows.end() && row->range.overlaps(range); ++row) {
       if (!range.contains(row->range)) continue;
+      if (!origin.empty() && row->origin != origin) continue;
       gone[static_cast<std::size_t>(row - rows.begin())] = true;
       found = true;
     }

@@ -16,6 +16,7 @@ struct RowChange {
       told;  ///< removed, still_covers, not_found, kept_longer; the rest is yet to be filled
 };
 RowChange add_blocks(std::vector<Block> rows, const std::vector<Block>& add, WallTime now);
-RowChange remove_blocks(std::vector<Block> rows, const std::vector<IpRange>& ranges);
+RowChange remove_blocks(std::vector<Block> rows, const std::vector<IpRange>& ranges,
+                        const std::string& origin);
 
 }  // namespace fw

@@ -11,16 +11,6 @@
 namespace fw {
 namespace {
 
-constexpr int kSchemaVersion = 1;            // PRAGMA user_version
-constexpr int kApplicationId = 0x6366'7764;  // "cfwd", PRAGMA application_id
-constexpr int kBusyTimeoutMs = 10'000;
-
-// The log is copied into the database when it has this many pages: each process that opens the
-// database reads the log first, which must stay below a millisecond.
-constexpr int kLogPagesMax = 128;
-// A log that one big change made this long is also given back to the file system.
-constexpr int kLogPagesKept = 8 * kLogPagesMax;
-
 constexpr const char* kSchema = R"sql(
 CREATE TABLE meta(
   id INTEGER PRIMARY KEY CHECK (id = 1),
@@ -49,7 +39,6 @@ CREATE TABLE regions(
 ) STRICT, WITHOUT ROWID;
 )sql";
 
-constexpr const char* kForeign = "holds something else: name another folder for the state";
 constexpr const char* kColumns = "family, first, last, until_ms, reason, origin, since_ms";
 
 /// An address as it sorts: 16 bytes, most significant first.
@@ -136,55 +125,17 @@ void erase(SQLite::Statement& erase_range, const IpRange& range) {
   erase_range.reset();
 }
 
-/// Called after each commit, with the length of the log. The change is durable already; what fails
-/// here is done after the next one.
-int copy_log(void*, sqlite3* db, const char* schema, int pages) {
-  if (pages < kLogPagesMax) return SQLITE_OK;
-  const bool shrink = pages > kLogPagesKept;
-  // Never wait for readers of an old state: they are not in the way of the next change.
-  sqlite3_busy_timeout(db, 0);
-  sqlite3_wal_checkpoint_v2(db, schema,
-                            shrink ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_PASSIVE,
-                            nullptr, nullptr);
-  sqlite3_busy_timeout(db, kBusyTimeoutMs);
-  return SQLITE_OK;
-}
-
-int pragma(SQLite::Database& db, const char* name) {
-  return db.execAndGet(fmt::format("PRAGMA {}", name)).getInt();
-}
-
 }  // namespace
 
-void make_tables(const std::string& path) {
-  SQLite::Database db(path, SQLite::OPEN_READWRITE);
-  db.exec("PRAGMA journal_mode = WAL");
-  SQLite::Transaction transaction(db);
-  db.exec(kSchema);
-  db.exec(fmt::format("PRAGMA user_version = {}", kSchemaVersion));
-  db.exec(fmt::format("PRAGMA application_id = {}", kApplicationId));
-  transaction.commit();
-}
-
-SQLite::Database open_database(const std::string& path) {
-  SQLite::Database db(path, SQLite::OPEN_READWRITE, kBusyTimeoutMs);
-  sqlite3* const handle = db.getHandle();
-  if (sqlite3_db_readonly(handle, "main") == 1)
-    throw SQLite::Exception("attempt to write a readonly database", SQLITE_READONLY);
-  // Closing leaves the log alone: a process that lives for one command has no time to copy it.
-  sqlite3_db_config(handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
-  sqlite3_wal_hook(handle, copy_log, nullptr);
-  db.exec("PRAGMA synchronous = FULL");  // a commit is on disk when it returns
-  const int version = pragma(db, "user_version");
-  if (pragma(db, "application_id") != kApplicationId) throw Unusable(kForeign);
-  if (version > kSchemaVersion) {
-    throw Unusable(
-        fmt::format("was made by a newer version of this program (schema {}, known is {}): "
-                    "install that version, or move the file away and block anew",
-                    version, kSchemaVersion));
-  }
-  return db;
-}
+const DatabaseForm kStateForm{.file = "state.db",
+                              .name = "the state database",
+                              .schema = kSchema,
+                              .version = 1,
+                              .application_id = 0x6366'7764,  // "cfwd"
+                              .synchronous = "FULL",          // a commit is on disk when it returns
+                              .log_pages_max = 128,           // read in less than a millisecond
+                              .busy_timeout_ms = 10'000,
+                              .afresh = "then block anew"};
 
 Meta read_meta(SQLite::Database& db) {
   SQLite::Statement select(db, "SELECT generation, blocks FROM meta");
@@ -209,6 +160,19 @@ std::vector<Block> read_active(SQLite::Database& db, WallTime now, std::size_t e
   blocks.reserve(expected);
   while (select.executeStep()) blocks.push_back(block_of(select));
   return blocks;
+}
+
+std::map<std::string, std::uint64_t> count_origins(SQLite::Database& db, WallTime now) {
+  SQLite::Statement select(db,
+                           "SELECT origin, count(*) FROM blocks WHERE until_ms IS NULL OR "
+                           "until_ms > ? GROUP BY origin");
+  select.bind(1, milliseconds(now));
+  std::map<std::string, std::uint64_t> counts;
+  while (select.executeStep()) {
+    counts[select.getColumn(0).getString()] =
+        static_cast<std::uint64_t>(select.getColumn(1).getInt64());
+  }
+  return counts;
 }
 
 std::vector<IpRange> read_ended(SQLite::Database& db, WallTime now) {

@@ -3,26 +3,18 @@
 #pragma once
 
 #include <cstdint>
-#include <stdexcept>
+#include <map>
 #include <string>
 #include <vector>
 
 #include <SQLiteCpp/SQLiteCpp.h>
 
 #include "fw/store/blocks.hpp"
+#include "fw/store/file.hpp"
 
 namespace fw {
 
-/// Fills an empty file; it is one whole file on disk when the call returns.
-void make_tables(const std::string& path);
-
-/// Opens a file that make_tables filled.
-SQLite::Database open_database(const std::string& path);
-
-/// Why a database is of no use to this program.
-class Unusable : public std::runtime_error {
-  using std::runtime_error::runtime_error;
-};
+extern const DatabaseForm kStateForm;
 
 struct Meta {
   std::uint64_t generation = 0;
@@ -33,6 +25,9 @@ void write_meta(SQLite::Database& db, const Meta& meta);
 
 /// All blocks that have not ended, ascending by range.
 std::vector<Block> read_active(SQLite::Database& db, WallTime now, std::size_t expected);
+
+/// How many active blocks there are of each origin.
+std::map<std::string, std::uint64_t> count_origins(SQLite::Database& db, WallTime now);
 
 /// The ranges of the blocks that have ended.
 std::vector<IpRange> read_ended(SQLite::Database& db, WallTime now);

@@ -2,20 +2,11 @@
 #include "fw/store/store.hpp"
 
 #include <algorithm>
-#include <cerrno>
-#include <exception>
-#include <filesystem>
 #include <iterator>
 #include <optional>
-#include <system_error>
 #include <utility>
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sqlite3.h>
-#include <sys/file.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "fw/base/limits.hpp"
 #include "fw/store/change.hpp"
@@ -30,85 +21,9 @@ struct Store::Impl {
 
 namespace {
 
-std::string remedy(int code) {
-  switch (code & 0xff) {
-    case SQLITE_BUSY:
-    case SQLITE_LOCKED:
-      return "is in use by another process: try again";
-    case SQLITE_CORRUPT:
-    case SQLITE_NOTADB:
-      return "is damaged: move it away, then block anew";
-    case SQLITE_FULL:
-      return "cannot grow: free some space on its file system";
-    case SQLITE_READONLY:
-    case SQLITE_CANTOPEN:
-    case SQLITE_PERM:
-    case SQLITE_AUTH:
-    case SQLITE_IOERR:
-      return "cannot be read and written: run as root, and look at its file system and permissions";
-    default:
-      return "cannot be used";
-  }
-}
-
-/// What a SQLite exception means to a person.
-std::unexpected<Error> explained(const std::string& path, const SQLite::Exception& exception) {
-  return fail(ErrorCode::store, fmt::format("the state database {} {} ({})", path,
-                                            remedy(exception.getErrorCode()), exception.what()));
-}
-
-/// Does `work`, and makes errors of the exceptions that the libraries throw.
 template <class Work>
-auto guarded(const std::string& path, Work work) -> decltype(work()) {
-  try {
-    return work();
-  } catch (const SQLite::Exception& exception) {
-    return explained(path, exception);
-  } catch (const std::exception& exception) {
-    return fail(ErrorCode::store, fmt::format("the state database {} {}", path, exception.what()));
-  }
-}
-
-std::unexpected<Error> cannot_make(const std::string& what) {
-  return fail_errno(ErrorCode::store, fmt::format("cannot make {}", what), errno);
-}
-
-void remove_with_log(const std::string& path) {
-  for (const char* suffix : {"", "-wal", "-shm"}) ::unlink((path + suffix).c_str());
-}
-
-/// Makes the database under another name first, so that whoever sees it sees all of it.
-Result<void> make_database(const std::string& path) {
-  const std::string unfinished = path + ".new";
-  remove_with_log(unfinished);
-  const int fd = ::open(unfinished.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-  if (fd < 0) return cannot_make(path);
-  ::close(fd);
-  return guarded(path, [&]() -> Result<void> {
-    make_tables(unfinished);
-    // The log of a database that somebody moved away must not become part of this one.
-    remove_with_log(path);
-    if (::rename(unfinished.c_str(), path.c_str()) != 0) return cannot_make(path);
-    return {};
-  });
-}
-
-/// Makes the folder (0700) and the database in it (0600) where they do not exist.
-Result<void> make_state(const std::string& folder, const std::string& path) {
-  if (::access(path.c_str(), F_OK) == 0) return {};
-  std::error_code error;
-  const auto parent = std::filesystem::path(folder).parent_path();
-  if (!parent.empty()) std::filesystem::create_directories(parent, error);
-  if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST) return cannot_make(folder);
-  const int lock = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (lock < 0 || ::flock(lock, LOCK_EX) != 0) return cannot_make(path);
-  Result<void> made;
-  if (::access(path.c_str(), F_OK) != 0) {  // another process can have been faster
-    made = make_database(path);
-    if (made) ::fsync(lock);
-  }
-  ::close(lock);
-  return made;
+auto guarded(const std::string& path, Work work) {
+  return fw::guarded(kStateForm, path, std::move(work));
 }
 
 /// The ranges that a change names.
@@ -180,10 +95,12 @@ Result<BlockChange> change(SQLite::Database& db, Named named, WallTime now, Make
 }  // namespace
 
 Result<Store> Store::open(const std::string& state_dir) {
-  const std::string path = state_dir + "/state.db";
+  const std::string path = path_in(state_dir, kStateForm);
   return guarded(path, [&]() -> Result<Store> {
-    if (auto made = make_state(state_dir, path); !made) return std::unexpected(made.error());
-    return Store(std::make_unique<Impl>(path, open_database(path)));
+    if (auto made = make_database(state_dir, kStateForm); !made) {
+      return std::unexpected(made.error());
+    }
+    return Store(std::make_unique<Impl>(path, open_database(path, kStateForm)));
   });
 }
 
@@ -198,6 +115,12 @@ Result<Store::Snapshot> Store::blocks(WallTime now) {
     const Meta meta = read_meta(impl_->db);
     return Snapshot{read_active(impl_->db, now, std::min<std::size_t>(meta.blocks, kBlocksMax)),
                     meta.generation};
+  });
+}
+
+Result<std::map<std::string, std::uint64_t>> Store::origins(WallTime now) {
+  return guarded(impl_->path, [&]() -> Result<std::map<std::string, std::uint64_t>> {
+    return count_origins(impl_->db, now);
   });
 }
 
@@ -216,10 +139,12 @@ Result<BlockChange> Store::block(const std::vector<Block>& add, WallTime now) {
   });
 }
 
-Result<BlockChange> Store::unblock(const std::vector<IpRange>& ranges, WallTime now) {
+Result<BlockChange> Store::unblock(const std::vector<IpRange>& ranges, WallTime now,
+                                   const std::string& origin) {
   return guarded(impl_->path, [&] {
-    return change(impl_->db, {ranges, ranges}, now,
-                  [&](std::vector<Block> rows) { return remove_blocks(std::move(rows), ranges); });
+    return change(impl_->db, {ranges, ranges}, now, [&](std::vector<Block> rows) {
+      return remove_blocks(std::move(rows), ranges, origin);
+    });
   });
 }
 

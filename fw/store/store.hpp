@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -40,15 +41,19 @@ class Store {
     std::uint64_t generation = 0;
   };
   Result<Snapshot> blocks(WallTime now);
+  /// How many of them each origin made, without reading them.
+  Result<std::map<std::string, std::uint64_t>> origins(WallTime now);
   /// Only the number: what `apply` asks when nothing has to be done. 0 before the first change.
   Result<std::uint64_t> generation();
 
-  /// Adds blocks; one that exists keeps the later end, and takes the new reason if one is given.
+  /// Adds blocks; one that exists keeps the later end and its origin, and takes the new reason if
+  /// one is given.
   /// More than kBlocksMax active blocks is an error, and nothing is changed.
   Result<BlockChange> block(const std::vector<Block>& add, WallTime now);
 
-  /// Removes the blocks that are equal to or inside each range.
-  Result<BlockChange> unblock(const std::vector<IpRange>& ranges, WallTime now);
+  /// Removes the blocks that are equal to or inside each range; with `origin`, only those.
+  Result<BlockChange> unblock(const std::vector<IpRange>& ranges, WallTime now,
+                              const std::string& origin = {});
 
  private:
   struct Impl;

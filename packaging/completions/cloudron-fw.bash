@@ -5,33 +5,50 @@ _cloudron_fw() {
   _init_completion || return
   for word in "${words[@]:1:cword-1}"; do
     case $word in
-      apply | plan | check | show | status | block | unblock | blocks | simulate | reset) command=$word ;;
+      apply | confirm | rollback | plan | check | show | verify | top | status | block | unblock | blocks | activity | simulate | explain | audit | render | panic | daemon | reset) command=$word ;;
     esac
   done
   case $prev in
-    --policy | --from | --compare | --plot) _filedir; return ;;
-    --state-dir) _filedir -d; return ;;
+    --policy | --socket | --from | --compare | --plot | --docker) _filedir; return ;;
+    --state-dir | --root) _filedir -d; return ;;
     --format) mapfile -t COMPREPLY < <(compgen -W 'nft text json' -- "$cur"); return ;;
+    --since) mapfile -t COMPREPLY < <(compgen -W '1h 1d 7d' -- "$cur"); return ;;
+    --what)
+      mapfile -t COMPREPLY < <(compgen -W 'apply block unblock reset' -- "$cur")
+      return
+      ;;
     --for) mapfile -t COMPREPLY < <(compgen -W '10m 1h 1d 1w' -- "$cur"); return ;;
-    --reason | --host | --top) return ;;
+    --confirm) mapfile -t COMPREPLY < <(compgen -W '60s 5m 1h' -- "$cur"); return ;;
+    --reason | --origin | --host | --top) return ;;
   esac
-  local options='--policy --state-dir --json --quiet --no-color --help'
+  local options='--policy --state-dir --socket --json --quiet --no-color --help'
   case $command in
     '') options+=' --version' ;;
-    apply) options+=' --dry-run --boot' ;;
+    apply) options+=' --confirm --dry-run --force --boot' ;;
     show) options+=' --format' ;;
-    block) options+=' --for --reason --from --force' ;;
-    unblock) options+=' --from' ;;
+    block) options+=' --for --reason --origin --from --force' ;;
+    unblock) options+=' --origin --from' ;;
+    activity) options+=' --since --what --follow' ;;
     simulate) options+=' --compare --host --plot --top' ;;
+    explain) options+=' --live' ;;
+    top) options+=' --once' ;;
+    audit) options+=' --docker --all --root' ;;
+    panic) options+=' --force' ;;
     reset) options+=' --yes' ;;
   esac
   if [[ $cur == -* ]]; then
     mapfile -t COMPREPLY < <(compgen -W "$options" -- "$cur")
   elif [[ -z $command ]]; then
     mapfile -t COMPREPLY < <(
-      compgen -W 'apply plan check show status block unblock blocks simulate reset' -- "$cur")
+      compgen -W 'apply confirm rollback plan check show verify top status block unblock blocks activity simulate explain audit render panic daemon reset' -- "$cur")
   elif [[ $command == check ]]; then
     _filedir toml
+  elif [[ $command == audit ]]; then
+    mapfile -t COMPREPLY < <(compgen -W 'sandbox host' -- "$cur")
+  elif [[ $command == render ]]; then
+    mapfile -t COMPREPLY < <(compgen -W 'apparmor' -- "$cur")
+  elif [[ $command == panic ]]; then
+    mapfile -t COMPREPLY < <(compgen -W 'on off' -- "$cur")
   elif [[ $command == simulate ]]; then
     _filedir
   elif [[ $command == unblock ]]; then

@@ -1,8 +1,9 @@
 # fish completion of cloudron-fw
 
-set -l commands apply plan check show status block unblock blocks simulate reset
+set -l commands apply confirm rollback plan check show verify top status block unblock blocks activity simulate explain audit render panic daemon reset
 complete -c cloudron-fw -f
 complete -c cloudron-fw -l policy -r -F -d 'Policy file'
+complete -c cloudron-fw -l socket -r -F -d 'Control socket of the daemon'
 complete -c cloudron-fw -l state-dir -r -a '(__fish_complete_directories)' -d 'Folder of the state'
 complete -c cloudron-fw -l json -d 'Print JSON'
 complete -c cloudron-fw -s q -l quiet -d 'Print errors only'
@@ -12,6 +13,8 @@ complete -c cloudron-fw -s h -l help -d 'Print help'
 set -l none "not __fish_seen_subcommand_from $commands"
 complete -c cloudron-fw -n $none -l version -d 'Print the version'
 complete -c cloudron-fw -n $none -a apply -d 'Make the kernel hold the policy'
+complete -c cloudron-fw -n $none -a confirm -d 'Keep the policy on trial'
+complete -c cloudron-fw -n $none -a rollback -d 'Bring back the rules from before a trial'
 complete -c cloudron-fw -n $none -a plan -d 'Show what apply would change'
 complete -c cloudron-fw -n $none -a check -d 'Report every problem of a policy'
 complete -c cloudron-fw -n $none -a show -d 'Print what the policy compiles to'
@@ -19,21 +22,44 @@ complete -c cloudron-fw -n $none -a status -d 'What is open, counted, refused an
 complete -c cloudron-fw -n $none -a block -d 'Block addresses'
 complete -c cloudron-fw -n $none -a unblock -d 'Lift blocks'
 complete -c cloudron-fw -n $none -a blocks -d 'List blocks'
+complete -c cloudron-fw -n $none -a activity -d 'What was done, when and by whom'
 complete -c cloudron-fw -n $none -a simulate -d 'What the policy would have refused'
+complete -c cloudron-fw -n $none -a explain -d 'What would happen to a connection'
+complete -c cloudron-fw -n $none -a audit -d 'What is weak in containers or the host'
+complete -c cloudron-fw -n $none -a render -d 'Configuration of other programs'
+complete -c cloudron-fw -n $none -a top -d 'A live view of connections and refusals'
+complete -c cloudron-fw -n $none -a verify -d 'Does the kernel hold what was applied?'
+complete -c cloudron-fw -n $none -a daemon -d 'Keep the firewall true'
+complete -c cloudron-fw -n $none -a panic -d 'Drop all that is new but SSH of who may'
 complete -c cloudron-fw -n $none -a reset -d 'Remove the table from the kernel'
 
 set -l in __fish_seen_subcommand_from
+complete -c cloudron-fw -n "$in apply" -l confirm -x -a '60s 5m 1h' -d 'Roll back unless confirmed'
 complete -c cloudron-fw -n "$in apply" -l dry-run -d 'Only print what would change'
+complete -c cloudron-fw -n "$in apply" -l force -d 'Apply what is refused without it'
 complete -c cloudron-fw -n "$in apply" -l boot -d 'At boot'
 complete -c cloudron-fw -n "$in check" -F
 complete -c cloudron-fw -n "$in show" -l format -x -a 'nft text json' -d 'Form'
 complete -c cloudron-fw -n "$in block" -l for -x -a '10m 1h 1d 1w' -d 'How long'
 complete -c cloudron-fw -n "$in block" -l reason -x -d 'Why'
 complete -c cloudron-fw -n "$in block" -l force -d 'Block what is refused without it'
+complete -c cloudron-fw -n "$in block unblock" -l origin -x -d 'Who blocks'
 complete -c cloudron-fw -n "$in block unblock" -l from -r -F -d 'Read addresses from a file'
+complete -c cloudron-fw -n "$in activity" -l since -x -a '1h 1d 7d' -d 'How far back'
+complete -c cloudron-fw -n "$in activity" -l what -x -a 'apply block unblock reset' -d 'Only one kind'
+complete -c cloudron-fw -n "$in activity" -s f -l follow -d 'Go on with what is done from now on'
 complete -c cloudron-fw -n "$in simulate" -F
 complete -c cloudron-fw -n "$in simulate" -l compare -r -F -d 'Another policy'
 complete -c cloudron-fw -n "$in simulate" -l host -x -d 'Address of the host'
 complete -c cloudron-fw -n "$in simulate" -l plot -r -F -d 'Write an SVG'
 complete -c cloudron-fw -n "$in simulate" -l top -x -d 'Clients and ports to show'
+complete -c cloudron-fw -n "$in explain" -l live -d 'Ask the kernel'
+complete -c cloudron-fw -n "$in audit" -a 'sandbox host'
+complete -c cloudron-fw -n "$in audit" -l docker -r -F -d "Docker's socket"
+complete -c cloudron-fw -n "$in audit" -s a -l all -d 'Also containers that do not run'
+complete -c cloudron-fw -n "$in audit" -l root -r -a '(__fish_complete_directories)' -d 'Another system'
+complete -c cloudron-fw -n "$in render" -a apparmor
+complete -c cloudron-fw -n "$in top" -l once -d 'One view'
+complete -c cloudron-fw -n "$in panic" -a 'on off'
+complete -c cloudron-fw -n "$in panic" -l force -d 'Even when nobody could log in'
 complete -c cloudron-fw -n "$in reset" -s y -l yes -d 'Do not ask'

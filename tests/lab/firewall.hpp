@@ -36,6 +36,10 @@ class Firewall {
     return apply();
   }
 
+  /// The wall clock of what is run from now on is ahead of the machine's by so much, and that of
+  /// what was run since the first call is set, too.
+  void set_clock(seconds ahead);
+
   const Namespace& host() const { return host_; }
   const TempDir& dir() const { return dir_; }
   std::string policy_path() const { return dir_ / "policy.toml"; }
@@ -44,8 +48,11 @@ class Firewall {
   std::vector<std::string> command(const std::vector<std::string>& words) const;
 
  private:
+  std::string clock_path() const { return dir_ / "clock"; }
+
   const Namespace& host_;
   TempDir dir_;
+  bool own_clock_ = false;
 };
 
 }  // namespace lab

@@ -101,7 +101,7 @@ Output Process::wait(Clock::duration patience) {
   output.err = content(err_.get());
   if (output.exit == 127) {
     errno = 0;
-    fail("these tests need the program '" + name_ + "', which cannot be started");
+    fail("these tests need the program '" + name_ + "', which cannot be started\n" + output.err);
   }
   return output;
 }

@@ -192,7 +192,7 @@ TEST_P(Again, ConnectionsThatAreOpenGoOn) {
 }
 
 TEST_P(Again, AChangedLimitStartsAfreshAlone) {
-  const std::string ports = "[ports]\ntcp = [2000, 2001]\n";
+  const std::string ports = "[ports]\ntcp = [22, 2000, 2001]\n";
   const auto limits = [&](const char* first, const char* second) {
     return ports + limit_toml("first", "2000", "outside", "ip", first) +
            limit_toml("second", "2001", "outside", "ip", second);

@@ -27,6 +27,11 @@ class Blocks : public OverFamily {
     EXPECT_NE((output.out + output.err).find(says), std::string::npos) << to_string(output);
   }
 
+  /// What connection tracking still knows of a client's flows.
+  std::string tracked(unsigned n) const {
+    return must_run(net.host, {"conntrack", "-L", "-f", v4() ? "ipv4" : "ipv6", "-s", address(n)});
+  }
+
   Server server{net.host, {22, 80}, {5000}};
 };
 BOTH_FAMILIES(Blocks);
@@ -38,6 +43,8 @@ TEST_P(Blocks, AnAddressIsCutOffAtOnceAndComesBack) {
   ASSERT_TRUE(others.echoes());
   fw.must({"block", address(1), "--reason", "guessing passwords"});
   EXPECT_FALSE(theirs.echoes(kShort)) << "open connections are cut";
+  EXPECT_EQ(tracked(1), "") << "and nothing is left of them";
+  EXPECT_NE(tracked(2), "");
   EXPECT_TRUE(blocked(1));
   EXPECT_EQ(from(1).udp(host(), 5000, kShort), Outcome::timed_out);
   EXPECT_TRUE(others.echoes());
@@ -170,7 +177,7 @@ TEST_P(Blocks, ABadLineBlocksNothingAndIsNamed) {
 }
 
 TEST_P(Blocks, ATrustedNetworkNeedsForce) {
-  fw.apply("[ports]\ntcp = [80]\n[trusted]\nnetworks = [\"" + network() + "\"]\n");
+  fw.apply("[ports]\ntcp = [22, 80]\n[trusted]\nnetworks = [\"" + network() + "\"]\n");
   Session theirs = from(0x101).session(host(), 80);
   ASSERT_TRUE(theirs.echoes());
   expect_exit(1, {"block", address(0x101)}, "--force");
@@ -236,6 +243,9 @@ TEST_P(Blocks, ConnectionsOfAppsToTheBlockedAreCutToo) {
   EXPECT_TRUE(session.echoes());
   fw.must({"block", to_string(gateway_address(family()))});
   for (int i = 0; i < 3; ++i) EXPECT_FALSE(session.echoes(300ms)) << i;
+  EXPECT_EQ(must_run(net.host, {"conntrack", "-L", "-p", "tcp", "-f", v4() ? "ipv4" : "ipv6", "-d",
+                                to_string(gateway_address(family()))}),
+            "");
   const Client app(wiki.inside, wiki.address(family()));
   for (int i = 0; i < 3; ++i)
     EXPECT_NE(app.udp(gateway_address(family()), 7001, 200ms), Outcome::served) << i;

@@ -113,6 +113,17 @@ TEST_P(Feed, BeginsWithWhatLives) {
   EXPECT_EQ(feed_->counts().recovered, 0u);
 }
 
+TEST_P(Feed, TellsTheBeginOfWhatBeganBeforeItsFirstDrain) {
+  fw.apply(kOpen);
+  flows(1000, 10);
+  open();
+  flows(2000, 10);
+  const auto events = told();
+  EXPECT_EQ(ports(events, Kind::lives).size(), 10u);
+  EXPECT_EQ(ports(events, Kind::began).size(), 10u);
+  EXPECT_EQ(*ports(events, Kind::began).begin(), 2000);
+}
+
 TEST_P(Feed, FindsAgainWhatTheQueueLost) {
   fw.apply(kOpen);
   open(4096);

@@ -187,6 +187,12 @@ TEST_P(Simulate, TellsPeople) {
     EXPECT_NE(told.out.find(part), std::string::npos) << part << "\nin:\n" << told.out;
   }
   EXPECT_EQ(read_file(svg).find("<svg "), 0u);
+  const std::string kept = read_file(capture_file());
+  EXPECT_EQ(fw.run({"simulate", capture_file(), "--plot", capture_file()}).exit, 64);
+  EXPECT_EQ(read_file(capture_file()), kept) << "a plot took the place of what it is made from";
+  const Output same = fw.run(
+      {"simulate", capture_file(), "--compare", fw.policy_path(), "--host", fw::to_string(host())});
+  EXPECT_TRUE(same.out.ends_with("\n  the same\n")) << same.out;
 
   const std::string whole = read_file(capture_file());
   write_file(capture_file(), whole.substr(0, whole.size() - 10));

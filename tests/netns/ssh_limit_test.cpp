@@ -16,7 +16,7 @@ class Ssh : public OverFamily {
     return served(client.tries(host(), ports, {count, {}, 700ms}));
   }
   std::size_t remembered() const {
-    const char* const slot = family() == Family::ipv4 ? "ssh.slot4.1" : "ssh.slot6.1";
+    const char* const slot = family() == Family::ipv4 ? "ssh.5/10s.slot4.1" : "ssh.5/10s.slot6.1";
     return elements(net.host, slot).size();
   }
 

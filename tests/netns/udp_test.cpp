@@ -129,5 +129,16 @@ TEST_P(AloneFullMeter, AWindowOverflowsInTheSameWay) {
   EXPECT_EQ(counter(net.host, "dns.refused"), 84u);
 }
 
+TEST_P(AloneFullMeter, AWindowOfMoreHasThatManySetsBeforeItOverflows) {
+  fw.apply(kOpen + limit_toml("dns", "\"udp/5000\"", "outside", "ip", "2/1h"));
+  RawLink link(net);
+  flows(link, 0, kRoom);
+  ASSERT_TRUE(decided(kRoom));
+  flows(link, kRoom, 100);
+  ASSERT_TRUE(decided(kRoom + 100));
+  EXPECT_EQ(counter(net.host, "dns.accepted"), kRoom + 100) << "by places of the second set";
+  EXPECT_EQ(counter(net.host, "dns.overflowed"), 0u);
+}
+
 }  // namespace
 }  // namespace lab

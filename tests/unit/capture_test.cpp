@@ -1,6 +1,7 @@
 // Captures that are written here byte by byte, in every form that is read.
 #include <fstream>
 #include <functional>
+#include <random>
 
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -184,6 +185,29 @@ TEST(Decode, CutOffAnywhere) {
   }
 }
 
+TEST(Decode, CutOffInsideOptions) {
+  for (const std::string& whole :
+       {ip4(6, tcp(1000, 443, 2), 0, 10),
+        ip6(0, Bytes().u8(6).u8(4).zeros(38).more(tcp(1000, 443, 2)).text)}) {
+    const std::size_t fixed = whole[0] == 0x60 ? 40 : 20;
+    for (std::size_t size = fixed; size < fixed + 40; ++size) {
+      const auto [what, packet] = decoded(LinkType::raw, whole.substr(0, size));
+      EXPECT_EQ(what, Decoded::packet) << size;
+      EXPECT_FALSE(packet.complete) << size;
+      EXPECT_EQ(packet.source, syn(packet.source.family).source) << size;
+    }
+  }
+}
+
+TEST(Decode, CookedFramesOfOtherDevices) {
+  for (const unsigned hardware : {824u, 770u, 803u}) {
+    const std::string one = Bytes().be16(0).be16(hardware).zeros(10).be16(0x800).more(kSyn).text;
+    EXPECT_EQ(decoded(LinkType::cooked, one).first, Decoded::not_ip);
+    const std::string two = Bytes().be16(0x800).zeros(6).be16(hardware).zeros(10).more(kSyn).text;
+    EXPECT_EQ(decoded(LinkType::cooked2, two).first, Decoded::not_ip);
+  }
+}
+
 // ---- files
 
 enum class Form { micro, nano, swapped, pcapng, swapped_pcapng };
@@ -352,6 +376,25 @@ TEST_F(Files, Compressed) {
       EXPECT_NE(read(file(wrong)).problem, "");
     }
     expect_both(read(file(gzipped(plain) + std::string(512, '\0'))));
+  }
+}
+
+TEST_F(Files, WhatComesBeforeCorruptDataIsRead) {
+  std::vector<std::string> frames;
+  std::mt19937 random(1);  // not to be compressed: several blocks of zstd
+  for (int i = 0; i < 400; ++i) {
+    std::string rest(1400, '\0');
+    for (char& c : rest) c = static_cast<char>(random());
+    frames.push_back(ethernet(0x0800, ip4(6, tcp(1000, 443, 2) + rest)));
+  }
+  const std::string plain = capture_of(Form::micro, 1, frames);
+  for (const auto& compress : {gzipped, zstandard}) {
+    std::string bytes = compress(plain);
+    if (compress == gzipped) bytes[bytes.size() - 6] = static_cast<char>(~bytes[bytes.size() - 6]);
+    if (compress == zstandard) bytes += "no frame";
+    const Read damaged = read(file(bytes));
+    EXPECT_NE(damaged.problem.find("data are corrupt"), std::string::npos) << damaged.problem;
+    EXPECT_EQ(damaged.packets.size(), 400u);
   }
 }
 

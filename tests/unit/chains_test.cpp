@@ -98,17 +98,18 @@ TEST(Compile, EstablishedPacketsMeetTheirMarkSecond) {
 TEST(Compile, SshIsFiveSlotsOfTenSecondsAndATick) {
   const Ruleset ruleset = compile(fw::default_policy(), one_device());
   EXPECT_EQ(text(chain(ruleset, "ssh.look4")),
-            "ip saddr != @ssh.slot4.1 accept\n"
-            "ip saddr != @ssh.slot4.2 accept\n"
-            "ip saddr != @ssh.slot4.3 accept\n"
-            "ip saddr != @ssh.slot4.4 accept\n"
-            "ip saddr != @ssh.slot4.5 accept\n"
+            "ip saddr != @ssh.5/10s.slot4.1 accept\n"
+            "ip saddr != @ssh.5/10s.slot4.2 accept\n"
+            "ip saddr != @ssh.5/10s.slot4.3 accept\n"
+            "ip saddr != @ssh.5/10s.slot4.4 accept\n"
+            "ip saddr != @ssh.5/10s.slot4.5 accept\n"
             "goto ssh.refuse\n");
-  EXPECT_EQ(to_text(*find(ruleset.sets, "ssh.slot6.5")),
-            "set ssh.slot6.5 { type ipv6_addr; size 65535; flags dynamic,timeout; timeout 10s4ms; "
-            "gc-interval 1s; comment \"5/10s /32 /64\"; }");
+  EXPECT_EQ(
+      to_text(*find(ruleset.sets, "ssh.5/10s.slot6.5")),
+      "set ssh.5/10s.slot6.5 { type ipv6_addr; size 65535; flags dynamic,timeout; timeout 10s4ms; "
+      "gc-interval 1s; }");
   EXPECT_EQ(to_text(chain(ruleset, "ssh.count6").rules.front()),
-            "add @ssh.slot6.1 { ip6 saddr & ffff:ffff:ffff:ffff:: limit rate 1/week burst 1 "
+            "add @ssh.5/10s.slot6.1 { ip6 saddr & ffff:ffff:ffff:ffff:: limit rate 1/week burst 1 "
             "packets } counter name \"ssh.accepted\" ct mark set ct mark | 0x10000000 accept");
 }
 
@@ -116,7 +117,7 @@ TEST(Compile, TheTickIsThatOfTheKernel) {
   Surroundings slow = one_device();
   slow.tick = std::chrono::milliseconds{10};
   const Ruleset ruleset = compile(fw::default_policy(), slow);
-  EXPECT_EQ(find(ruleset.sets, "ssh.slot4.1")->timeout_default.count(), 10'010);
+  EXPECT_EQ(find(ruleset.sets, "ssh.5/10s.slot4.1")->timeout_default.count(), 10'010);
 }
 
 TEST(Compile, ABucketForgetsOnlyWhenItIsFullAgain) {
@@ -125,24 +126,25 @@ TEST(Compile, ABucketForgetsOnlyWhenItIsFullAgain) {
                                             "burst = 40\n"),
                                   one_device());
   EXPECT_EQ(to_text(chain(ruleset, "ssh.count4").rules.front()),
-            "update @ssh.meter4 { ip saddr limit rate 2/minute burst 40 packets } counter name "
+            "update @ssh.20/10m.burst40.meter4 { ip saddr limit rate 2/minute burst 40 packets } "
+            "counter name "
             "\"ssh.accepted\" ct mark set ct mark | 0x10000000 accept");
-  EXPECT_GE(find(ruleset.sets, "ssh.meter4")->timeout_default, std::chrono::minutes{20});
-  EXPECT_EQ(find(ruleset.sets, "ssh.refused4")->timeout_default.count(), 100);
+  EXPECT_GE(find(ruleset.sets, "ssh.20/10m.burst40.meter4")->timeout_default,
+            std::chrono::minutes{20});
+  EXPECT_EQ(find(ruleset.sets, "ssh.20/10m.burst40.refused4")->timeout_default.count(), 100);
 }
 
 TEST(Compile, AnAppsWindowIsOneTokenLimitObjects) {
   const Ruleset ruleset = rich();
-  const Object* slot = find(ruleset.objects, "few.app.wiki.3");
+  const Object* slot = find(ruleset.objects, "few.3/11s.app.wiki.3");
   ASSERT_NE(slot, nullptr);
   // 604800 s / 54981 is the shortest period in whole weeks' parts that is not under 11 s.
-  EXPECT_EQ(to_text(*slot),
-            "limit few.app.wiki.3 { rate 54981/week burst 1 packets; comment \"3/11s\" }");
-  EXPECT_EQ(find(ruleset.objects, "few.app.wiki.4"), nullptr);
-  const Set* map4 = find(ruleset.sets, "few.apps4.3");
-  const Set* map6 = find(ruleset.sets, "few.apps6.3");
-  EXPECT_EQ(to_text(*map4, map4->elements.front()), "172.18.16.2 : \"few.app.wiki.3\"");
-  EXPECT_EQ(to_text(*map6, map6->elements.front()), "2001:db8:18::2 : \"few.app.wiki.3\"");
+  EXPECT_EQ(to_text(*slot), "limit few.3/11s.app.wiki.3 { rate 54981/week burst 1 packets }");
+  EXPECT_EQ(find(ruleset.objects, "few.3/11s.app.wiki.4"), nullptr);
+  const Set* map4 = find(ruleset.sets, "few.3/11s.apps4.3");
+  const Set* map6 = find(ruleset.sets, "few.3/11s.apps6.3");
+  EXPECT_EQ(to_text(*map4, map4->elements.front()), "172.18.16.2 : \"few.3/11s.app.wiki.3\"");
+  EXPECT_EQ(to_text(*map6, map6->elements.front()), "2001:db8:18::2 : \"few.3/11s.app.wiki.3\"");
 }
 
 TEST(Compile, TrustedNetworksComeBeforeApps) {
@@ -266,12 +268,38 @@ TEST(Diff, AChangedLimitStartsAfreshAlone) {
   const Ruleset after = compile(policy_of(ssh + "\"5/20s\"\n"), one_device());
   const Plan plan = diff(&before, after);
   EXPECT_EQ(plan.add_sets.size(), 10u);
-  for (const Set& set : plan.add_sets) EXPECT_TRUE(set.name.starts_with("ssh.slot")) << set.name;
+  for (const Set& set : plan.add_sets)
+    EXPECT_TRUE(set.name.starts_with("ssh.5/20s.slot")) << set.name;
   for (const std::string& name : plan.clear_chains) {
     EXPECT_TRUE(name.starts_with("ssh.")) << name;
   }
   ASSERT_EQ(plan.remove_objects.size(), 1u);
-  EXPECT_EQ(plan.remove_objects.front().name, "ssh.overflow");
+  EXPECT_EQ(plan.remove_objects.front().name, "ssh.5/10s.overflow");
+}
+
+TEST(Diff, WhatIsKeptUnusedIsNoDifference) {
+  const std::string ssh =
+      "[[limit]]\nname = \"ssh\"\nports = [22]\nfrom = \"outside\"\nper = \"ip\"\nrate = ";
+  const Ruleset before = compile(policy_of(ssh + "\"5/10s\"\n"), one_device());
+  const Ruleset after = compile(policy_of(ssh + "\"5/20s\"\n"), one_device());
+  const Plan plan = diff(&before, after, Unused::keep);
+  EXPECT_TRUE(plan.remove_sets.empty());
+  EXPECT_TRUE(plan.remove_objects.empty());
+  EXPECT_EQ(plan.add_sets.size(), 10u);
+  Ruleset held = after;  // as the kernel has it then
+  for (const Set& set : before.sets) {
+    if (find(after.sets, set.name) == nullptr) held.sets.push_back(set);
+  }
+  for (const Object& object : before.objects) {
+    if (find(after.objects, object.name) == nullptr) held.objects.push_back(object);
+  }
+  EXPECT_EQ(held.sets.size(), after.sets.size() + 10);
+  EXPECT_TRUE(diff(&held, after, Unused::keep).empty());
+  EXPECT_TRUE(describe(&held, after, Unused::keep).empty());
+  EXPECT_EQ(diff(&held, after).remove_sets.size(), 10u);
+  const Plan back = diff(&held, before);
+  for (const Set& set : back.add_sets) ADD_FAILURE() << set.name << " would forget";
+  EXPECT_TRUE(back.add_objects.empty());
 }
 
 TEST(Diff, ASetMadeAnewTakesItsRulesAlong) {

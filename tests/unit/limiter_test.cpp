@@ -1,5 +1,6 @@
 // The limiter against exact logs of what was admitted.
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cmath>
 #include <cstdint>
@@ -207,8 +208,8 @@ TEST(Table, DecidesLikeOneStateForEachKey) {
   std::unordered_map<std::uint64_t, Ticks> exact;
   Ticks now = kStart;
   int different = 0;
-  for (int i = 0; i < 400'000; ++i) {
-    now += random() % 20'000;
+  for (int i = 0; i < 100'000; ++i) {
+    now += random() % 100'000;
     const std::uint64_t key = random() % 4000;
     const Quota& quota = quotas[key % 3];
     const Step step = gcra(exact[key], quota, now);
@@ -304,6 +305,27 @@ TEST(Threads, OfOneTableShareEveryBudget) {
   }
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(admitted, kKeys * 100);
+}
+
+TEST(Threads, ThatTakeSlotsFromOneAnotherGoOn) {
+  Table table = Table::make(Table::kSlotsOfBucket).value();
+  const Quota quota = Quota::of(1000, 1s, 1);
+  std::atomic<std::uint64_t> asked{0};
+  std::vector<std::thread> threads;
+  for (std::uint64_t t = 0; t < 2; ++t) {
+    threads.emplace_back([&, t] {
+      std::mt19937_64 random(t);
+      std::array<Request, 64> requests;
+      std::array<Verdict, 64> verdicts;
+      for (int round = 0; round < 100'000; ++round) {
+        for (Request& request : requests) request = {random(), &quota};
+        table.take(requests, kStart + static_cast<Ticks>(round) * 1000, verdicts);
+        asked += requests.size();
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(asked, 2u * 100'000 * 64);
 }
 
 TEST(Top, HoldsItsBound) {

@@ -138,7 +138,7 @@ TEST(DefaultPolicy, IsWhatTheExampleFileSays) {
 TEST(DefaultPolicy, TheExamplesInTheExampleFileAreGood) {
   // Every "# [[table]]" and "# key = value" line, uncommented.
   const string all = std::regex_replace(read_file(example_file()),
-                                        std::regex("(^|\n)# (\\[\\[|[a-z0-9]+ = )"), "$1$2");
+                                        std::regex("(^|\n)# (\\[|[a-z0-9_]+ = )"), "$1$2");
   const Parsed parsed = parse(all);
   EXPECT_TRUE(parsed.ok()) << said(parsed);
   EXPECT_EQ(parsed.policy.limits.size(), 9u);
@@ -232,6 +232,11 @@ ports = [3306, "udp/53"]
 [advanced]
 ct_mark_bit = 31
 nflog_group = 7
+[activity]
+keep = "2w"
+size = "1GiB"
+[metrics]
+listen = "[::1]:9477"
 )");
   EXPECT_EQ(said(parsed), "");
   const Policy& policy = parsed.policy;
@@ -261,6 +266,8 @@ nflog_group = 7
   EXPECT_EQ(to_string(policy.addons[0].ports[1]), "udp/53");
   EXPECT_EQ(policy.mark_bit, 31);
   EXPECT_EQ(policy.nflog_group, 7);
+  EXPECT_EQ(policy.activity, (ActivityKeep{std::chrono::weeks{2}, 1ull << 30}));
+  EXPECT_EQ(policy.metrics, (Endpoint{{Family::ipv6, 1}, 9477}));
 }
 
 TEST(Policy, ALimitReplacesItsNamesakeInItsPlace) {
@@ -344,7 +351,7 @@ TEST(PolicyProblems, UnknownKeysAndTables) {
       {"[addons]\nx = 1", "p:1:2: error: ", "did you mean [[addon]]?"},
       {"[nat]\nx = 1", "p:1:2: error: ",
        "known are [ports], [mail], [trusted], [apps], [[limit]], [[list]], [[app]], [[addon]], "
-       "[advanced]"},
+       "[[offender]], [activity], [metrics], [advanced]"},
       {"tcp = [22]", "p:1:1: error: ", "unknown key \"tcp\"; it belongs in [ports]"},
       {"version = 1", "p:1:1: error: ", "unknown key \"version\"; known are [ports]"},
       {"[[limit]]\nname = \"a\"\nports = [80]\nrate = \"5/s\"\nenabled = false\nconcurent = 5",
@@ -480,6 +487,24 @@ TEST(PolicyProblems, WrongValues) {
        "p:4:9: error: ", "ports is empty"},
       {"[advanced]\nct_mark_bit = 32",
        "p:2:15: error: ", "ct_mark_bit must be a whole number from 0 to 31, not 32"},
+      {"[activity]\nkeep = \"90\"", "p:2:8: error: ", "a unit is missing after \"90\""},
+      {"[activity]\nkeep = 90", "p:2:8: error: ", "keep must be a string, e.g. \"90d\""},
+      {"[activity]\nsize = \"256MB\"", "p:2:8: error: ", "KiB, MiB, GiB or TiB"},
+      {"[activity]\nsize = \"18446744073709551615TiB\"", "p:2:8: error: ", "KiB, MiB, GiB or TiB"},
+      {"[activity]\nsize = \"1KiB\"",
+       "p:2:8: error: ", "size must be from 1MiB to 1TiB, not \"1KiB\""},
+      {"[metrics]\nlisten = 9477",
+       "p:2:10: error: ", "listen must be a string, e.g. \"127.0.0.1:9477\""},
+      {"[metrics]\nlisten = \"localhost:9477\"",
+       "p:2:10: error: ", "\"localhost:9477\" is not an address with a port"},
+      {"[metrics]\nlisten = \"::1:9477\"", "p:2:10: error: ", "write \"127.0.0.1:9477\" or"},
+      {"[metrics]\nlisten = \"[127.0.0.1]:9477\"", "p:2:10: error: ", "is not an address with"},
+      {"[metrics]\nlisten = \"127.0.0.1:0\"", "p:2:10: error: ", "is not an address with a port"},
+      {"[metrics]\nlisten = \"127.0.0.1:65536\"", "p:2:10: error: ", "is not an address with"},
+      {"[metrics]\nlisten = \"0.0.0.0:9477\"",
+       "p:2:10: error: ", "listen must be on 127.0.0.0/8 or ::1, not 0.0.0.0"},
+      {"[metrics]\nlisten = \"[2001:db8::1]:9477\"",
+       "p:2:10: error: ", "listen must be on 127.0.0.0/8 or ::1, not 2001:db8::1"},
       {"[advanced]\nnflog_group = 65536",
        "p:2:15: error: ", "nflog_group must be a whole number from 0 to 65535, not 65536"},
   });

@@ -174,6 +174,18 @@ TEST_P(BothFamilies, WhatIsClosedBlockedListedOrTheHostsOwn) {
   EXPECT_EQ(fw.closed_senders(10)[0].packets, 3u);
 }
 
+TEST_P(BothFamilies, ManySendersLendNobodyTheirPackets) {
+  Firewall fw = firewall("");
+  for (unsigned i = 0; i < 20; ++i) traffic.udp(client(1), 1001, host(), 53);
+  for (unsigned i = 2; i < 20'000; ++i) traffic.udp(client(i), 1001, host(), 53);
+  traffic.into(fw);
+  const auto senders = fw.closed_senders(10);
+  ASSERT_FALSE(senders.empty());
+  EXPECT_EQ(senders[0].address, client(1));
+  EXPECT_EQ(senders[0].packets, 20u);
+  for (std::size_t i = 1; i < senders.size(); ++i) EXPECT_EQ(senders[i].packets, 1u);
+}
+
 TEST_P(BothFamilies, TrustedOnesAreNotCounted) {
   Firewall fw = firewall("[trusted]\nnetworks = [\"198.18.0.0/24\", \"2001:db8:1::/48\"]\n");
   for (std::uint16_t i = 0; i < 7; ++i) traffic.connect(client(1), 1000 + i, host(), 22);

@@ -211,6 +211,31 @@ TEST(Store, UnblockTakesWhatIsEqualOrInside) {
   EXPECT_EQ(ranges_of(all(store)), (Texts{"10.0.0.0/16", "10.0.0.250-10.0.1.5", "10.1.0.1"}));
 }
 
+/// Whoever gave a block its latest end lifts it, and takes nobody else's away.
+TEST(Store, UnblockOfOneOriginLeavesTheOthers) {
+  const Folder folder;
+  Store store = folder.open();
+  const auto by = [](const std::string& origin, Block block) {
+    block.origin = origin;
+    return block;
+  };
+  ASSERT_TRUE(store.block({by("a", block("10.0.0.1", 100))}, at(0)));
+  ASSERT_TRUE(store.block({by("b", block("10.0.0.1", 100))}, at(0)));
+  ASSERT_TRUE(store.block({by("b", block("10.0.0.1", 90))}, at(0)));
+  EXPECT_EQ(all(store)[0].origin, "a") << "no later end";
+  ASSERT_TRUE(store.block({by("b", block("10.0.0.1"))}, at(0)));
+  EXPECT_EQ(all(store)[0].origin, "b");
+  ASSERT_TRUE(store.block({by("a", block("10.0.0.2"))}, at(0)));
+  const BlockChange kept = store.unblock({range("10.0.0.1")}, at(0), "a").value();
+  EXPECT_EQ(kept.not_found, std::vector<IpRange>{range("10.0.0.1")});
+  EXPECT_EQ(ranges_of(kept.still_covers), Texts{"10.0.0.1"});
+  const BlockChange gone = store.unblock({range("10.0.0.0/24")}, at(0), "b").value();
+  EXPECT_EQ(ranges_of(gone.removed), Texts{"10.0.0.1"});
+  EXPECT_EQ(ranges_of(gone.still_covers), Texts{"10.0.0.2"});
+  EXPECT_TRUE(gone.not_found.empty());
+  EXPECT_EQ(ranges_of(all(store)), Texts{"10.0.0.2"});
+}
+
 TEST(Store, UnblockOfAnAddressInABlockedNetworkSaysSo) {
   const Folder folder;
   Store store = folder.open();
@@ -256,6 +281,20 @@ TEST(Store, SaysWhatIsWrongWithItsFile) {
     folder.sql("CREATE TABLE theirs(a)");
     EXPECT_NE(folder.error().find("holds something else"), std::string::npos);
     EXPECT_EQ(folder.sql("PRAGMA journal_mode"), "delete");  // and is left as it was
+  }
+  {
+    const Folder folder;
+    folder.open();
+    fs::remove(folder.database() + "-wal");
+    fs::resize_file(folder.database(), 0);
+    EXPECT_NE(folder.error().find("is empty: move it away"), std::string::npos);
+  }
+  {  // a link to a disk that is not there now is no reason to begin anew
+    const Folder folder;
+    fs::create_directories(folder.state());
+    fs::create_symlink("/nonexistent/state.db", folder.database());
+    EXPECT_NE(folder.error().find("cannot be read"), std::string::npos);
+    EXPECT_TRUE(fs::is_symlink(folder.database()));
   }
   {
     const Folder folder;

@@ -1,0 +1,154 @@
+// Changes of the kernel's rulesets.
+#include "chains/netlink/ruleset_watch.hpp"
+
+#include <cerrno>
+#include <cstring>
+#include <string_view>
+#include <utility>
+
+#include <arpa/inet.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netlink.h>
+#include <sys/socket.h>
+
+#include "chains/netlink/attributes.hpp"
+#include "chains/netlink/feed_socket.hpp"
+#include "chains/ruleset.hpp"
+
+namespace chains {
+
+using fw::ErrorCode;
+using fw::Result;
+
+namespace {
+
+constexpr std::size_t kBufferBytes = 64 * 1024;
+constexpr std::size_t kChangesMax = 1024;  // of one call
+// NFTA_TABLE_NAME, NFTA_CHAIN_TABLE, NFTA_RULE_TABLE, NFTA_SET_TABLE, NFTA_SET_ELEM_LIST_TABLE and
+// NFTA_OBJ_TABLE are one number.
+constexpr std::uint16_t kTableAttribute = NFTA_TABLE_NAME;
+static_assert(NFTA_TABLE_NAME == 1 && NFTA_CHAIN_TABLE == 1 && NFTA_RULE_TABLE == 1 &&
+              NFTA_SET_TABLE == 1 && NFTA_SET_ELEM_LIST_TABLE == 1 && NFTA_OBJ_TABLE == 1);
+
+std::string_view text_of(const nlattr* a) {
+  const std::string_view all(static_cast<const char*>(mnl_attr_get_payload(a)),
+                             mnl_attr_get_payload_len(a));
+  return all.substr(0, all.find('\0'));
+}
+
+std::uint32_t number_of(const nlattr* a) {
+  std::uint32_t value = 0;
+  if (mnl_attr_get_payload_len(a) == sizeof value) {
+    std::memcpy(&value, mnl_attr_get_payload(a), sizeof value);
+  }
+  return ntohl(value);
+}
+
+}  // namespace
+
+bool ChangeReader::read(const nlmsghdr* message, RulesetChange& out) {
+  if (message->nlmsg_type >> 8 != NFNL_SUBSYS_NFTABLES ||
+      mnl_nlmsg_get_payload_len(message) < sizeof(nfgenmsg)) {
+    ++malformed_;
+    return false;
+  }
+  const int type = message->nlmsg_type & 0xff;
+  if (type != NFT_MSG_NEWGEN) {
+    const auto* const nfg = static_cast<const nfgenmsg*>(mnl_nlmsg_get_payload(message));
+    if (nfg->nfgen_family != NFPROTO_INET) return false;
+    bool ours = false;
+    for_each_attribute(message, sizeof(nfgenmsg), [&ours](const nlattr* a) {
+      if (mnl_attr_get_type(a) == kTableAttribute) ours = text_of(a) == kTable;
+    });
+    const bool element = type == NFT_MSG_NEWSETELEM || type == NFT_MSG_DELSETELEM;
+    ours_ = ours_ || ours;
+    other_than_elements_ = other_than_elements_ || (ours && !element);
+    return false;
+  }
+  out = RulesetChange{};
+  for_each_attribute(message, sizeof(nfgenmsg), [&out](const nlattr* a) {
+    switch (mnl_attr_get_type(a)) {
+      case NFTA_GEN_ID:
+        out.generation = number_of(a);
+        break;
+      case NFTA_GEN_PROC_PID:
+        out.pid = static_cast<pid_t>(number_of(a));
+        break;
+      case NFTA_GEN_PROC_NAME:
+        out.process = text_of(a);
+        break;
+      default:
+        break;
+    }
+  });
+  out.ours = std::exchange(ours_, false);
+  out.only_elements = out.ours && !other_than_elements_;
+  other_than_elements_ = false;
+  return true;
+}
+
+struct RulesetWatch::State {
+  Descriptor fd;
+  ChangeReader reader;
+  std::uint64_t changes_read = 0;
+  std::uint64_t lost = 0;
+  std::uint32_t dropped_before = 0;
+  std::vector<RulesetChange> changes;
+  std::vector<char> buffer = std::vector<char>(kBufferBytes);
+};
+
+RulesetWatch::RulesetWatch(std::unique_ptr<State> state) : state_(std::move(state)) {}
+RulesetWatch::RulesetWatch(RulesetWatch&&) noexcept = default;
+RulesetWatch& RulesetWatch::operator=(RulesetWatch&&) noexcept = default;
+RulesetWatch::~RulesetWatch() = default;
+
+Result<RulesetWatch> RulesetWatch::open(std::size_t buffer_bytes) {
+  auto state = std::make_unique<State>();
+  auto socket = netfilter_socket();
+  if (!socket) return std::unexpected(socket.error());
+  state->fd = std::move(*socket);
+  const int fd = state->fd.get();
+  if (!make_queue(fd, buffer_bytes) ||
+      !set_option(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, int{NFNLGRP_NFTABLES})) {
+    return fw::fail_errno(ErrorCode::permission,
+                          "changes of the firewall cannot be watched: this needs root, or the "
+                          "capability CAP_NET_ADMIN (try: sudo)",
+                          errno);
+  }
+  return RulesetWatch(std::move(state));
+}
+
+int RulesetWatch::fd() const { return state_->fd.get(); }
+
+Result<RulesetWatch::Drained> RulesetWatch::drain() {
+  State& s = *state_;
+  s.changes.clear();
+  const std::uint32_t total = dropped(s.fd.get());
+  const std::uint32_t lost = total - std::exchange(s.dropped_before, total);
+  s.lost += lost;
+  while (s.changes.size() < kChangesMax) {
+    const ssize_t got = recv(s.fd.get(), s.buffer.data(), s.buffer.size(), 0);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0 && errno == EAGAIN) break;
+    if (got < 0) {
+      return fw::fail_errno(ErrorCode::kernel_refused, "changes of the firewall cannot be watched",
+                            errno);
+    }
+    int left = static_cast<int>(got);
+    for (auto* m = reinterpret_cast<const nlmsghdr*>(s.buffer.data()); mnl_nlmsg_ok(m, left);
+         m = mnl_nlmsg_next(m, &left)) {
+      RulesetChange change;
+      if (s.reader.read(m, change)) s.changes.push_back(std::move(change));
+    }
+  }
+  s.changes_read += s.changes.size();
+  return Drained{s.changes, lost != 0};
+}
+
+RulesetWatch::Counts RulesetWatch::counts() const {
+  return {state_->changes_read, state_->lost, state_->reader.malformed()};
+}
+
+}  // namespace chains

@@ -1,0 +1,52 @@
+// Apps of a container engine in the policy that a command works with.
+#include "cli/apps.hpp"
+
+#include <fmt/format.h>
+
+#include "cli/waiting.hpp"
+#include "fw/docker/discovery.hpp"
+#include "fw/host/discovered.hpp"
+
+namespace cli {
+
+void put_in_apps(const Context& context, LoadedPolicy& loaded) {
+  if (loaded.policy.discovery.from == fw::Discover::none) return;
+  const auto remembered = fw::read_remembered(context.state_dir);
+  fw::Inventory inventory = remembered ? remembered->inventory : fw::Inventory{};
+  if (context.apps == Context::Apps::asked && !context.boot) {
+    const Waiting waiting(context, "asking the container engine for its apps");
+    auto asked = fw::docker::ask(loaded.policy.discovery.docker);
+    if (asked) {
+      inventory = fw::carry_over(std::move(*asked), inventory);
+      loaded.inventory = inventory;
+    } else {
+      loaded.engine_trouble = to_string(asked.error());
+    }
+  } else if (remembered) {
+    loaded.engine_trouble = remembered->trouble;
+  }
+  if (!loaded.engine_trouble.empty()) {
+    loaded.warnings.push_back(
+        {fw::Severity::warning,
+         loaded.engine_trouble +
+             (remembered ? "; the apps that it had last stay in force" : "; no app is known yet"),
+         {}});
+  }
+  auto discovered = fw::discover(std::move(loaded.policy), inventory);
+  loaded.policy = std::move(discovered.policy);
+  loaded.warnings.insert(loaded.warnings.end(), discovered.problems.begin(),
+                         discovered.problems.end());
+}
+
+void remember_apps(const Context& context, const LoadedPolicy& loaded) {
+  fw::Result<void> done;
+  if (loaded.inventory) {
+    const auto kept = fw::remember(context.state_dir, *loaded.inventory);
+    if (!kept) done = std::unexpected(kept.error());
+  } else if (!loaded.engine_trouble.empty() && context.apps == Context::Apps::asked) {
+    done = fw::remember_trouble(context.state_dir, loaded.engine_trouble);
+  }
+  if (!done) context.warn("the apps are not remembered: " + to_string(done.error()));
+}
+
+}  // namespace cli

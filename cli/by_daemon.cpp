@@ -1,0 +1,187 @@
+// What the daemon does for commands.
+#include "cli/by_daemon.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <filesystem>
+
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+#include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "cli/record.hpp"
+#include "fw/base/limits.hpp"
+#include "fw/base/suggest.hpp"
+#include "fw/daemon/client.hpp"
+
+namespace cli {
+namespace {
+
+namespace json = boost::json;
+
+constexpr std::chrono::seconds kPatience{20};
+constexpr std::size_t kBlocksTold = 50'000;  // as many as the daemon tells at once
+
+std::vector<fw::Block> blocks_of(const json::object& answer, std::string_view key) {
+  std::vector<fw::Block> out;
+  const json::value* const rows = answer.if_contains(key);
+  if (rows == nullptr) return out;
+  for (const json::value& row : rows->as_array()) {
+    const auto time = [](const json::value& ms) {
+      return fw::WallTime{std::chrono::milliseconds{ms.to_number<std::int64_t>()}};
+    };
+    const auto text = [&row](const char* name) { return std::string(row.at(name).as_string()); };
+    const auto range = fw::parse_ip_range(text("address"));
+    if (!range) continue;
+    fw::Block block{*range, {}, text("reason"), text("origin"), time(row.at("since_ms"))};
+    if (!row.at("until_ms").is_null()) block.until = time(row.at("until_ms"));
+    out.push_back(std::move(block));
+  }
+  return out;
+}
+
+fw::BlockOutcome outcome_of(const json::object& answer) {
+  fw::BlockOutcome out;
+  out.in_force = answer.at("in_force").as_bool();
+  if (const auto* cut = answer.if_contains("flows_cut")) {
+    out.flows_cut = cut->to_number<std::size_t>();
+  }
+  out.change.kept_longer = blocks_of(answer, "kept_longer");
+  out.change.removed = blocks_of(answer, "unblocked");
+  out.change.still_covers = blocks_of(answer, "still_blocked_by");
+  if (const auto* missing = answer.if_contains("not_found")) {
+    for (const json::value& one : missing->as_array()) {
+      if (const auto range = fw::parse_ip_range(std::string_view(one.as_string()))) {
+        out.change.not_found.push_back(*range);
+      }
+    }
+  }
+  for (const json::value& warning : answer.at("warnings").as_array()) {
+    out.warnings.emplace_back(warning.as_string());
+  }
+  return out;
+}
+
+std::string state_dir_of(const Context& context) {
+  return std::filesystem::absolute(context.state_dir).lexically_normal().string();
+}
+
+fw::Activity activity_of(const json::object& row) {
+  const auto text = [&row](const char* name) { return std::string(row.at(name).as_string()); };
+  const auto number = [&row](const char* name) { return row.at(name).to_number<std::int64_t>(); };
+  fw::Activity out;
+  out.id = number("id");
+  out.time = fw::WallTime{std::chrono::milliseconds{number("time_ms")}};
+  out.what = text("what");
+  out.actor = {text("user"), static_cast<std::uint32_t>(number("uid")), text("tty"),
+               text("remote")};
+  out.summary = text("summary");
+  if (!row.at("details").is_null()) out.details = json::serialize(row.at("details"));
+  return out;
+}
+
+/// Hands the daemon's answer to `read`.
+template <class Read>
+auto told(const Context& context, json::object request, Read read)
+    -> fw::Result<decltype(read(json::object()))> {
+  request["state_dir"] = state_dir_of(context);
+  const auto answer = fw::ask(context.socket, json::serialize(request), kPatience);
+  if (!answer) return std::unexpected(answer.error());
+  try {
+    const json::value value = json::parse(*answer);
+    const json::object& object = value.as_object();
+    if (object.at("ok") == json::value(true)) return read(object);
+    return fw::fail(fw::ErrorCode::kernel_refused, std::string(object.at("error").as_string()));
+  } catch (const std::exception&) {
+    return fw::fail(
+        fw::ErrorCode::io,
+        "the daemon is of another version: restart it (systemctl restart cloudron-fwd)");
+  }
+}
+
+std::optional<fw::Result<fw::BlockOutcome>> ask(const Context& context, json::object request,
+                                                const std::vector<fw::IpRange>& ranges) {
+  // Where there is no daemon this is all it costs.
+  if (access(context.socket.c_str(), W_OK) != 0) return {};
+  json::array addresses;
+  for (const fw::IpRange& range : ranges) addresses.emplace_back(to_string(range));
+  request["addresses"] = std::move(addresses);
+  const fw::Actor actor = fw::actor_of(own_session());
+  request["by"] = {
+      {"user", actor.user}, {"uid", actor.uid}, {"tty", actor.tty}, {"remote", actor.remote}};
+  request["state_dir"] = state_dir_of(context);
+  const std::string line = json::serialize(request);
+  if (line.size() >= fw::kControlLineMax) return {};
+  // What is not UTF-8, in a reason or in the name of a folder, JSON cannot carry.
+  boost::system::error_code not_json;
+  (void)json::parse(line, not_json);
+  if (not_json) return {};
+  const auto answer = fw::ask(context.socket, line, kPatience);
+  if (!answer) return {};
+  try {
+    const json::value value = json::parse(*answer);
+    const json::object& object = value.as_object();
+    if (object.contains("other_state")) return {};
+    if (object.at("ok") == json::value(true)) return outcome_of(object);
+    return std::unexpected(fw::Error{
+        fw::ErrorCode::kernel_refused, std::string(object.at("error").as_string()), {}, {}, 0});
+  } catch (const std::exception&) {
+    return {};  // a daemon of another version: what is done twice is done once
+  }
+}
+
+}  // namespace
+
+std::optional<fw::Result<fw::BlockOutcome>> block_by_daemon(const Context& context,
+                                                            const std::vector<fw::IpRange>& ranges,
+                                                            const std::string& for_time,
+                                                            const std::string& reason,
+                                                            const std::string& origin) {
+  // What needs --force was asked for before. Bytes that are no UTF-8 have no place in JSON.
+  return ask(context,
+             {{"do", "block"},
+              {"for", for_time},
+              {"reason", fw::printable(reason, reason.size())},
+              {"origin", origin},
+              {"force", true}},
+             ranges);
+}
+
+std::optional<fw::Result<fw::BlockOutcome>> unblock_by_daemon(
+    const Context& context, const std::vector<fw::IpRange>& ranges, const std::string& origin) {
+  return ask(context, {{"do", "unblock"}, {"origin", origin}}, ranges);
+}
+
+bool asks_daemon(const Context& context) {
+  return ::faccessat(AT_FDCWD, context.state_dir.c_str(), R_OK | W_OK | X_OK, AT_EACCESS) != 0 &&
+         errno == EACCES;
+}
+
+fw::Result<ToldBlocks> blocks_of_daemon(const Context& context) {
+  return told(context, {{"do", "blocks"}, {"count", kBlocksTold}}, [](const json::object& answer) {
+    return ToldBlocks{blocks_of(answer, "blocks"), answer.at("all").to_number<std::size_t>()};
+  });
+}
+
+fw::Result<std::vector<fw::Activity>> activity_of_daemon(const Context& context, fw::WallTime since,
+                                                         std::int64_t after, std::size_t count,
+                                                         const std::string& what) {
+  return told(context,
+              {{"do", "activity"},
+               {"since_ms", std::max<std::int64_t>(since.time_since_epoch().count(), 0)},
+               {"after", after},
+               {"count", count},
+               {"what", what}},
+              [](const json::object& answer) {
+                std::vector<fw::Activity> rows;
+                for (const json::value& row : answer.at("activity").as_array()) {
+                  rows.push_back(activity_of(row.as_object()));
+                }
+                return rows;
+              });
+}
+
+}  // namespace cli

@@ -1,0 +1,26 @@
+// cloudron-fw daemon
+#include "fw/daemon/daemon.hpp"
+
+#include <filesystem>
+
+#include <CLI/CLI.hpp>
+
+#include "cli/commands.hpp"
+
+namespace cli {
+
+void add_daemon(CLI::App& program, Context& context, int& exit) {
+  CLI::App* command = program.add_subcommand(
+      "daemon",
+      "Keep the firewall true: repair what others change, block who is refused again and again "
+      "([[offender]] in the policy), and answer on the control socket. For systemd: "
+      "cloudron-fwd.service. The firewall works without it.");
+  command->callback([&context, &exit] {
+    const auto state_dir = std::filesystem::absolute(context.state_dir).lexically_normal();
+    const auto done = fw::run_daemon({state_dir.string(), context.socket});
+    if (!done) context.error(done.error());
+    exit = done ? kOk : kError;
+  });
+}
+
+}  // namespace cli

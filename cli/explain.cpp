@@ -1,0 +1,544 @@
+// cloudron-fw explain
+#include "fw/host/explain.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <set>
+
+#include <CLI/CLI.hpp>
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include "chains/build.hpp"
+#include "chains/evaluate.hpp"
+#include "chains/text.hpp"
+#include "cli/commands.hpp"
+#include "fw/base/endpoint.hpp"
+#include "fw/base/suggest.hpp"
+#include "fw/host/panic.hpp"
+#include "fw/host/surroundings.hpp"
+
+namespace cli {
+namespace {
+
+namespace json = boost::json;
+using Style = Context::Style;
+using chains::Outcome;
+using chains::Time;
+using fw::ErrorCode;
+using fw::Family;
+using fw::Ip;
+using fw::Result;
+
+constexpr std::uint8_t kPing = 1, kTcp = 6, kUdp = 17;
+constexpr std::uint32_t kDnat = 1u << 5;  // IPS_DST_NAT
+
+struct Options {
+  std::string from;
+  std::vector<std::string> to;  ///< one or two words
+  bool live = false;
+};
+
+/// One question: a packet that begins something, and where it goes.
+struct Question {
+  chains::Hook hook = chains::Hook::input;
+  chains::Arrival first;
+  std::string text;
+};
+
+/// What is left of a limit for the one who asks.
+struct Budget {
+  std::string limit;
+  std::uint64_t left = 0;
+  std::uint64_t of = 0;
+  bool exact = true;          ///< else: at least
+  std::optional<Time> until;  ///< when the next slot is free
+};
+
+struct Explanation {
+  Question question;
+  chains::Beginning beginning;
+  std::vector<Budget> budgets;
+};
+
+/// What rules are asked, and what is known beside them.
+struct World {
+  fw::Policy policy;
+  fw::Lists lists;
+  std::vector<chains::Device> devices;
+  std::optional<chains::Kernel> kernel;
+  chains::Ruleset ruleset;
+  chains::Managed managed;
+  std::vector<std::string> notes;
+};
+
+bool is_local(Ip ip) {
+  return !fw::except_local([](Ip) { return true; })(ip);
+}
+
+bool in_app_networks(const fw::Policy& policy, Ip ip) {
+  return std::any_of(policy.app_networks.begin(), policy.app_networks.end(), [ip](const auto& net) {
+    return net.value.contains({ip.family, ip.bits, ip.bits});
+  });
+}
+
+std::unexpected<fw::Error> wrong(std::string what) { return fw::fail(ErrorCode::usage, what); }
+
+/// "tcp/443", "udp/53", "443", "ping": the protocol, and the port or 0.
+std::optional<std::pair<std::uint8_t, std::uint16_t>> parse_service(std::string_view word) {
+  if (word == "ping") return std::pair{kPing, std::uint16_t{0}};
+  std::uint8_t protocol = kTcp;
+  if (word.starts_with("udp/")) protocol = kUdp;
+  if (word.starts_with("udp/") || word.starts_with("tcp/")) word.remove_prefix(4);
+  std::uint16_t port = 0;
+  const auto [end, code] = std::from_chars(word.data(), word.data() + word.size(), port);
+  if (code != std::errc{} || end != word.data() + word.size() || port == 0) return {};
+  return std::pair{protocol, port};
+}
+
+template <class T>
+Result<const T*> named(const std::vector<T>& values, const std::string& name, const char* kind) {
+  std::vector<std::string_view> known;
+  for (const T& value : values) {
+    if (value.name == name) return &value;
+    known.push_back(value.name);
+  }
+  std::string what = fmt::format("the policy names no {} {}", kind, fw::quote(name));
+  const auto near = fw::nearest(name, known);
+  return wrong(near.empty() ? what : what + ", did you mean " + fw::quote(near) + "?");
+}
+
+/// Addresses that a word names, and the app or addon behind it.
+struct End {
+  std::vector<Ip> addresses;
+  const fw::App* app = nullptr;
+  const fw::Addon* addon = nullptr;
+};
+
+Result<End> parse_end(const fw::Policy& policy, const std::string& word) {
+  if (word.starts_with("app:")) {
+    const auto app = named(policy.apps, word.substr(4), "app");
+    if (!app) return std::unexpected(app.error());
+    return End{(*app)->addresses, *app, nullptr};
+  }
+  if (word.starts_with("addon:")) {
+    const auto addon = named(policy.addons, word.substr(6), "addon");
+    if (!addon) return std::unexpected(addon.error());
+    return End{(*addon)->addresses, nullptr, *addon};
+  }
+  const auto ip = fw::parse_ip(word);
+  if (!ip) {
+    return wrong(fw::quote(word) +
+                 " is no address, app:NAME, addon:NAME or port: " + ip.error().what);
+  }
+  return End{{*ip}, nullptr, nullptr};
+}
+
+bool publishes(const fw::App& app, std::uint8_t protocol, std::uint16_t port) {
+  return std::any_of(app.publishes.begin(), app.publishes.end(), [&](const fw::PortRange& range) {
+    return range.contains(static_cast<fw::Protocol>(protocol), port);
+  });
+}
+
+class Asking {
+ public:
+  explicit Asking(const World& world) : world_(world) {}
+
+  Result<std::vector<Question>> questions(const std::vector<std::string>& words) {
+    const auto from = parse_end(world_.policy, words.front());
+    if (!from) return std::unexpected(from.error());
+    const auto service = parse_service(words.back());
+    const bool to_host = service && words.size() == 2;
+    End to;
+    if (!to_host) {
+      const auto end = parse_end(world_.policy, words[1]);
+      if (!end) return std::unexpected(end.error());
+      to = *end;
+    }
+    if (words.size() == 3 && !service) {
+      return wrong(fw::quote(words.back()) + " is no port: write tcp/443, udp/53 or ping");
+    }
+    if (!service && to.addon == nullptr) return wrong("to which port? add tcp/443, udp/53 or ping");
+    std::vector<std::pair<std::uint8_t, std::uint16_t>> services;
+    if (service) {
+      services.push_back(*service);
+    } else {
+      for (const fw::PortRange& range : to.addon->ports) {
+        services.emplace_back(static_cast<std::uint8_t>(range.protocol), range.first);
+      }
+    }
+    for (const Ip source : from->addresses) {
+      for (const auto& [protocol, port] : services) {
+        if (to_host) {
+          host(source, protocol, port);
+        } else {
+          ends(source, to, protocol, port);
+        }
+      }
+    }
+    if (out_.empty()) return wrong("the two ends have no address of one family");
+    return std::move(out_);
+  }
+
+ private:
+  void host(Ip source, std::uint8_t protocol, std::uint16_t port) {
+    for (const fw::App& app : world_.policy.apps) {
+      if (in_app_networks(world_.policy, source) || !publishes(app, protocol, port)) continue;
+      for (const Ip address : app.addresses) {
+        if (address.family != source.family) continue;
+        add(chains::Hook::forward, source, address, protocol, port, kDnat,
+            "published by app " + app.name);
+        return;
+      }
+    }
+    add(chains::Hook::input, source, {source.family, 0}, protocol, port, 0, "this host");
+  }
+
+  void ends(Ip source, const End& to, std::uint8_t protocol, std::uint16_t port) {
+    for (const Ip address : to.addresses) {
+      if (address.family != source.family) continue;
+      const bool published = to.app != nullptr && publishes(*to.app, protocol, port) &&
+                             !in_app_networks(world_.policy, source);
+      const bool local = is_local(address);
+      add(local ? chains::Hook::input : chains::Hook::forward, source, address, protocol, port,
+          published ? kDnat : 0, to_string(address));
+    }
+  }
+
+  void add(chains::Hook hook, Ip source, Ip destination, std::uint8_t protocol, std::uint16_t port,
+           std::uint32_t status, const std::string& where) {
+    Question q;
+    q.hook = hook;
+    fw::Packet& p = q.first.packet;
+    p = {source, destination, 40'000, port, protocol, 0, 0, true};
+    std::string service = fmt::format("{}/{}", protocol == kTcp ? "tcp" : "udp", port);
+    if (protocol == kPing) {
+      const bool v4 = source.family == Family::ipv4;
+      p.protocol = v4 ? 1 : 58;
+      p.icmp_type = v4 ? 8 : 128;
+      p.source_port = 0;
+      service = "ping";
+    }
+    q.first.connection.emplace();
+    q.first.connection->status = status;
+    q.first.connection->original_dport =
+        protocol == kPing ? static_cast<std::uint16_t>(p.icmp_type << 8) : port;
+    const bool app = in_app_networks(world_.policy, source);
+    if (is_loopback(source)) {
+      q.first.device = {"lo", 1};
+    } else if (!app && !world_.devices.empty()) {
+      q.first.device = world_.devices.front();
+    }
+    q.first.route_back = true;
+    q.text = fmt::format("{} to {}, {}", to_string(source), service, where);
+    out_.push_back(std::move(q));
+  }
+
+  const World& world_;
+  std::vector<Question> out_;
+};
+
+Result<void> ask_policy(World& world, const Context& context) {
+  std::optional<fw::Store> store;
+  if (access(context.state_dir.c_str(), W_OK) == 0) {
+    auto opened = fw::Store::open(context.state_dir);
+    if (!opened) return std::unexpected(opened.error());
+    store = std::move(*opened);
+  } else {
+    world.notes.emplace_back("blocks are left out: only root can read them");
+  }
+  const auto panic = fw::read_panic(context.state_dir);
+  auto target = fw::compile_target(world.policy, world.lists, store ? &*store : nullptr,
+                                   panic ? std::optional(panic->panic) : std::nullopt);
+  if (!target) return std::unexpected(target.error());
+  auto managed = fw::held_by(*target, world.lists, store ? &*store : nullptr);
+  if (!managed) return std::unexpected(managed.error());
+  world.ruleset = std::move(target->ruleset);
+  world.managed = std::move(*managed);
+  return {};
+}
+
+Result<void> ask_kernel(World& world) {
+  auto kernel = chains::Kernel::open();
+  if (!kernel) return std::unexpected(kernel.error());
+  world.kernel = std::move(*kernel);
+  auto observed = world.kernel->read();
+  if (!observed) return std::unexpected(observed.error());
+  if (observed->table() == nullptr || observed->ruleset->dormant) {
+    world.notes.emplace_back("the firewall is not in force: everything passes");
+  }
+  if (observed->table() != nullptr) world.ruleset = std::move(*observed->ruleset);
+  world.managed = fw::held_by(*world.kernel);
+  return {};
+}
+
+void add_bucket(Budget& budget, const chains::RateLimit& limit, const chains::Bucket* bucket) {
+  budget.of += limit.burst;
+  budget.left += bucket != nullptr ? bucket->tokens(Time{0}) : limit.burst;
+  budget.exact = budget.exact && (bucket == nullptr || bucket->exact);
+}
+
+/// The limit object that a map holds for the source, if there is one.
+const chains::Object* object_of(const World& world, const chains::ObjectMap& map, Ip source) {
+  const chains::Set* set = chains::find(world.ruleset.sets, map.map);
+  if (set == nullptr) return nullptr;
+  for (const chains::Element& element : set->elements) {
+    const auto* name = std::get_if<std::string>(&element.data);
+    if (element.key != fw::to_bytes(source) || name == nullptr) continue;
+    const chains::Object* object = chains::find(world.ruleset.objects, *name);
+    return object != nullptr && object->limit ? object : nullptr;
+  }
+  return nullptr;
+}
+
+const chains::LearnedElement* element_of(const chains::State& state, const chains::DynSet& dyn,
+                                         Ip source) {
+  const auto set = state.learned.find(dyn.set);
+  if (set == state.learned.end()) return nullptr;
+  const auto it = set->second.find(chains::source_key(dyn.key, source));
+  return it != set->second.end() ? &it->second : nullptr;
+}
+
+/// What the chain that counts finds for the source: its app's objects, else its elements.
+std::optional<Budget> budget_of(const World& world, const chains::State& state,
+                                const std::string& limit, Ip source) {
+  const auto* chain =
+      chains::find(world.ruleset.chains, limit + ".count" + chains::build::digit(source.family));
+  if (chain == nullptr) return {};
+  Budget apps{limit, 0, 0, true, {}};
+  Budget sources = apps;
+  const auto take = [&](const chains::Expr& expr) {
+    if (const auto* map = std::get_if<chains::ObjectMap>(&expr)) {
+      const chains::Object* object = object_of(world, *map, source);
+      if (object == nullptr) return;
+      const auto bucket = state.limits.find(object->name);
+      add_bucket(apps, *object->limit, bucket != state.limits.end() ? &bucket->second : nullptr);
+    }
+    const auto* dyn = std::get_if<chains::DynSet>(&expr);
+    const auto* rate = dyn != nullptr ? std::get_if<chains::RateLimit>(&dyn->state) : nullptr;
+    if (rate == nullptr) return;
+    const chains::LearnedElement* element = element_of(state, *dyn, source);
+    const bool known = element != nullptr && element->bucket;
+    add_bucket(sources, *rate, known ? &*element->bucket : nullptr);
+    if (known && element->ends && dyn->op == chains::DynOp::add) {
+      sources.until = std::min(sources.until.value_or(*element->ends), *element->ends);
+    }
+  };
+  for (const chains::Rule& rule : chain->rules) {
+    for (const chains::Expr& expr : rule.exprs) take(expr);
+  }
+  return apps.of != 0 ? apps : sources;
+}
+
+Result<Explanation> explain(World& world, const Question& question) {
+  Explanation out{question, {}, {}};
+  chains::State state;
+  const Ip source = question.first.packet.source;
+  if (world.kernel) {
+    auto learned = fw::learned_of(*world.kernel, world.ruleset, source);
+    if (!learned) return std::unexpected(learned.error());
+    state = std::move(*learned);
+  }
+  const chains::State before = state;
+  out.beginning = chains::begin_connection(world.ruleset, question.hook, question.first,
+                                           world.managed, state, Time{0});
+  std::set<std::string> met;
+  for (const auto& [which, evaluation] : out.beginning.packets) {
+    for (const chains::Step& step : evaluation.steps) {
+      const auto dot = step.chain.find('.');
+      if (dot == std::string::npos || !met.insert(step.chain.substr(0, dot)).second) continue;
+      auto budget = budget_of(world, before, step.chain.substr(0, dot), source);
+      if (budget) out.budgets.push_back(std::move(*budget));
+    }
+  }
+  return out;
+}
+
+const char* outcome_text(Outcome outcome) {
+  switch (outcome) {
+    case Outcome::accepted:
+      return "accepted";
+    case Outcome::dropped:
+      return "dropped";
+    case Outcome::reset:
+      return "refused with a reset";
+    case Outcome::unknown:
+      return "unknown from here";
+  }
+  return "?";
+}
+
+std::string packet_text(chains::Beginning::Packet which, std::uint8_t protocol) {
+  switch (which) {
+    case chains::Beginning::Packet::first:
+      return protocol == kTcp ? "the SYN" : "the first packet";
+    case chains::Beginning::Packet::answer:
+      return protocol == kTcp ? "the SYN-ACK that comes back" : "what comes back";
+    case chains::Beginning::Packet::second:
+      return "the first packet after the handshake";
+  }
+  return "?";
+}
+
+std::string rule_text(const World& world, const chains::Step& step) {
+  if (!step.rule)
+    return step.verdict->kind == chains::VerdictKind::drop ? "policy drop" : "policy accept";
+  const chains::Rule& rule = chains::find(world.ruleset.chains, step.chain)->rules[*step.rule];
+  std::string text = chains::to_text(rule);
+  const bool from_map =
+      !rule.exprs.empty() && std::holds_alternative<chains::Lookup>(rule.exprs.back());
+  if (from_map && step.verdict) text += " => " + chains::to_text(chains::Expr(*step.verdict));
+  return text;
+}
+
+std::string budget_text(const Budget& budget) {
+  std::string text =
+      fmt::format("limit {}: {}{} of {} left", budget.limit, budget.exact ? "" : "at least ",
+                  grouped(budget.left), grouped(budget.of));
+  if (budget.left == budget.of) text += ", full";
+  if (budget.until) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(*budget.until);
+    text += ", the next is free in " + chains::duration_text(left);
+  }
+  return text;
+}
+
+/// The last policy line that a matching rule or element came from: of what refused, or of any
+/// packet that had to pass.
+fw::Location deciding_line(const Explanation& e) {
+  fw::Location where;
+  for (const auto& [which, evaluation] : e.beginning.packets) {
+    if (e.beginning.outcome() != Outcome::accepted) where = {};
+    for (const chains::Step& step : evaluation.steps) {
+      if (step.matched() && !step.where.file.empty()) where = step.where;
+    }
+  }
+  return where;
+}
+
+void print_text(const Context& context, const World& world, const Explanation& e) {
+  const Outcome outcome = e.beginning.outcome();
+  const Style style = outcome == Outcome::accepted  ? Style::green
+                      : outcome == Outcome::unknown ? Style::yellow
+                                                    : Style::red;
+  context.say(e.question.text + ": " + context.styled(style, outcome_text(outcome)));
+  for (const auto& [which, evaluation] : e.beginning.packets) {
+    context.say(context.styled(Style::bold, packet_text(which, e.question.first.packet.protocol)) +
+                ": " + outcome_text(evaluation.outcome) +
+                (evaluation.unknown.empty() ? "" : ", " + evaluation.unknown));
+    using Align = Table::Align;
+    Table table({Align::left, Align::left, Align::left});
+    for (const chains::Step& step : evaluation.steps) {
+      if (!step.matched()) continue;
+      table.row({step.chain, rule_text(world, step), to_string(step.where)});
+    }
+    table.print(context);
+    for (const std::string& name : evaluation.assumed) {
+      context.say("  what is left of " + name + " is not told: taken as not spent");
+    }
+  }
+  for (const Budget& budget : e.budgets) context.say(budget_text(budget));
+  const std::string where = to_string(deciding_line(e));
+  context.say("decided by " + (where.empty() ? "what is built in" : where));
+}
+
+json::value to_json(const World& world, const Explanation& e) {
+  json::array packets;
+  for (const auto& [which, evaluation] : e.beginning.packets) {
+    json::array steps;
+    for (const chains::Step& step : evaluation.steps) {
+      steps.push_back(json::object{{"chain", step.chain},
+                                   {"rule", rule_text(world, step)},
+                                   {"matched", step.matched()},
+                                   {"where", cli::to_json(step.where)}});
+    }
+    json::array assumed(evaluation.assumed.begin(), evaluation.assumed.end());
+    packets.push_back(json::object{{"packet", packet_text(which, e.question.first.packet.protocol)},
+                                   {"verdict", outcome_text(evaluation.outcome)},
+                                   {"unknown", evaluation.unknown},
+                                   {"assumed", std::move(assumed)},
+                                   {"steps", std::move(steps)}});
+  }
+  json::array budgets;
+  for (const Budget& b : e.budgets) {
+    budgets.push_back(
+        json::object{{"limit", b.limit}, {"left", b.left}, {"of", b.of}, {"exact", b.exact}});
+  }
+  return json::object{{"question", e.question.text},
+                      {"verdict", outcome_text(e.beginning.outcome())},
+                      {"where", cli::to_json(deciding_line(e))},
+                      {"packets", std::move(packets)},
+                      {"limits", std::move(budgets)}};
+}
+
+int exit_of(Outcome outcome) {
+  if (outcome == Outcome::accepted) return kOk;
+  return outcome == Outcome::unknown ? kError : kDifferent;
+}
+
+int run(const Context& context, const Options& options) {
+  const auto loaded = load_policy(context);
+  if (!loaded) return kError;
+  World world{
+      loaded->policy, fw::Lists(context.state_dir), fw::early_drop_devices(), {}, {}, {}, {}};
+  const auto questions_of = [&]() -> Result<std::vector<Question>> {
+    const auto ready = options.live ? ask_kernel(world) : ask_policy(world, context);
+    if (!ready) return std::unexpected(ready.error());
+    std::vector<std::string> words{options.from};
+    words.insert(words.end(), options.to.begin(), options.to.end());
+    return Asking(world).questions(words);
+  };
+  const auto questions = questions_of();
+  if (!questions) {
+    context.error(questions.error());
+    return questions.error().code == ErrorCode::usage ? kUsage : kError;
+  }
+  int exit = kOk;
+  json::array all;
+  for (const Question& question : *questions) {
+    const auto explained = explain(world, question);
+    if (!explained) {
+      context.error(explained.error());
+      return kError;
+    }
+    if (context.json) {
+      all.push_back(to_json(world, *explained));
+    } else {
+      print_text(context, world, *explained);
+    }
+    const int one = exit_of(explained->beginning.outcome());
+    if (one == kError || exit == kOk) exit = one;
+  }
+  if (context.json) {
+    context.print(json::object{{"live", options.live},
+                               {"answers", std::move(all)},
+                               {"notes", json::array(world.notes.begin(), world.notes.end())}});
+  }
+  for (const std::string& note : world.notes) context.say(context.styled(Style::dim, note));
+  return exit;
+}
+
+}  // namespace
+
+void add_explain(CLI::App& program, Context& context, int& exit) {
+  auto options = std::make_shared<Options>();
+  CLI::App* command = program.add_subcommand(
+      "explain",
+      "Say what would happen to a connection, and which rules it meets. From the policy, every "
+      "budget full; needs no root, but without it leaves the blocks out.\n"
+      "Exit code: 0 accepted, 2 dropped or refused, 1 error or unknown.");
+  command->add_option("FROM", options->from, "Who connects: an address, or app:NAME")->required();
+  command
+      ->add_option("TO", options->to,
+                   "A port of this host (tcp/443, udp/53, ping), or addon:NAME, or app:NAME or an "
+                   "address with a port behind it: app:wiki 8000")
+      ->required()
+      ->expected(1, 2);
+  command->add_flag("--live", options->live,
+                    "Ask the rules, sets and budgets that the kernel holds now");
+  command->callback([&context, &exit, options] { exit = run(context, *options); });
+}
+
+}  // namespace cli

@@ -1,0 +1,246 @@
+// The control socket.
+#include "fw/daemon/control.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <string_view>
+#include <vector>
+
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/read_until.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/streambuf.hpp>
+#include <boost/asio/write.hpp>
+#include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
+#include <fmt/format.h>
+#include <grp.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "fw/base/limits.hpp"
+
+namespace fw {
+namespace {
+
+namespace asio = boost::asio;
+namespace json = boost::json;
+using Local = asio::local::stream_protocol;
+using ErrorOf = boost::system::error_code;
+
+constexpr const char* kGroup = "cloudron-fw";
+constexpr std::size_t kDepthMax = 8;  // of a request's JSON
+
+Peer peer_of(Local::socket& socket) {
+  ucred credentials{};
+  socklen_t length = sizeof credentials;
+  Peer peer;
+  if (getsockopt(socket.native_handle(), SOL_SOCKET, SO_PEERCRED, &credentials, &length) != 0) {
+    peer.uid = static_cast<uid_t>(-1);
+    return peer;
+  }
+  peer.pid = credentials.pid;
+  peer.uid = credentials.uid;
+  peer.may_change = peer.uid == 0 || peer.uid == geteuid();
+  return peer;
+}
+
+/// For those who may connect the mode of the socket is the gate; this says it in a second place.
+bool may_read(Local::socket& socket, const Peer& peer) {
+  if (peer.may_change) return true;
+  const ::group* const group = getgrnam(kGroup);
+  if (group == nullptr) return false;
+  ucred credentials{};
+  socklen_t length = sizeof credentials;
+  getsockopt(socket.native_handle(), SOL_SOCKET, SO_PEERCRED, &credentials, &length);
+  if (credentials.gid == group->gr_gid) return true;
+  std::vector<gid_t> groups(1024);
+  length = static_cast<socklen_t>(groups.size() * sizeof(gid_t));
+  if (getsockopt(socket.native_handle(), SOL_SOCKET, SO_PEERGROUPS, groups.data(), &length) != 0) {
+    return false;
+  }
+  groups.resize(length / sizeof(gid_t));
+  return std::find(groups.begin(), groups.end(), group->gr_gid) != groups.end();
+}
+
+}  // namespace
+
+json::object refusal(std::string_view why) { return {{"ok", false}, {"error", why}}; }
+json::object refusal(const Error& error) { return refusal(to_string(error)); }
+
+/// One client: reads a line, has it answered, writes the answer, and so on.
+class ControlServer::Session : public std::enable_shared_from_this<Session> {
+ public:
+  Session(ControlServer& server, Local::socket socket, const Peer& peer)
+      : server_(&server),
+        socket_(std::move(socket)),
+        patience_(socket_.get_executor()),
+        peer_(peer),
+        input_(kControlLineMax) {}
+
+  void read() {
+    wait_at_most();
+    asio::async_read_until(socket_, input_, '\n',
+                           [self = shared_from_this()](const ErrorOf& error, std::size_t size) {
+                             if (error == asio::error::not_found)
+                               return self->answer(refusal("the line is too long"), true);
+                             if (error) return self->close();
+                             self->handle(size);
+                           });
+  }
+
+  /// Ends it; the server forgets it.
+  void close() {
+    if (server_ == nullptr) return;
+    patience_.cancel();
+    ErrorOf ignored;
+    socket_.close(ignored);
+    auto* const server = std::exchange(server_, nullptr);
+    server->sessions_.erase(place);
+  }
+  /// The server is going: it forgets all by itself.
+  void abandon() {
+    server_ = nullptr;
+    patience_.cancel();
+    ErrorOf ignored;
+    socket_.close(ignored);
+  }
+
+  const Peer& peer() const { return peer_; }
+  bool busy() const { return busy_; }
+
+  Sessions::iterator place;
+
+ private:
+  void wait_at_most() {
+    patience_.expires_after(kControlPatience);
+    patience_.async_wait([weak = weak_from_this()](const ErrorOf& error) {
+      if (error) return;
+      if (const auto self = weak.lock()) self->close();
+    });
+  }
+
+  void handle(std::size_t size) {
+    if (server_ == nullptr) return;
+    server_->sessions_.splice(server_->sessions_.end(), server_->sessions_, place);
+    patience_.cancel();
+    const auto* const bytes = static_cast<const char*>(input_.data().data());
+    const std::string line(bytes, size);
+    input_.consume(size);
+    json::parse_options options;
+    options.max_depth = kDepthMax;
+    ErrorOf error;
+    const json::value request = json::parse(line, error, {}, options);
+    if (error || !request.is_object()) {
+      return answer(refusal("a request is one line that holds a JSON object"), false);
+    }
+    busy_ = true;
+    server_->handler_(peer_, request.get_object(), [self = shared_from_this()](json::object out) {
+      self->busy_ = false;
+      self->answer(std::move(out), false);
+    });
+  }
+
+  void answer(json::object out, bool last) {
+    if (server_ == nullptr) return;
+    output_ = json::serialize(out) + "\n";
+    if (output_.size() > kControlAnswerMax) {
+      output_ = json::serialize(refusal("the answer is too long: ask for less")) + "\n";
+    }
+    wait_at_most();
+    asio::async_write(socket_, asio::buffer(output_),
+                      [self = shared_from_this(), last](const ErrorOf& error, std::size_t) {
+                        self->output_ = {};
+                        if (error || last) return self->close();
+                        self->read();
+                      });
+  }
+
+  ControlServer* server_;
+  Local::socket socket_;
+  asio::steady_timer patience_;
+  Peer peer_;
+  asio::streambuf input_;
+  std::string output_;
+  bool busy_ = false;
+};
+
+ControlServer::ControlServer(asio::io_context& io, Handler handler)
+    : io_(io), handler_(std::move(handler)), acceptor_(io) {}
+
+ControlServer::~ControlServer() {
+  for (const auto& session : sessions_) session->abandon();
+  if (!path_.empty()) ::unlink(path_.c_str());
+}
+
+Result<void> ControlServer::listen(const std::string& path) {
+  const auto failed = [&path](const std::string& what, int code) {
+    return fail_errno(ErrorCode::io, fmt::format("{} the control socket {}", what, path), code);
+  };
+  if (path.size() >= sizeof(sockaddr_un{}.sun_path)) return failed("too long a name for", 0);
+  // One that a daemon left which was killed. Two daemons are kept apart by the lock of the state.
+  ::unlink(path.c_str());
+  ErrorOf error;
+  acceptor_.open(Local(), error);
+  if (error) return failed("cannot make", error.value());
+  const mode_t before = ::umask(0117);
+  acceptor_.bind(Local::endpoint(path), error);
+  ::umask(before);
+  if (error) return failed("cannot make", error.value());
+  path_ = path;
+  if (const ::group* const group = getgrnam(kGroup); group != nullptr) {
+    // Not being allowed to only means that the group cannot read.
+    [[maybe_unused]] const int done = ::chown(path.c_str(), static_cast<uid_t>(-1), group->gr_gid);
+  }
+  acceptor_.listen(asio::socket_base::max_listen_connections, error);
+  if (error) return failed("cannot listen on", error.value());
+  acceptor_.non_blocking(true, error);
+  if (error) return failed("cannot listen on", error.value());
+  accept();
+  return {};
+}
+
+void ControlServer::accept() {
+  acceptor_.async_accept([this](const ErrorOf& error, Local::socket socket) {
+    if (error == asio::error::operation_aborted) return;
+    if (!error) admit(std::move(socket));
+    accept_waiting();
+    accept();
+  });
+}
+
+/// Takes in who waits beside the one that was accepted: one for each turn of the loop would keep
+/// the last of many waiting for a request of every other.
+void ControlServer::accept_waiting() {
+  for (std::size_t i = 0; i < kControlClientsMax; ++i) {
+    ErrorOf error;
+    Local::socket socket = acceptor_.accept(error);
+    if (error) return;
+    admit(std::move(socket));
+  }
+}
+
+void ControlServer::admit(Local::socket socket) {
+  const Peer peer = peer_of(socket);
+  if (!may_read(socket, peer) || !make_room(peer.uid)) return;
+  const auto session = std::make_shared<Session>(*this, std::move(socket), peer);
+  session->place = sessions_.insert(sessions_.end(), session);
+  session->read();
+}
+
+/// Closes who has been silent longest where there is no room. The last places are root's.
+bool ControlServer::make_room(uid_t uid) {
+  const std::size_t most = uid == 0 ? kControlClientsMax : kControlClientsMax - kControlReserved;
+  if (sessions_.size() < most) return true;
+  for (const auto& session : sessions_) {
+    if (session->busy()) continue;
+    const auto silent = session;  // it leaves the list
+    silent->close();
+    return true;
+  }
+  return false;
+}
+
+}  // namespace fw

@@ -1,0 +1,64 @@
+// The control socket: requests and answers as lines of JSON (docs/control.md).
+#pragma once
+
+#include <functional>
+#include <list>
+#include <memory>
+#include <string>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/json/object.hpp>
+#include <sys/types.h>
+
+#include "fw/base/result.hpp"
+
+namespace fw {
+
+/// Who asks.
+struct Peer {
+  pid_t pid = 0;
+  uid_t uid = 0;
+  bool may_change = false;  ///< root, or whom the daemon runs as; others only read
+};
+
+using Answer = std::function<void(boost::json::object)>;
+/// Calls the answer once, now or later.
+using Handler = std::function<void(const Peer&, const boost::json::object& request, Answer)>;
+
+/// {"ok": false, "error": ...}
+boost::json::object refusal(const Error& error);
+boost::json::object refusal(std::string_view why);
+
+/// Serves at most kControlClientsMax clients at once: a new one takes the place of who has been
+/// silent longest. A client has one request under way at a time, of one line of at most
+/// kControlLineMax bytes.
+class ControlServer {
+ public:
+  ControlServer(boost::asio::io_context& io, Handler handler);
+  ~ControlServer();
+  ControlServer(const ControlServer&) = delete;
+  ControlServer& operator=(const ControlServer&) = delete;
+
+  /// Makes the socket: mode 0660, and of the group `cloudron-fw` where there is one.
+  Result<void> listen(const std::string& path);
+
+  std::size_t clients() const { return sessions_.size(); }
+
+ private:
+  class Session;
+  using Sessions = std::list<std::shared_ptr<Session>>;  ///< who has been silent longest is first
+
+  void accept();
+  void accept_waiting();
+  void admit(boost::asio::local::stream_protocol::socket socket);
+  bool make_room(uid_t uid);
+
+  boost::asio::io_context& io_;
+  Handler handler_;
+  boost::asio::local::stream_protocol::acceptor acceptor_;
+  std::string path_;
+  Sessions sessions_;
+};
+
+}  // namespace fw

@@ -1,0 +1,751 @@
+// The daemon: owns the sockets and the timers, and calls what decides.
+#include "fw/daemon/daemon.hpp"
+
+#include <cerrno>
+#include <csignal>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <set>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/json/serialize.hpp>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "chains/netlink/flow_feed.hpp"
+#include "chains/netlink/refusal_feed.hpp"
+#include "chains/netlink/ruleset_watch.hpp"
+#include "fw/base/limits.hpp"
+#include "fw/base/owner.hpp"
+#include "fw/base/suggest.hpp"
+#include "fw/daemon/control.hpp"
+#include "fw/daemon/messages.hpp"
+#include "fw/daemon/metrics.hpp"
+#include "fw/daemon/metrics_server.hpp"
+#include "fw/daemon/offenders.hpp"
+#include "fw/daemon/pace.hpp"
+#include "fw/daemon/requests.hpp"
+#include "fw/daemon/sight.hpp"
+#include "fw/docker/discovery.hpp"
+#include "fw/host/actor.hpp"
+#include "fw/host/block.hpp"
+#include "fw/host/discovered.hpp"
+#include "fw/host/in_force.hpp"
+#include "fw/host/last_good.hpp"
+#include "fw/host/lock.hpp"
+#include "fw/host/surroundings.hpp"
+#include "fw/host/trial.hpp"
+#include "fw/lists/file.hpp"
+#include "fw/store/activity.hpp"
+
+namespace fw {
+namespace {
+
+namespace asio = boost::asio;
+namespace json = boost::json;
+using namespace std::chrono_literals;
+using chains::FlowFeed;
+using chains::RefusalFeed;
+using chains::RulesetWatch;
+using ErrorOf = boost::system::error_code;
+
+constexpr auto kLockTry = 5ms;             // between two tries for the lock of the state folder
+constexpr auto kLockPatience = 10s;        // until a request is told that it is busy
+constexpr auto kCheckDelay = 2ms;          // one check for many notifications
+constexpr auto kCheckPeriod = 60s;         // even when nobody notified
+constexpr auto kFadePeriod = 10s;          // of who is busiest
+constexpr auto kClockPeriod = 5s;          // between two looks whether the clock was set
+constexpr std::size_t kAppliesMax = 1000;  // that are counted at once
+constexpr auto kFeedRest = 1ms;            // one wake-up for many flows
+
+std::chrono::milliseconds steady_now() {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(
+      std::chrono::steady_clock::now().time_since_epoch());
+}
+Instant now_by_both() { return {steady_now(), wall_clock()}; }
+
+/// The lock of the one daemon of a state folder, for as long as it lives.
+Result<File> only_one(const std::string& state_dir) {
+  const auto folder = make_folder(state_dir);
+  if (!folder) return std::unexpected(folder.error());
+  const std::string path = state_dir + "/daemon.lock";
+  File file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (!file) return fail_errno(ErrorCode::io, "cannot open " + path, errno);
+  give_to_owner(file.fd(), folder->fd());
+  if (::flock(file.fd(), LOCK_EX | LOCK_NB) != 0) {
+    return fail(ErrorCode::usage, "another daemon keeps " + state_dir + " already");
+  }
+  return file;
+}
+
+}  // namespace
+
+class Daemon final : public Host {
+ public:
+  Daemon(const DaemonOptions& options, chains::Kernel kernel, Store store, RulesetWatch watch,
+         File only)
+      : options_(options),
+        only_(std::move(only)),
+        kernel_(std::move(kernel)),
+        store_(std::move(store)),
+        watch_(std::move(watch)),
+        control_(io_, [this](const Peer& peer, const json::object& request, Answer answer) {
+          serve(*this, peer, request, std::move(answer));
+        }) {}
+  ~Daemon() override {
+    engine_.reset();  // its thread hands over to io_
+    release_feeds();
+    watch_fd_.release();
+  }
+
+  Result<void> run();
+
+  // What requests ask of the daemon.
+  const std::string& state_dir() const override { return options_.state_dir; }
+  const Policy& policy() const override { return policy_; }
+  chains::Kernel& kernel() override { return kernel_; }
+  Store& store() override { return store_; }
+  const Sight& sight() const override { return *sight_; }
+  DaemonCounts counts() const override;
+  void with_lock(std::function<void()> work, std::function<void(const Error&)> busy) override;
+  void record(const std::string& what, const Actor& actor, const std::string& summary,
+              const json::object& details) override;
+
+ private:
+  struct Waiting {
+    std::function<void()> work;
+    std::function<void(const Error&)> busy;
+    std::chrono::milliseconds until{};
+  };
+
+  void on_signals();
+  void on_watch();
+  void on_refusals();
+  void on_flows();
+  void rest_and_read_flows();
+  void fade();
+  void watch_clock();
+  void watchdog();
+  void check_later(std::chrono::milliseconds delay);
+  void check();
+  void check_again_each_period();
+  void repair();
+  void settle_trial();
+  void say_clock_set(std::chrono::milliseconds step);
+  void say_repaired(const ApplyReport& report, std::chrono::microseconds took);
+  void reload();
+  void take_up(Policy policy);
+  void follow_engine();
+  void take_inventory(const Result<Inventory>& told);
+  void put_apps_in_force();
+  void serve_metrics();
+  void open_feeds();
+  void release_feeds();
+  void learn_applies();
+  void take_up_offences();
+  void see(const chains::Refusal& refusal);
+  void sentence(const Sentence& sentence);
+  void try_lock();
+
+  DaemonOptions options_;
+  File only_;
+  asio::io_context io_{1};
+  Messages messages_;
+  chains::Kernel kernel_;
+  Store store_;
+  RulesetWatch watch_;
+  ControlServer control_;
+  Policy policy_;
+  std::optional<Sight> sight_;
+  std::optional<Offenders> offenders_;
+  std::optional<RefusalFeed> refusals_;
+  std::optional<FlowFeed> flows_;
+  std::optional<ActivityLog> log_;
+  std::optional<docker::Watch> engine_;
+  Discovery engine_at_;         ///< what it follows
+  std::string engine_trouble_;  ///< why it cannot
+  std::optional<MetricsServer> metrics_;
+  std::optional<Endpoint> metrics_at_;  ///< where it listens
+  DaemonCounts counts_;
+  RepairPace pace_;
+  std::optional<std::int64_t> activity_seen_;  ///< the row up to which applies are counted
+  std::string changed_by_;                     ///< who touched our table since the last check
+  bool check_due_ = false;
+  bool off_ = false;
+  WallTime began_{};  ///< timers_began, when the clock was last looked at
+  std::deque<Waiting> waiting_;
+
+  asio::posix::stream_descriptor watch_fd_{io_};
+  asio::posix::stream_descriptor refusals_fd_{io_};
+  asio::posix::stream_descriptor flows_fd_{io_};
+  asio::steady_timer check_timer_{io_};
+  asio::steady_timer period_timer_{io_};
+  asio::steady_timer lock_timer_{io_};
+  asio::steady_timer trial_timer_{io_};
+  asio::steady_timer fade_timer_{io_};
+  asio::steady_timer clock_timer_{io_};
+  asio::steady_timer flow_timer_{io_};
+  asio::steady_timer watchdog_timer_{io_};
+  asio::signal_set signals_{io_, SIGTERM, SIGINT, SIGHUP};
+};
+
+Result<void> Daemon::run() {
+  if (auto listening = control_.listen(options_.socket); !listening) return listening;
+  reload();
+  watch_fd_.assign(watch_.fd());
+  on_watch();
+  on_signals();
+  fade();
+  watch_clock();
+  watchdog();
+  check_again_each_period();
+  check_later(0ms);
+  notify_manager("READY=1\nSTATUS=watching");
+  messages_.send(Level::info, "watching the firewall");
+  io_.run();
+  notify_manager("STOPPING=1");
+  return {};
+}
+
+void Daemon::on_signals() {
+  signals_.async_wait([this](const ErrorOf& error, int signal) {
+    if (error) return;
+    if (signal != SIGHUP) return io_.stop();
+    reload();
+    on_signals();
+  });
+}
+
+void Daemon::watchdog() {
+  const auto period = watchdog_period();
+  if (period.count() == 0) return;
+  notify_manager("WATCHDOG=1");
+  watchdog_timer_.expires_after(period / 3);
+  watchdog_timer_.async_wait([this](const ErrorOf& error) {
+    if (!error) watchdog();
+  });
+}
+
+void Daemon::fade() {
+  fade_timer_.expires_after(kFadePeriod);
+  fade_timer_.async_wait([this](const ErrorOf& error) {
+    if (error) return;
+    sight_->fade();
+    fade();
+  });
+}
+
+/// Blocks end by the wall clock, the kernel's timers do not: a check starts them anew when it is
+/// set.
+void Daemon::watch_clock() {
+  const WallTime began = timers_began(wall_clock());
+  if (clock_was_set(std::exchange(began_, began), began)) check_later(0ms);
+  clock_timer_.expires_after(kClockPeriod);
+  clock_timer_.async_wait([this](const ErrorOf& error) {
+    if (!error) watch_clock();
+  });
+}
+
+// ---- The lock of the state folder: nobody waits for it in the loop.
+
+void Daemon::with_lock(std::function<void()> work, std::function<void(const Error&)> busy) {
+  waiting_.push_back({std::move(work), std::move(busy), steady_now() + kLockPatience});
+  if (waiting_.size() == 1) try_lock();
+}
+
+void Daemon::try_lock() {
+  while (!waiting_.empty()) {
+    auto lock = StateLock::try_take(options_.state_dir);
+    if (lock && *lock) {
+      const Waiting next = std::move(waiting_.front());
+      next.work();
+      waiting_.pop_front();
+      continue;
+    }
+    if (!lock || steady_now() > waiting_.front().until) {
+      const Waiting next = std::move(waiting_.front());
+      next.busy(
+          lock ? Error{ErrorCode::kernel_busy, "another command is at work: try again", {}, {}, 0}
+               : lock.error());
+      waiting_.pop_front();
+      continue;
+    }
+    lock_timer_.expires_after(kLockTry);
+    lock_timer_.async_wait([this](const ErrorOf& error) {
+      if (!error) try_lock();
+    });
+    return;
+  }
+}
+
+// ---- Changes by others.
+
+void Daemon::on_watch() {
+  watch_fd_.async_wait(asio::posix::stream_descriptor::wait_read, [this](const ErrorOf& error) {
+    if (error) return;
+    const auto drained = watch_.drain();
+    if (!drained) {
+      messages_.send(Level::error, to_string(drained.error()));
+      return;  // a check each minute remains
+    }
+    for (const auto& change : drained->changes) {
+      if (!change.ours || change.pid == ::getpid()) continue;
+      changed_by_ = fmt::format("{} (pid {})", printable(change.process), change.pid);
+      check_later(kCheckDelay);
+    }
+    if (drained->lost) check_later(kCheckDelay);
+    on_watch();
+  });
+}
+
+void Daemon::check_later(std::chrono::milliseconds delay) {
+  if (check_due_ && delay != 0ms) return;
+  check_due_ = true;
+  check_timer_.expires_after(delay);
+  check_timer_.async_wait([this](const ErrorOf& error) {
+    if (!error) check();
+  });
+}
+
+void Daemon::check_again_each_period() {
+  period_timer_.expires_after(kCheckPeriod);
+  period_timer_.async_wait([this](const ErrorOf& error) {
+    if (error) return;
+    check_later(0ms);
+    serve_metrics();  // whoever had the port may be gone
+    if (!flows_ || (policy_.nflog_group != 0 && !refusals_)) open_feeds();  // or the group
+    check_again_each_period();
+  });
+}
+
+void Daemon::check() {
+  check_due_ = false;
+  with_lock([this] { repair(); },
+            [this](const Error& error) {
+              messages_.send(Level::warning, "the firewall is not checked: " + to_string(error));
+              check_later(1s);
+            });
+}
+
+/// Under the lock: so an apply of ours is over, and what it put in force is remembered.
+void Daemon::repair() {
+  settle_trial();
+  learn_applies();
+  const InForce wanted = in_force(options_.state_dir, this_moment());
+  if (wanted.policy != policy_) reload();
+  off_ = switched_off(options_.state_dir);
+  const std::string by = std::exchange(changed_by_, {});
+  if (off_) return;
+  const auto begin = std::chrono::steady_clock::now();
+  auto store = Store::open(options_.state_dir);
+  auto kernel = chains::Kernel::open();
+  if (!kernel) {
+    messages_.send(Level::error, to_string(kernel.error()));
+    return;
+  }
+  Manager manager(std::move(*kernel), options_.state_dir,
+                  store ? std::optional(std::move(*store)) : std::nullopt);
+  if (const auto wait = pace_.wait(steady_now()); wait != 0ms) {
+    changed_by_ = by;
+    return check_later(wait);
+  }
+  const auto report =
+      manager.apply(wanted.policy, ApplyMode::commit, wanted.unused, ListUse::remembered);
+  if (!report) {
+    messages_.send(Level::error, "the firewall cannot be repaired: " + to_string(report.error()));
+    return check_later(1s);
+  }
+  const auto took =
+      std::chrono::round<std::chrono::microseconds>(std::chrono::steady_clock::now() - begin);
+  ++counts_.checks;
+  counts_.last_check = took;
+  if (report->clock_step != 0ms) say_clock_set(report->clock_step);
+  if (report->repaired() == 0) return;
+  changed_by_ = by;
+  say_repaired(*report, took);
+  changed_by_.clear();
+  pace_.repaired(steady_now());
+  if (!pace_.alarmed()) return;
+  messages_.send(Level::alert,
+                 fmt::format("the firewall had to be repaired {} times in a minute: {} keeps "
+                             "changing it; further repairs wait",
+                             kRepairsAMinute, by.empty() ? "somebody" : by));
+}
+
+/// Rolls back what nobody confirmed in time; looks again when the time of a trial is over.
+void Daemon::settle_trial() {
+  const auto done = roll_back_if_due(options_.state_dir, this_moment(), wall_clock());
+  if (!done) {
+    messages_.send(Level::alert, "a trial is over and not rolled back: " + to_string(done.error()));
+    return check_later(1s);
+  }
+  if (*done) {
+    const std::string text =
+        fmt::format("{} was not confirmed in time, and is rolled back", name_of((*done)->pending));
+    messages_.send(Level::warning, text);
+    record("rollback", actor_of({}), text, {});
+  }
+  const auto pending = read_pending(options_.state_dir);
+  if (!pending) return;
+  trial_timer_.expires_after(time_left(*pending, this_moment()) + 1ms);
+  trial_timer_.async_wait([this](const ErrorOf& error) {
+    if (!error) check_later(0ms);
+  });
+}
+
+void Daemon::say_clock_set(std::chrono::milliseconds step) {
+  const auto whole = std::chrono::round<std::chrono::seconds>(std::chrono::abs(step));
+  const std::string text =
+      fmt::format("the clock is {} {} what it was: the kernel ends the blocks by it now",
+                  to_string(whole), step > 0ms ? "ahead of" : "behind");
+  messages_.send(Level::notice, text);
+  record("clock", actor_of({}), text, {{"step_ms", step.count()}});
+}
+
+void Daemon::say_repaired(const ApplyReport& report, std::chrono::microseconds took) {
+  ++counts_.repairs;
+  counts_.last_repair = took;
+  const auto took_ms = std::chrono::round<std::chrono::milliseconds>(took).count();
+  const std::string by = changed_by_.empty() ? "somebody" : changed_by_;
+  const std::string what = report.first
+                               ? "removed the firewall"
+                               : fmt::format("changed {} lines of the firewall", report.repaired());
+  const std::string text = fmt::format("{} {}; repaired in {} ms", by, what, took_ms);
+  messages_.send(Level::warning, text,
+                 {{"CHANGED_BY", by},
+                  {"RULE", report.difference.lines.empty() ? std::string()
+                                                           : report.difference.lines.front().id}});
+  json::array lines;
+  for (const chains::DiffLine& line : report.difference.lines) {
+    if (lines.size() == kActivityLinesMax) break;
+    lines.emplace_back(fmt::format("{} {}: {}", line.sign, line.place, printable(line.text, 200)));
+  }
+  record("repair", actor_of({}), text,
+         {{"by", by}, {"first_lines", std::move(lines)}, {"took_ms", took_ms}});
+}
+
+void Daemon::record(const std::string& what, const Actor& actor, const std::string& summary,
+                    const json::object& details) {
+  const ActivityBounds bounds{policy_.activity.keep, policy_.activity.bytes};
+  const Activity row{0, wall_clock(), what, actor, summary, json::serialize(details)};
+  auto added = Result<std::int64_t>(std::unexpect);
+  for (int attempt = 0; attempt < 2 && !added; ++attempt) {
+    // Kept open, and opened anew when it is of no use: somebody may have moved it away.
+    if (!log_) {
+      auto log = ActivityLog::open(options_.state_dir);
+      if (log) log_.emplace(std::move(*log));
+      if (!log) added = std::unexpected(log.error());
+    }
+    if (log_) added = log_->add(row, bounds);
+    if (!added) log_.reset();
+  }
+  if (added) return;
+  messages_.send(Level::error,
+                 "this is not in the activity log: " + summary + ": " + to_string(added.error()));
+}
+
+// ---- The policy, and what follows from it.
+
+void Daemon::reload() { take_up(in_force(options_.state_dir, this_moment()).policy); }
+
+/// What differs in its apps alone is a matter of every day: then nothing else begins anew.
+void Daemon::take_up(Policy policy) {
+  Policy other = policy;
+  other.apps = policy_.apps;
+  other.addons = policy_.addons;
+  other.app_networks = policy_.app_networks;
+  const bool apps_alone = sight_ && other == policy_;
+  policy_ = std::move(policy);
+  if (apps_alone) return sight_->know(policy_.apps);
+  sight_.emplace(policy_);
+  offenders_.emplace(policy_);
+  take_up_offences();
+  open_feeds();
+  serve_metrics();
+  follow_engine();
+}
+
+// ---- Apps of a container engine.
+
+void Daemon::follow_engine() {
+  if (engine_at_ == policy_.discovery) return;
+  engine_.reset();
+  engine_trouble_.clear();
+  engine_at_ = policy_.discovery;
+  if (engine_at_.from == Discover::none) return;
+  engine_.emplace(engine_at_.docker, [this](Result<Inventory> told) {
+    asio::post(io_, [this, told = std::move(told)] { take_inventory(told); });
+  });
+}
+
+/// Remembered under the lock, and then in force.
+void Daemon::take_inventory(const Result<Inventory>& told) {
+  const std::string trouble = told ? std::string() : to_string(told.error());
+  if (!told && trouble == engine_trouble_) return;  // said before
+  if (told && !engine_trouble_.empty()) {
+    messages_.send(Level::info, "the container engine answers again");
+  }
+  engine_trouble_ = trouble;
+  if (!told) {
+    messages_.send(Level::warning, trouble + "; the apps that it had last stay in force");
+  }
+  with_lock(
+      [this, told, trouble] {
+        if (!told) {
+          const auto noted = remember_trouble(options_.state_dir, trouble);
+          if (!noted) messages_.send(Level::error, to_string(noted.error()));
+          return;
+        }
+        const auto changed = remember(options_.state_dir, *told);
+        if (!changed) {
+          messages_.send(Level::error, "apps are not remembered: " + to_string(changed.error()));
+        } else if (*changed) {
+          put_apps_in_force();
+        }
+      },
+      [this, told](const Error& error) {
+        messages_.send(Level::warning, "apps are not up to date: " + to_string(error));
+        check_timer_.expires_after(1s);
+        check_timer_.async_wait([this, told](const ErrorOf& cancelled) {
+          if (!cancelled) take_inventory(told);
+        });
+      });
+}
+
+/// Under the lock. That is no repair: nobody did wrong.
+void Daemon::put_apps_in_force() {
+  InForce wanted = in_force(options_.state_dir, this_moment());
+  if (switched_off(options_.state_dir) || wanted.policy == policy_) return;
+  const auto begin = std::chrono::steady_clock::now();
+  auto store = Store::open(options_.state_dir);
+  auto kernel = chains::Kernel::open();
+  if (!kernel) return messages_.send(Level::error, to_string(kernel.error()));
+  Manager manager(std::move(*kernel), options_.state_dir,
+                  store ? std::optional(std::move(*store)) : std::nullopt);
+  const auto report =
+      manager.apply(wanted.policy, ApplyMode::commit, wanted.unused, ListUse::remembered);
+  if (!report) {
+    messages_.send(Level::error, "apps are not in force: " + to_string(report.error()));
+    return check_later(1s);
+  }
+  take_up(std::move(wanted.policy));
+  if (!report->changed) return;
+  ++counts_.app_changes;
+  const auto took =
+      std::chrono::round<std::chrono::milliseconds>(std::chrono::steady_clock::now() - begin);
+  const std::string text = fmt::format("containers changed: {} apps and {} addons are in force",
+                                       policy_.apps.size(), policy_.addons.size());
+  messages_.send(Level::info, text);
+  json::array lines;
+  for (const chains::DiffLine& line : report->difference.lines) {
+    if (lines.size() == kActivityLinesMax) break;
+    lines.emplace_back(fmt::format("{} {}: {}", line.sign, line.place, printable(line.text, 200)));
+  }
+  record("apps", actor_of({}), text,
+         {{"first_lines", std::move(lines)}, {"took_ms", took.count()}});
+}
+
+void Daemon::serve_metrics() {
+  if (metrics_at_ == policy_.metrics) return;
+  metrics_.reset();
+  metrics_at_.reset();
+  if (!policy_.metrics) return;
+  metrics_.emplace(io_, [this]() -> Result<std::string> {
+    const auto all = count(kernel_, store_, policy_, *sight_, counts(), wall_clock());
+    if (!all) return std::unexpected(all.error());
+    return metrics_text(*all);
+  });
+  if (const auto listening = metrics_->listen(*policy_.metrics); !listening) {
+    messages_.send(Level::error, "metrics are not served: " + to_string(listening.error()));
+    return metrics_.reset();
+  }
+  metrics_at_ = policy_.metrics;
+}
+
+/// What commands noted of their applies since the last look.
+void Daemon::learn_applies() {
+  auto log = ActivityLog::open(options_.state_dir);
+  const auto newest = log ? log->newest() : Result<std::int64_t>(std::unexpected(log.error()));
+  if (!newest) return;
+  const std::int64_t seen = std::exchange(activity_seen_, *newest).value_or(*newest);
+  if (seen == *newest) return;
+  const auto rows = log->read(WallTime::min(), seen, kAppliesMax, "apply");
+  if (!rows) return;
+  counts_.applies += rows->size();
+  if (!rows->empty()) counts_.last_apply = read_took(rows->back().details);
+}
+
+/// Blocks of the past count for repetition, across restarts too.
+void Daemon::take_up_offences() {
+  std::chrono::seconds longest{0};
+  for (const Offender& rule : policy_.offenders) longest = std::max(longest, rule.max);
+  if (longest.count() == 0) return;
+  auto log = ActivityLog::open(options_.state_dir);
+  if (!log) return;
+  const auto rows = log->read(wall_clock() - 2 * longest, 0, kOffencesMax, "offender");
+  if (!rows) return;
+  for (const Activity& row : *rows) {
+    const auto offence = read_offence(row.details);
+    if (offence) offenders_->remember(offence->range, offence->times, offence->end);
+  }
+}
+
+void Daemon::release_feeds() {
+  if (refusals_fd_.is_open()) refusals_fd_.release();
+  if (flows_fd_.is_open()) flows_fd_.release();
+  flow_timer_.cancel();
+  refusals_.reset();
+  flows_.reset();
+}
+
+void Daemon::open_feeds() {
+  release_feeds();
+  if (policy_.nflog_group != 0) {
+    auto feed = RefusalFeed::open(static_cast<std::uint16_t>(policy_.nflog_group));
+    if (feed) {
+      refusals_.emplace(std::move(*feed));
+      refusals_fd_.assign(refusals_->fd());
+      on_refusals();
+    } else {
+      messages_.send(Level::error, "refusals are not seen: " + to_string(feed.error()));
+    }
+  }
+  chains::FlowFeedOptions options;
+  for (const auto& port : all_open_ports(policy_)) options.ports.push_back(port.value);
+  for (const Limit& limit : policy_.limits) {
+    options.ports.insert(options.ports.end(), limit.ports.begin(), limit.ports.end());
+  }
+  auto feed = FlowFeed::open(options);
+  if (!feed) {
+    messages_.send(Level::error, "connections are not seen: " + to_string(feed.error()));
+    return;
+  }
+  flows_.emplace(std::move(*feed));
+  flows_fd_.assign(flows_->fd());
+  on_flows();
+}
+
+// ---- Refusals and flows.
+
+void Daemon::on_refusals() {
+  refusals_fd_.async_wait(asio::posix::stream_descriptor::wait_read, [this](const ErrorOf& error) {
+    if (error || !refusals_) return;
+    const auto drained = refusals_->drain();
+    if (!drained) {
+      messages_.send(Level::error, "refusals are not seen: " + to_string(drained.error()));
+      refusals_fd_.release();
+      return refusals_.reset();  // opened anew within a minute
+    }
+    for (const chains::Refusal& refusal : *drained) see(refusal);
+    on_refusals();
+  });
+}
+
+void Daemon::see(const chains::Refusal& refusal) {
+  sight_->see(refusal);
+  if (refusal.why == chains::Refusal::Why::limit) {
+    const auto limit = std::ranges::find(policy_.limits, refusal.limit, &Limit::name);
+    const std::string source = to_string(refusal.packet.source);
+    messages_.send(Level::info,
+                   fmt::format("{} refused by limit {}", source, printable(refusal.limit)),
+                   {{"LIMIT", refusal.limit},
+                    {"SOURCE", source},
+                    {"PORT", std::to_string(refusal.packet.destination_port)},
+                    {"RULE", limit == policy_.limits.end() ? "" : to_string(limit->where)}});
+  }
+  if (const auto due = offenders_->see(refusal, now_by_both())) sentence(*due);
+}
+
+void Daemon::sentence(const Sentence& sentence) {
+  // Not in the kernel either when it cannot be stored: nobody could lift it. The limit still
+  // refuses.
+  const auto not_blocked = [this, sentence](const Error& error) {
+    offenders_->take_back(sentence);
+    messages_.send(Level::error, fmt::format("{} is not blocked: {}", to_string(sentence.range),
+                                             to_string(error)));
+  };
+  with_lock(
+      [this, sentence, not_blocked] {
+        const WallTime now = wall_clock();
+        const std::string why = to_string(sentence.evidence);
+        const Block block{sentence.range, now + sentence.duration, why, "offender", now};
+        const auto outcome = fw::block(kernel_, store_, std::uint32_t{1} << policy_.mark_bit,
+                                       {block}, now, Cut::added);
+        if (!outcome) return not_blocked(outcome.error());
+        ++counts_.offenders;
+        const std::string who = to_string(sentence.range);
+        const std::string text =
+            fmt::format("{} blocked for {}: {}", who, to_string(sentence.duration), why);
+        messages_.send(Level::notice, text, {{"SOURCE", who}, {"RULE", to_string(sentence.where)}});
+        record("offender", actor_of({}), text, to_json(sentence, now + sentence.duration));
+      },
+      not_blocked);
+}
+
+void Daemon::on_flows() {
+  flows_fd_.async_wait(asio::posix::stream_descriptor::wait_read, [this](const ErrorOf& error) {
+    if (!error) rest_and_read_flows();
+  });
+}
+
+void Daemon::rest_and_read_flows() {
+  flow_timer_.expires_after(kFeedRest);
+  flow_timer_.async_wait([this](const ErrorOf& error) {
+    if (error || !flows_) return;
+    const auto events = flows_->drain();
+    if (!events) {
+      messages_.send(Level::error, "connections are not seen: " + to_string(events.error()));
+      flows_fd_.release();
+      return flows_.reset();
+    }
+    for (const chains::FlowEvent& event : *events) sight_->see(event);
+    on_flows();
+  });
+}
+
+DaemonCounts Daemon::counts() const {
+  DaemonCounts counts = counts_;
+  counts.off = off_;
+  counts.clients = control_.clients();
+  if (metrics_) counts.metrics_clients = metrics_->clients();
+  counts.messages_left_out = messages_.suppressed();
+  if (flows_) {
+    counts.flow_events = flows_->counts().messages;
+    counts.flow_events_lost = flows_->counts().lost;
+    counts.flows_recovered = flows_->counts().recovered;
+  }
+  if (refusals_) {
+    counts.refusals = refusals_->counts().messages;
+    counts.refusals_lost = refusals_->counts().lost;
+    counts.malformed = refusals_->counts().malformed;
+  }
+  const auto watched = watch_.counts();
+  counts.changes_seen = watched.changes;
+  counts.changes_lost = watched.lost;
+  counts.malformed += watched.malformed;
+  return counts;
+}
+
+Result<void> run_daemon(const DaemonOptions& options) {
+  auto only = only_one(options.state_dir);
+  if (!only) return std::unexpected(only.error());
+  auto kernel = chains::Kernel::open();
+  if (!kernel) return std::unexpected(kernel.error());
+  if (const auto allowed = kernel->generation(); !allowed) return std::unexpected(allowed.error());
+  auto store = Store::open(options.state_dir);
+  if (!store) return std::unexpected(store.error());
+  auto watch = RulesetWatch::open();
+  if (!watch) return std::unexpected(watch.error());
+  Daemon daemon(options, std::move(*kernel), std::move(*store), std::move(*watch),
+                std::move(*only));
+  return daemon.run();
+}
+
+}  // namespace fw

@@ -1,0 +1,116 @@
+// What the daemon tells systemd, in the protocols that systemd documents: its library would bring
+// five more libraries into the start of every command.
+#include "fw/daemon/messages.hpp"
+
+#include <cerrno>
+#include <charconv>
+#include <cstdlib>
+#include <cstring>
+#include <utility>
+
+#include <fmt/format.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "fw/base/limits.hpp"
+#include "fw/base/suggest.hpp"
+
+namespace fw {
+namespace {
+
+constexpr const char* kJournal = "/run/systemd/journal/socket";
+
+/// A datagram socket that leads to a path; "@" begins an abstract name. -1 when nobody is there.
+int datagrams_to(std::string_view path) {
+  sockaddr_un to{};
+  to.sun_family = AF_UNIX;
+  if (path.empty() || path.size() >= sizeof to.sun_path) return -1;
+  std::memcpy(to.sun_path, path.data(), path.size());
+  if (path.front() == '@') to.sun_path[0] = '\0';
+  const int fd = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return -1;
+  const auto length = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path.size());
+  if (::connect(fd, reinterpret_cast<const sockaddr*>(&to), length) == 0) return fd;
+  ::close(fd);
+  return -1;
+}
+
+/// "NAME=value", or with the length before it where the value has line breaks.
+/// Source: systemd's "Native Journal Protocol".
+void append(std::string& datagram, std::string_view name, std::string_view value) {
+  datagram += name;
+  if (value.find('\n') == std::string_view::npos) {
+    datagram += '=';
+  } else {
+    datagram += '\n';
+    for (int shift = 0; shift < 64; shift += 8) {
+      datagram += static_cast<char>(std::uint64_t{value.size()} >> shift & 0xff);
+    }
+  }
+  datagram += value;
+  datagram += '\n';
+}
+
+}  // namespace
+
+void notify_manager(std::string_view state) {
+  const char* const path = std::getenv("NOTIFY_SOCKET");
+  if (path == nullptr) return;
+  const int fd = datagrams_to(path);
+  if (fd < 0) return;
+  [[maybe_unused]] const auto sent = ::send(fd, state.data(), state.size(), MSG_NOSIGNAL);
+  ::close(fd);
+}
+
+std::chrono::microseconds watchdog_period() {
+  const char* const text = std::getenv("WATCHDOG_USEC");
+  if (text == nullptr) return std::chrono::microseconds{0};
+  std::int64_t period = 0;
+  std::from_chars(text, text + std::strlen(text), period);
+  return std::chrono::microseconds{std::max<std::int64_t>(period, 0)};
+}
+
+Messages::Messages() : socket_(datagrams_to(kJournal)) {}
+
+Messages::~Messages() {
+  if (socket_ >= 0) ::close(socket_);
+}
+
+void Messages::send(Level level, const std::string& text, const std::vector<Field>& fields) {
+  static constexpr auto kQuota =
+      limiter::Quota::of(kMessagesRate, std::chrono::seconds{1}, kMessagesBurst);
+  const auto now = limiter::to_ticks(std::chrono::steady_clock::now().time_since_epoch());
+  const limiter::Step step = limiter::gcra(budget_, kQuota, now);
+  budget_ = step.stored;
+  // What an admin must not miss is rare by itself.
+  if (!step.verdict.admitted() && level >= Level::notice) {
+    ++suppressed_;
+    ++unsaid_;
+    return;
+  }
+  if (unsaid_ != 0) {
+    write(Level::warning, fmt::format("{} messages were left out", std::exchange(unsaid_, 0)), {});
+  }
+  write(level, text, fields);
+}
+
+void Messages::write(Level level, const std::string& text, const std::vector<Field>& fields) {
+  if (socket_ >= 0) {
+    std::string datagram;
+    append(datagram, "MESSAGE", text);
+    append(datagram, "PRIORITY", std::to_string(static_cast<int>(level)));
+    append(datagram, "SYSLOG_IDENTIFIER", "cloudron-fwd");
+    for (const Field& field : fields) append(datagram, field.name, field.value);
+    if (::send(socket_, datagram.data(), datagram.size(), MSG_NOSIGNAL | MSG_DONTWAIT) >= 0) return;
+  }
+  std::string line =
+      fmt::format("<{}>cloudron-fwd: {}", static_cast<int>(level), printable(text, text.size()));
+  for (const Field& field : fields) {
+    line += fmt::format(" {}={}", field.name, printable(field.value));
+  }
+  line += '\n';
+  [[maybe_unused]] const auto written = ::write(STDERR_FILENO, line.data(), line.size());
+}
+
+}  // namespace fw

@@ -1,0 +1,52 @@
+// What the daemon tells systemd: its state, and messages with fields for the journal.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "limiter/gcra.hpp"
+
+namespace fw {
+
+/// Sends a state ("READY=1") to the service manager; without one, nothing is done.
+/// Source: sd_notify(3), which states the protocol.
+void notify_manager(std::string_view state);
+
+/// How often the service manager wants to hear WATCHDOG=1; zero: never. Source:
+/// sd_watchdog_enabled(3).
+std::chrono::microseconds watchdog_period();
+
+/// Levels of syslog(3).
+enum class Level : std::uint8_t { alert = 1, error = 3, warning = 4, notice = 5, info = 6 };
+
+struct Field {
+  std::string_view name;  ///< upper case letters and underscores
+  std::string value;
+};
+
+/// Writes messages to the journal with their fields, or to stderr where there is no journal. At
+/// most kMessagesBurst at once and kMessagesRate a second; what is more is counted and said.
+class Messages {
+ public:
+  Messages();
+  ~Messages();
+  Messages(const Messages&) = delete;
+  Messages& operator=(const Messages&) = delete;
+
+  void send(Level level, const std::string& text, const std::vector<Field>& fields = {});
+
+  std::uint64_t suppressed() const { return suppressed_; }
+
+ private:
+  void write(Level level, const std::string& text, const std::vector<Field>& fields);
+
+  int socket_ = -1;
+  limiter::Ticks budget_ = 0;
+  std::uint64_t suppressed_ = 0;  ///< in all
+  std::uint64_t unsaid_ = 0;      ///< of them
+};
+
+}  // namespace fw

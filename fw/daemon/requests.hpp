@@ -1,0 +1,55 @@
+// What can be asked on the control socket, and what each request answers (docs/control.md).
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+
+#include <boost/json/object.hpp>
+
+#include "chains/netlink/kernel.hpp"
+#include "fw/daemon/control.hpp"
+#include "fw/daemon/counts.hpp"
+#include "fw/daemon/offenders.hpp"
+#include "fw/store/activity.hpp"
+#include "fw/store/store.hpp"
+
+namespace fw {
+
+/// What requests need of the daemon.
+class Host {
+ public:
+  virtual ~Host() = default;
+  virtual const std::string& state_dir() const = 0;
+  virtual const Policy& policy() const = 0;
+  virtual chains::Kernel& kernel() = 0;
+  virtual Store& store() = 0;
+  virtual const Sight& sight() const = 0;
+  virtual DaemonCounts counts() const = 0;
+  /// Calls `work` under the lock of the state folder, now or later, or else `busy`.
+  virtual void with_lock(std::function<void()> work, std::function<void(const Error&)> busy) = 0;
+  /// A row of the activity log.
+  virtual void record(const std::string& what, const Actor& actor, const std::string& summary,
+                      const boost::json::object& details) = 0;
+};
+
+/// {"do": "block" | "unblock" | "blocks" | "counts" | "activity" | "hello", ...}
+void serve(Host& host, const Peer& peer, const boost::json::object& request, Answer answer);
+
+/// How long an apply took, by its row of the activity log; 0 when that does not tell.
+std::chrono::microseconds read_took(const std::string& details);
+
+/// An offender's block in the activity log, and back.
+boost::json::object to_json(const Sentence& sentence, WallTime end);
+struct ReadOffence {
+  IpRange range;
+  unsigned times = 1;
+  WallTime end{};
+
+  bool operator==(const ReadOffence&) const = default;
+};
+std::optional<ReadOffence> read_offence(const std::string& details);
+
+}  // namespace fw

@@ -1,0 +1,61 @@
+// What the daemon has seen of flows and refusals: who is busiest, in fixed memory.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "chains/netlink/flow_feed.hpp"
+#include "chains/netlink/refusal_feed.hpp"
+#include "fw/policy/policy.hpp"
+#include "limiter/top.hpp"
+
+namespace fw {
+
+/// A source: an IPv4 address or an IPv6 /64.
+struct Busy {
+  IpRange source;
+  std::uint64_t count = 0;
+  std::uint64_t error = 0;  ///< the count is too high by that at most
+};
+
+class Sight {
+ public:
+  explicit Sight(const Policy& policy);
+
+  /// Other apps from now on, or others' addresses; who stays keeps its count.
+  void know(const std::vector<App>& apps);
+
+  void see(const chains::FlowEvent& event);
+  void see(const chains::Refusal& refusal);
+  /// Once in a while: the past weighs half from now on.
+  void fade();
+
+  std::vector<Busy> busiest(std::size_t n) const { return sources(connections_, n); }
+  std::vector<Busy> most_refused(std::size_t n) const { return sources(refusals_, n); }
+
+  struct AppCount {
+    std::string name;
+    std::uint64_t connections = 0;  ///< that it began
+
+    bool operator==(const AppCount&) const = default;
+  };
+  const std::vector<AppCount>& apps() const { return apps_; }
+  std::uint64_t connections() const { return began_; }  ///< begun, in all
+  std::uint64_t refusals() const { return refused_; }   ///< copies that were seen
+  std::uint64_t open() const { return open_; }          ///< flows that live, of those that are told
+
+ private:
+  static std::vector<Busy> sources(const limiter::Top& top, std::size_t n);
+
+  limiter::Top connections_;
+  limiter::Top refusals_;
+  std::vector<AppCount> apps_;
+  std::map<Ip, std::size_t> app_of_;
+  std::uint64_t began_ = 0;
+  std::uint64_t refused_ = 0;
+  std::uint64_t open_ = 0;
+};
+
+}  // namespace fw

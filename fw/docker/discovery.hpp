@@ -1,0 +1,56 @@
+// The inventory of a Docker engine: asked for once, or followed.
+#pragma once
+
+#include <condition_variable>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+
+#include "fw/docker/events.hpp"
+#include "fw/inventory/inventory.hpp"
+
+namespace fw::docker {
+
+/// Labels of images by their id, which never changes what it stands for.
+using ImageLabels = std::map<std::string, std::map<std::string, std::string>>;
+
+/// What the engine at `socket` has now. Errors: it does not answer, within kDockerPatience a
+/// request.
+Result<Inventory> ask(const std::string& socket, ImageLabels& images);
+inline Result<Inventory> ask(const std::string& socket) {
+  ImageLabels images;
+  return ask(socket, images);
+}
+
+/// Follows an engine in a thread of its own, for as long as it lives.
+class Watch {
+ public:
+  /// Called in that thread: with an inventory at the beginning and after each change; with an error
+  /// when the engine cannot be followed, after which it is tried again each second.
+  using Tell = std::function<void(Result<Inventory>)>;
+
+  Watch(std::string socket, Tell tell);
+  ~Watch();
+  Watch(const Watch&) = delete;
+  Watch& operator=(const Watch&) = delete;
+
+ private:
+  void run();
+  Result<void> follow();
+  Result<void> follow(Events& events);
+  Result<void> tell_inventory();
+
+  const std::string socket_;
+  const Tell tell_;
+  ImageLabels images_;  // of the thread
+  std::mutex mutex_;
+  std::condition_variable stopping_;
+  bool stop_ = false;         // guarded by mutex_
+  Events* events_ = nullptr;  // that is followed; guarded by mutex_
+  std::thread thread_;
+};
+
+}  // namespace fw::docker

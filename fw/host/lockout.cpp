@@ -1,0 +1,134 @@
+// Whether an apply would lock its own caller out.
+#include "fw/host/lockout.hpp"
+
+#include <algorithm>
+#include <functional>
+#include <map>
+
+#include <fmt/format.h>
+
+#include "chains/evaluate.hpp"
+#include "chains/text.hpp"
+#include "fw/host/contents.hpp"
+#include "fw/host/surroundings.hpp"
+#include "fw/policy/parse.hpp"
+
+namespace fw {
+namespace {
+
+/// The rules as they will be: those of the admin's chains stay.
+chains::Ruleset with_admin_rules(chains::Ruleset ruleset, const chains::Ruleset* observed) {
+  if (observed == nullptr) return ruleset;
+  for (chains::Chain& chain : ruleset.chains) {
+    const auto* const held = chain.admin ? chains::find(observed->chains, chain.name) : nullptr;
+    if (held != nullptr) chain.rules = held->rules;
+  }
+  return ruleset;
+}
+
+/// What lists and the store say of an address, told to the evaluator when a rule asks.
+class Membership {
+ public:
+  Membership(const Target& target, Lists& lists, Store* store)
+      : target_(target), lists_(lists), store_(store) {}
+
+  std::optional<bool> operator()(const chains::Set& set, const chains::Bytes& key) {
+    if (key.size() != 4 && key.size() != 16) return {};
+    const Ip ip = ip_from_bytes(key.size() == 4 ? Family::ipv4 : Family::ipv6, key.data());
+    const auto among = [&set](const auto& names) {
+      return std::ranges::find(names, set.name) != std::end(names);
+    };
+    if (among(chains::kBlockSets)) return noted(is_blocked(ip), blocked);
+    if (among(chains::kListedSets)) return noted(is_in(target_.lists.block, ip), listed);
+    if (among(chains::kAllowedSets)) return is_in(target_.lists.allow, ip);
+    return {};
+  }
+
+  bool blocked = false;  ///< the store's blocks had an address that was asked for
+  bool listed = false;   ///< the block lists had one
+
+ private:
+  static std::optional<bool> noted(std::optional<bool> answer, bool& note) {
+    note = note || answer.value_or(false);
+    return answer;
+  }
+  std::optional<bool> is_blocked(Ip ip) {
+    if (store_ == nullptr) return {};
+    if (!blocks_) {
+      const WallTime now = wall_clock();
+      const auto snapshot = store_->blocks(now);
+      if (!snapshot) return {};
+      blocks_ = is_among(blocked_at(snapshot->blocks, now));
+    }
+    return *blocks_ && (*blocks_)(ip);
+  }
+  std::optional<bool> is_in(const Digest& digest, Ip ip) {
+    auto& content = contents_[to_string(digest)];
+    if (!content) content = lists_.content(digest);
+    if (!*content) return {};
+    return !disjoint(**content, {ip.family, ip.bits, ip.bits});
+  }
+
+  const Target& target_;
+  Lists& lists_;
+  Store* store_;
+  // Read once, when first asked for: they can be large.
+  std::optional<std::function<bool(Ip)>> blocks_;
+  std::map<std::string, std::optional<Result<AddressSet>>> contents_;
+};
+
+/// The rule that refused it, or the policy of a chain.
+std::string deciding_rule(const chains::Ruleset& ruleset, const chains::Step& step) {
+  if (!step.rule) return fmt::format("the policy of chain {} drops it", step.chain);
+  const chains::Rule& rule = chains::find(ruleset.chains, step.chain)->rules[*step.rule];
+  const std::string line =
+      step.where.file.empty() ? "" : fmt::format(" ({})", to_string(step.where));
+  return fmt::format("the rule '{}' of chain {}{} refuses it", chains::to_text(rule), step.chain,
+                     line);
+}
+
+/// By the rule that refused it.
+std::string reason(const chains::Ruleset& ruleset, const chains::Evaluation& last,
+                   const Membership& membership, const Session& session) {
+  const auto decided =
+      std::find_if(last.steps.rbegin(), last.steps.rend(),
+                   [](const chains::Step& step) { return step.verdict.has_value(); });
+  const std::string chain = decided == last.steps.rend() ? "CLOUDRON" : decided->chain;
+  if (chain == "panic") {
+    return "there is a panic, and it does not come from a trusted network; end it with "
+           "'cloudron-fw panic off'";
+  }
+  if (membership.blocked) {
+    return "it is blocked (see 'cloudron-fw blocks'; lift it with 'cloudron-fw unblock')";
+  }
+  if (membership.listed) return "it is on a block list; take it out there, or trust it";
+  if (chain != "CLOUDRON") return deciding_rule(ruleset, *decided);
+  return fmt::format("the policy does not open that port; add {} to [ports] tcp",
+                     session.local_port);
+}
+
+}  // namespace
+
+std::optional<std::string> why_locked_out(const Policy& policy, const Target& target,
+                                          const chains::Ruleset* observed,
+                                          const std::optional<Session>& session, Lists& lists,
+                                          Store* store) {
+  if (const auto closed = ssh_closed(policy)) return "with this policy " + *closed;
+  if (!session) return {};
+  Membership membership(target, lists, store);
+  const auto& devices = target.around.devices;
+  chains::State state;
+  const chains::Ruleset ruleset = with_admin_rules(target.ruleset, observed);
+  const chains::Beginning beginning =
+      chains::connect_to_host(ruleset, session->remote, session->local, session->local_port,
+                              devices.empty() ? chains::Device{} : devices.front(),
+                              std::ref(membership), state, chains::Time{0});
+  const chains::Outcome outcome = beginning.outcome();
+  if (outcome != chains::Outcome::dropped && outcome != chains::Outcome::reset) return {};
+  return fmt::format(
+      "this SSH session comes from {} to TCP port {}, and could not come in again: {}",
+      to_string(session->remote), session->local_port,
+      reason(ruleset, beginning.packets.back().second, membership, *session));
+}
+
+}  // namespace fw

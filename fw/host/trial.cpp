@@ -1,0 +1,120 @@
+// How a trial begins and ends.
+#include "fw/host/trial.hpp"
+
+#include "fw/host/discovered.hpp"
+#include "fw/host/last_good.hpp"
+#include "fw/host/remove.hpp"
+#include "fw/host/surroundings.hpp"
+#include "fw/policy/parse.hpp"
+
+namespace fw {
+namespace {
+
+/// The policy of a record, as it was when the trial began.
+Result<Policy> policy_of(const std::string& state_dir, const Pending& pending) {
+  if (!pending.text) return default_policy();
+  Parsed parsed = parse_policy(*pending.text, pending.path);
+  if (parsed.ok()) return with_remembered(std::move(parsed.policy), state_dir).policy;
+  return fail(ErrorCode::policy,
+              "the policy on trial cannot be read any more; go back: cloudron-fw rollback");
+}
+
+void set_end(Pending& pending, std::chrono::seconds time) {
+  pending.until = this_moment().uptime + time;
+  pending.until_wall = wall_clock() + time;
+}
+
+}  // namespace
+
+Result<std::optional<Trial>> begin_trial(Manager& manager, const std::string& state_dir,
+                                         const Policy& policy, Pending pending,
+                                         std::chrono::seconds time,
+                                         const std::function<void(const Pending&)>& begun) {
+  const auto now = manager.apply(policy, ApplyMode::dry_run, chains::Unused::keep);
+  if (!now) return std::unexpected(now.error());
+  if (!now->changed) return std::nullopt;
+  pending.begin = this_moment();
+  pending.before = now->first ? Pending::Before::nothing : Pending::Before::policy;
+  set_end(pending, time);
+  if (auto saved = save_pending(state_dir, pending); !saved) {
+    return std::unexpected(saved.error());
+  }
+  begun(pending);
+  auto report = manager.apply(policy, ApplyMode::commit, chains::Unused::keep);
+  if (!report) {
+    // The kernel holds what it held.
+    if (auto gone = forget_pending(state_dir); !gone) return std::unexpected(gone.error());
+    return std::unexpected(report.error());
+  }
+  pending.phase = Pending::Phase::waiting;
+  set_end(pending, time);  // the time that loading took is no part of it
+  if (auto saved = save_pending(state_dir, pending); !saved) {
+    const auto back = roll_back(manager, state_dir, pending, wall_clock());
+    return std::unexpected(back ? saved.error() : back.error());
+  }
+  return Trial{std::move(pending), std::move(*report)};
+}
+
+Result<ApplyReport> confirm(Manager& manager, const std::string& state_dir,
+                            const Pending& pending) {
+  if (pending.phase != Pending::Phase::waiting) {
+    return fail(ErrorCode::usage,
+                "the apply of " + name_of(pending) +
+                    " did not come to an end: roll it back (cloudron-fw rollback), and try again");
+  }
+  const auto policy = policy_of(state_dir, pending);
+  if (!policy) return std::unexpected(policy.error());
+  auto kept = pending.text ? save_last_good(state_dir, pending.path, *pending.text)
+                           : forget_last_good(state_dir);
+  if (kept) kept = forget_refused(state_dir);
+  if (kept) kept = forget_pending(state_dir);
+  if (!kept) return std::unexpected(kept.error());
+  auto report = manager.apply(*policy, ApplyMode::commit);
+  if (report) return report;
+  ApplyReport nothing;  // it is confirmed all the same
+  nothing.warnings.push_back(
+      "what only the earlier policy used is still there; take it away with "
+      "'cloudron-fw apply': " +
+      to_string(report.error()));
+  return nothing;
+}
+
+Result<RolledBack> roll_back(Manager& manager, const std::string& state_dir, const Pending& pending,
+                             WallTime now) {
+  RolledBack out;
+  if (auto refused = refuse_policy(state_dir, pending, now); !refused) {
+    return std::unexpected(refused.error());
+  }
+  if (pending.before == Pending::Before::nothing) {
+    const auto removed = remove_table(manager.kernel());
+    if (!removed) return std::unexpected(removed.error());
+    if (auto off = switch_off(state_dir); !off) return std::unexpected(off.error());
+    out.removed = true;
+  } else {
+    const InForce earlier = confirmed(state_dir);
+    auto report = manager.apply(earlier.policy, ApplyMode::commit);
+    if (!report) return std::unexpected(report.error());
+    out.why = earlier.why;
+    out.report = std::move(*report);
+  }
+  if (auto gone = forget_pending(state_dir); !gone) return std::unexpected(gone.error());
+  return out;
+}
+
+Result<std::optional<Overdue>> roll_back_if_due(const std::string& state_dir, const Moment& now,
+                                                WallTime wall) {
+  auto pending = read_pending(state_dir);
+  if (!pending || !is_due(*pending, now)) return std::nullopt;
+  auto manager = Manager::open(state_dir);
+  if (!manager) return std::unexpected(manager.error());
+  auto done = roll_back(*manager, state_dir, *pending, wall);
+  if (!done) return std::unexpected(done.error());
+  return Overdue{std::move(*pending), std::move(*done)};
+}
+
+Result<void> abandon_trial(const std::string& state_dir, const Pending& pending, WallTime now) {
+  if (auto refused = refuse_policy(state_dir, pending, now); !refused) return refused;
+  return forget_pending(state_dir);
+}
+
+}  // namespace fw

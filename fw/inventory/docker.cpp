@@ -1,0 +1,336 @@
+// What the Docker API says of containers and networks.
+#include "fw/inventory/docker.hpp"
+
+#include <algorithm>
+#include <array>
+#include <limits>
+#include <optional>
+
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+#include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
+#include <fmt/format.h>
+
+#include "fw/base/limits.hpp"
+#include "fw/base/suggest.hpp"
+
+namespace fw {
+namespace {
+
+namespace json = boost::json;
+
+constexpr std::array<const char*, 6> kLabels{kAppLabel,  kAddonLabel,   kAddonsLabel,
+                                             kOpenLabel, kProjectLabel, kServiceLabel};
+constexpr std::size_t kLeftOutMax = 20;  // lines
+
+const json::value* member(const json::value& value, std::string_view key) {
+  const json::object* object = value.if_object();
+  return object == nullptr ? nullptr : object->if_contains(key);
+}
+
+/// "" when there is no such text.
+std::string text(const json::value& value, std::string_view key) {
+  const json::value* found = member(value, key);
+  const json::string* string = found == nullptr ? nullptr : found->if_string();
+  return string == nullptr ? std::string() : std::string(string->data(), string->size());
+}
+
+std::int64_t number(const json::value& value, std::string_view key) {
+  const json::value* found = member(value, key);
+  if (found == nullptr) return 0;
+  boost::system::error_code error;
+  const auto out = found->to_number<std::int64_t>(error);
+  return error ? 0 : out;
+}
+
+const json::array& array(const json::value& value) {
+  static const json::array none;
+  const json::array* found = value.if_array();
+  return found == nullptr ? none : *found;
+}
+const json::array& array(const json::value& value, std::string_view key) {
+  static const json::value none;
+  const json::value* found = member(value, key);
+  return array(found == nullptr ? none : *found);
+}
+
+const json::object& object(const json::value& value, std::string_view key) {
+  static const json::object none;
+  const json::value* found = member(value, key);
+  const json::object* out = found == nullptr ? nullptr : found->if_object();
+  return out == nullptr ? none : *out;
+}
+
+Result<json::value> parse(std::string_view text, std::string_view what) {
+  boost::system::error_code error;
+  json::parse_options options;
+  options.max_depth = 32;
+  json::value value = json::parse(text, error, {}, options);
+  if (!error) return value;
+  return fail(ErrorCode::io, fmt::format("{} is no JSON: {}", what, error.message()));
+}
+
+bool plain(std::string_view text) {
+  return text.size() <= kEngineTextMax && std::ranges::none_of(text, [](char c) {
+           const auto byte = static_cast<unsigned char>(c);
+           return byte < ' ' || byte == 0x7f;
+         });
+}
+
+class LeftOut {
+ public:
+  explicit LeftOut(std::vector<std::string>& lines) : lines_(lines) {}
+  void add(std::string_view container, std::string_view what) {
+    if (lines_.size() < kLeftOutMax) {
+      lines_.push_back(fmt::format("container {}: {}", printable(container), what));
+    }
+  }
+
+ private:
+  std::vector<std::string>& lines_;
+};
+
+void read_labels(const json::object& labels, Container& container, LeftOut& left_out) {
+  for (const char* key : kLabels) {
+    const json::value* value = labels.if_contains(key);
+    const json::string* string = value == nullptr ? nullptr : value->if_string();
+    if (string == nullptr) continue;
+    if (!plain({string->data(), string->size()})) {
+      left_out.add(container.name,
+                   fmt::format("its label {} is ignored: it has control characters or "
+                               "more than {} bytes",
+                               key, kEngineTextMax));
+      continue;
+    }
+    container.labels.emplace(key, std::string(string->data(), string->size()));
+  }
+}
+
+/// Both families of each network that it is in.
+void read_addresses(const json::value& each, Container& container, LeftOut& left_out) {
+  const json::value* settings = member(each, "NetworkSettings");
+  if (settings == nullptr) return;
+  for (const auto& network : object(*settings, "Networks")) {
+    for (const char* key : {"IPAddress", "GlobalIPv6Address"}) {
+      const std::string written = text(network.value(), key);
+      if (written.empty()) continue;
+      const auto ip = parse_ip(written);
+      if (!ip || container.addresses.size() == kAppAddressesMax) {
+        left_out.add(container.name, fmt::format("its address {} is left out", quote(written)));
+        continue;
+      }
+      if (std::ranges::find(container.addresses, *ip) == container.addresses.end()) {
+        container.addresses.push_back(*ip);
+      }
+    }
+  }
+  std::ranges::sort(container.addresses);
+}
+
+void add_port(std::vector<PortRange>& ports, Protocol protocol, std::int64_t port) {
+  if (port < 1 || port > 65'535) return;
+  const auto at = static_cast<std::uint16_t>(port);
+  const PortRange range{protocol, at, at};
+  if (std::ranges::find(ports, range) == ports.end()) ports.push_back(range);
+}
+
+void read_ports(const json::value& each, Container& container, LeftOut& left_out) {
+  for (const json::value& port : array(each, "Ports")) {
+    const std::string type = text(port, "Type");
+    if (type != "tcp" && type != "udp") continue;  // sctp is no port of a policy
+    if (std::max(container.exposes.size(), container.publishes.size()) == kEnginePortsMax) {
+      left_out.add(container.name,
+                   fmt::format("it has more than {} ports; the rest is left out", kEnginePortsMax));
+      break;
+    }
+    const Protocol protocol = type == "udp" ? Protocol::udp : Protocol::tcp;
+    add_port(container.exposes, protocol, number(port, "PrivatePort"));
+    add_port(container.publishes, protocol, number(port, "PublicPort"));
+  }
+  std::ranges::sort(container.exposes);
+  std::ranges::sort(container.publishes);
+}
+
+json::array to_json(const std::vector<PortRange>& ports) {
+  json::array out;
+  for (const PortRange& port : ports) {
+    out.push_back({{"udp", port.protocol == Protocol::udp}, {"port", port.first}});
+  }
+  return out;
+}
+
+void read_kept_ports(const json::array& from, std::vector<PortRange>& ports) {
+  for (const json::value& port : from) {
+    const json::value* udp = member(port, "udp");
+    const bool is_udp = udp != nullptr && udp->is_bool() && udp->get_bool();
+    add_port(ports, is_udp ? Protocol::udp : Protocol::tcp, number(port, "port"));
+  }
+}
+
+Container read_kept(const json::value& each) {
+  Container container;
+  container.id = text(each, "id");
+  container.name = text(each, "name");
+  container.image = text(each, "image");
+  container.seen = number(each, "seen");
+  for (const auto& label : object(each, "labels")) {
+    if (const json::string* value = label.value().if_string()) {
+      container.labels.emplace(label.key(), std::string(value->data(), value->size()));
+    }
+  }
+  for (const json::value& ip : array(each, "addresses")) {
+    if (const json::string* written = ip.if_string()) {
+      if (const auto read = parse_ip({written->data(), written->size()})) {
+        container.addresses.push_back(*read);
+      }
+    }
+  }
+  read_kept_ports(array(each, "exposes"), container.exposes);
+  read_kept_ports(array(each, "publishes"), container.publishes);
+  return container;
+}
+
+}  // namespace
+
+Result<Inventory> read_docker_containers(std::string_view answer, std::int64_t now) {
+  const auto parsed = parse(answer, "the container engine's answer");
+  if (!parsed) return std::unexpected(parsed.error());
+  if (!parsed->is_array()) return fail(ErrorCode::io, "the container engine's answer is no list");
+  Inventory out;
+  LeftOut left_out(out.left_out);
+  for (const json::value& each : parsed->get_array()) {
+    Container container;
+    container.id = text(each, "Id");
+    const json::array& names = array(each, "Names");
+    if (!names.empty() && names.front().is_string()) {
+      const json::string& name = names.front().get_string();
+      container.name.assign(name.data(), name.size());
+    }
+    if (container.name.starts_with('/')) container.name.erase(0, 1);
+    if (!plain(container.name) || !plain(container.id) || container.id.empty()) {
+      left_out.add(container.id, "it is left out: its name is none");
+      continue;
+    }
+    if (out.containers.size() == kContainersMax) {
+      left_out.add(container.name,
+                   fmt::format("there are more than {}; the rest is left out", kContainersMax));
+      break;
+    }
+    container.image = text(each, "ImageID");
+    container.seen = now;
+    const json::value* labels = member(each, "Labels");
+    if (labels != nullptr && labels->is_object()) {
+      read_labels(labels->get_object(), container, left_out);
+    }
+    read_addresses(each, container, left_out);
+    read_ports(each, container, left_out);
+    out.containers.push_back(std::move(container));
+  }
+  return out;
+}
+
+Result<std::vector<IpRange>> read_docker_networks(std::string_view answer) {
+  const auto parsed = parse(answer, "the container engine's answer");
+  if (!parsed) return std::unexpected(parsed.error());
+  if (!parsed->is_array()) return fail(ErrorCode::io, "the container engine's answer is no list");
+  std::vector<IpRange> out;
+  for (const json::value& each : parsed->get_array()) {
+    if (text(each, "Driver") != "bridge") continue;
+    const json::value* ipam = member(each, "IPAM");
+    if (ipam == nullptr) continue;
+    for (const json::value& config : array(*ipam, "Config")) {
+      const auto range = parse_ip_range(text(config, "Subnet"));
+      if (range && out.size() < kEngineNetworksMax) out.push_back(*range);
+    }
+  }
+  return merged(std::move(out));
+}
+
+Result<std::map<std::string, std::string>> read_docker_image(std::string_view answer) {
+  const auto parsed = parse(answer, "the container engine's answer");
+  if (!parsed) return std::unexpected(parsed.error());
+  std::map<std::string, std::string> out;
+  const json::value* config = member(*parsed, "Config");
+  if (config == nullptr) return out;
+  const json::object& labels = object(*config, "Labels");
+  for (const char* key : kLabels) {
+    const json::value* value = labels.if_contains(key);
+    if (value == nullptr || !value->is_string()) continue;
+    out.emplace(key, std::string(value->get_string().data(), value->get_string().size()));
+  }
+  return out;
+}
+
+void drop_image_labels(Container& container, const std::map<std::string, std::string>& image) {
+  std::erase_if(container.labels, [&image](const auto& label) {
+    const auto same = image.find(label.first);
+    return same != image.end() && same->second == label.second;
+  });
+}
+
+bool changes_inventory(std::string_view event) {
+  boost::system::error_code error;
+  const json::value parsed = json::parse(event, error);
+  if (error) return true;  // better to look once too often
+  const std::string type = text(parsed, "Type");
+  const std::string action = text(parsed, "Action");
+  if (type == "network") {
+    return action == "connect" || action == "disconnect" || action == "create" ||
+           action == "destroy";
+  }
+  if (type != "container") return false;
+  return action == "start" || action == "die" || action == "destroy" || action == "rename" ||
+         action == "update" || action == "create";
+}
+
+std::string to_text(const Inventory& inventory) {
+  json::array containers;
+  for (const Container& container : inventory.containers) {
+    json::object labels;
+    for (const auto& [key, value] : container.labels) labels.emplace(key, value);
+    json::array addresses;
+    for (const Ip ip : container.addresses) addresses.emplace_back(to_string(ip));
+    containers.push_back({{"id", container.id},
+                          {"name", container.name},
+                          {"image", container.image},
+                          {"seen", container.seen},
+                          {"labels", std::move(labels)},
+                          {"addresses", std::move(addresses)},
+                          {"exposes", to_json(container.exposes)},
+                          {"publishes", to_json(container.publishes)}});
+  }
+  json::array networks;
+  for (const IpRange& range : inventory.networks) networks.emplace_back(to_string(range));
+  json::array left_out;
+  for (const std::string& line : inventory.left_out) left_out.emplace_back(line);
+  return json::serialize(json::object{{"containers", std::move(containers)},
+                                      {"networks", std::move(networks)},
+                                      {"left_out", std::move(left_out)}}) +
+         "\n";
+}
+
+Result<Inventory> read_inventory(std::string_view kept) {
+  const auto parsed = parse(kept, "the remembered inventory");
+  if (!parsed) return std::unexpected(parsed.error());
+  if (!parsed->is_object()) return fail(ErrorCode::io, "the remembered inventory is none");
+  Inventory out;
+  for (const json::value& each : array(*parsed, "containers")) {
+    if (out.containers.size() == kContainersMax) break;
+    out.containers.push_back(read_kept(each));
+  }
+  for (const json::value& network : array(*parsed, "networks")) {
+    if (const json::string* written = network.if_string()) {
+      const auto range = parse_ip_range({written->data(), written->size()});
+      if (range) out.networks.push_back(*range);
+    }
+  }
+  for (const json::value& line : array(*parsed, "left_out")) {
+    if (line.is_string() && out.left_out.size() < kLeftOutMax) {
+      out.left_out.emplace_back(line.get_string().data(), line.get_string().size());
+    }
+  }
+  return out;
+}
+
+}  // namespace fw

@@ -1,0 +1,48 @@
+// What an audit finds: a weakness, what it is worth to an attacker, and what ends it.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace fw {
+
+/// critical: whoever is inside, or comes in, has the host. high: one more step is needed. medium:
+/// an attack is easier, or does more damage. low: one layer of several is missing.
+enum class Grade : std::uint8_t { low, medium, high, critical };
+
+constexpr const char* to_string(Grade grade) {
+  switch (grade) {
+    case Grade::low:
+      return "low";
+    case Grade::medium:
+      return "medium";
+    case Grade::high:
+      return "high";
+    case Grade::critical:
+      return "critical";
+  }
+  return "";
+}
+
+/// Texts are safe to print.
+struct Finding {
+  Grade grade = Grade::low;
+  std::string rule;     ///< "docker-socket": stable, for scripts
+  std::string subject;  ///< the container's name; "Docker" or "host" for what concerns all
+  std::string what;     ///< the weakness, as it was found
+  std::string gain;     ///< what an attacker has of it
+  std::string fix;      ///< the flag of `docker run`, or what to do on the host
+  std::string compose;  ///< the line of a Compose file; "" where there is none
+
+  bool operator==(const Finding&) const = default;
+};
+
+/// The gravest first; of the same grade, as they were.
+inline void sort_findings(std::vector<Finding>& findings) {
+  std::stable_sort(findings.begin(), findings.end(),
+                   [](const Finding& a, const Finding& b) { return a.grade > b.grade; });
+}
+
+}  // namespace fw

@@ -1,0 +1,229 @@
+// Bind mounts and devices, graded by what lies behind them.
+#include "fw/plugins/sandbox/mounts.hpp"
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include <fmt/format.h>
+
+#include "fw/base/suggest.hpp"
+
+namespace fw::sandbox {
+namespace {
+
+constexpr std::size_t kPathShown = 128;
+
+/// One name for each file: "/var/run//docker.sock/" is "/run/docker.sock".
+std::string normal(const std::string& path) {
+  std::string text = std::filesystem::path(path).lexically_normal().string();
+  while (text.size() > 1 && text.ends_with('/')) text.pop_back();
+  if (text == "/var/run" || text.starts_with("/var/run/")) text.erase(0, 4);
+  return text;
+}
+
+bool is_or_below(std::string_view path, std::string_view folder) {
+  return path == folder ||
+         (path.starts_with(folder) && path.size() > folder.size() && path[folder.size()] == '/');
+}
+
+/// Who may write to one of them has the host.
+constexpr std::array<std::string_view, 6> kEngineSockets = {
+    "/run/docker.sock",
+    "/run/containerd/containerd.sock",
+    "/run/podman/podman.sock",
+    "/run/crio/crio.sock",
+    "/run/docker/containerd.sock",
+    "/run/docker/containerd/containerd.sock"};
+
+bool has_engine_socket(const std::string& path) {
+  if (path.ends_with("/docker.sock") || path.ends_with("/containerd.sock")) return true;
+  return path != "/" && std::any_of(kEngineSockets.begin(), kEngineSockets.end(),
+                                    [&](auto socket) { return is_or_below(socket, path); });
+}
+
+struct Folder {
+  std::string_view path;
+  Grade writable;
+  Grade readable;
+  const char* write_gain;
+  const char* read_gain;
+};
+
+constexpr const char* kReadsSecrets = "reads keys, password hashes and settings of the host";
+constexpr const char* kReplaces = "replaces programs that root of the host runs";
+
+/// Whole trees; the first that fits counts.
+constexpr std::array kFolders = {
+    Folder{"/dev", Grade::critical, Grade::high, "writes to the host's disks and memory",
+           "reads what the host's devices give"},
+    Folder{"/proc", Grade::critical, Grade::high,
+           "sets a program that the kernel runs as root of the host (core_pattern)",
+           "sees the host's processes with their environment, and secrets in it"},
+    Folder{"/sys", Grade::critical, Grade::medium,
+           "runs programs as root of the host by settings of the kernel (uevent_helper, cgroups)",
+           "learns the host's hardware and addresses of the kernel"},
+    Folder{"/etc", Grade::critical, Grade::high,
+           "makes itself a user, a cron job or a service of the host", kReadsSecrets},
+    Folder{"/root", Grade::critical, Grade::high, "adds its own SSH key to root's",
+           "reads root's SSH keys and history"},
+    Folder{"/home", Grade::high, Grade::medium, "adds its own SSH key to a user's",
+           "reads users' SSH keys and files"},
+    Folder{"/boot", Grade::critical, Grade::medium, "changes the kernel that boots next",
+           "reads the kernel, and what a boot password is hashed to"},
+    Folder{"/usr", Grade::critical, Grade::low, kReplaces, "learns which programs are out of date"},
+    Folder{"/bin", Grade::critical, Grade::low, kReplaces, "learns which programs are out of date"},
+    Folder{"/sbin", Grade::critical, Grade::low, kReplaces,
+           "learns which programs are out of date"},
+    Folder{"/lib", Grade::critical, Grade::low, kReplaces, "learns which programs are out of date"},
+    Folder{"/lib64", Grade::critical, Grade::low, kReplaces,
+           "learns which programs are out of date"},
+    Folder{"/opt", Grade::high, Grade::low, kReplaces, "learns which programs are out of date"},
+    Folder{"/run", Grade::critical, Grade::high, "talks to the host's services by their sockets",
+           "talks to the host's services by their sockets: read-only does not keep it from that"},
+    Folder{"/var/lib/docker", Grade::critical, Grade::high,
+           "changes files of every container and image", "reads files of every container"},
+    Folder{"/var/lib/containerd", Grade::critical, Grade::high,
+           "changes files of every container and image", "reads files of every container"},
+    Folder{"/var/lib/cloudron-fw", Grade::critical, Grade::medium,
+           "lifts blocks and changes the firewall at the next boot", "reads whom you have blocked"},
+    Folder{"/var/spool/cron", Grade::critical, Grade::medium, "runs what it likes as root",
+           "learns what runs when"},
+    Folder{"/var/log", Grade::medium, Grade::low, "wipes its traces",
+           "reads names, addresses and what programs logged by mistake"},
+};
+
+/// What containers are often given of these trees, and learn nothing from when it is read-only.
+constexpr std::array<std::string_view, 8> kHarmlessToRead = {"/etc/localtime",
+                                                             "/etc/timezone",
+                                                             "/etc/ssl/certs",
+                                                             "/etc/ca-certificates",
+                                                             "/etc/hostname",
+                                                             "/usr/share/zoneinfo",
+                                                             "/usr/share/ca-certificates",
+                                                             "/etc/machine-id"};
+
+/// A folder that holds such trees: "/", "/var", "/var/lib".
+const Folder* inside_of(const std::string& path) {
+  for (const Folder& folder : kFolders) {
+    if (path == "/" || (is_or_below(folder.path, path) && folder.path != path)) return &folder;
+  }
+  return nullptr;
+}
+
+const Folder* sensitive(const std::string& path) {
+  for (const Folder& folder : kFolders) {
+    if (is_or_below(path, folder.path)) return &folder;
+  }
+  return inside_of(path);
+}
+
+std::string shown(const std::string& path) { return printable(path, kPathShown); }
+
+Finding found(Grade grade, const char* rule, std::string what, std::string gain) {
+  return {grade, rule, {}, std::move(what), std::move(gain), {}, {}};
+}
+
+void add_tree(const docker::Mount& mount, std::vector<Finding>& out) {
+  const std::string path = normal(mount.source);
+  const std::string pair = shown(mount.source) + ":" + shown(mount.destination);
+  if (has_engine_socket(path)) {
+    Finding finding = found(Grade::critical, "docker-socket",
+                            fmt::format("has the container engine's socket: {}", pair),
+                            "starts a privileged container and is root of the host; a read-only "
+                            "mount does not keep anybody from talking to a socket");
+    finding.fix =
+        fmt::format("without -v {}; what only reads goes through a proxy that filters", pair);
+    finding.compose = fmt::format("volumes: without \"{}\"", pair);
+    out.push_back(std::move(finding));
+    return;
+  }
+  const bool whole = path == "/";
+  const Folder* const folder = sensitive(path);
+  if (folder == nullptr) return;
+  if (!mount.writable && std::any_of(kHarmlessToRead.begin(), kHarmlessToRead.end(),
+                                     [&](auto harmless) { return is_or_below(path, harmless); })) {
+    return;
+  }
+  const Grade grade =
+      whole ? Grade::critical : (mount.writable ? folder->writable : folder->readable);
+  Finding finding =
+      found(grade, mount.writable ? "host-files-writable" : "host-files",
+            fmt::format("{} the host's {}", mount.writable ? "writes to" : "reads", shown(path)),
+            whole ? "has the host's sockets, keys and programs: root of the host"
+                  : (mount.writable ? folder->write_gain : folder->read_gain));
+  if (mount.writable && folder->readable < Grade::high && !whole) {
+    finding.fix = fmt::format("-v {}:ro", pair);
+    finding.compose = fmt::format("volumes: [\"{}:ro\"]", pair);
+  } else {
+    finding.fix = fmt::format(
+        "without -v {}; give it a volume, or the one file that it needs with "
+        ":ro",
+        pair);
+    finding.compose = fmt::format("volumes: without \"{}\"", pair);
+  }
+  out.push_back(std::move(finding));
+}
+
+void add_propagation(const docker::Mount& mount, std::vector<Finding>& out) {
+  if (mount.propagation != "shared" && mount.propagation != "rshared") return;
+  Finding finding = found(Grade::medium, "mount-propagation",
+                          fmt::format("what it mounts below {} is mounted on the host too ({})",
+                                      shown(mount.destination), mount.propagation),
+                          "puts files of its own over the host's, once it may mount");
+  finding.fix = fmt::format("--mount type=bind,src={},dst={},bind-propagation=rprivate",
+                            shown(mount.source), shown(mount.destination));
+  finding.compose = "bind: { propagation: rprivate }";
+  out.push_back(std::move(finding));
+}
+
+/// Disks and memory: who has them has every file.
+bool is_everything(const std::string& device) {
+  constexpr std::array<std::string_view, 14> kBegin = {
+      "/dev/mem",    "/dev/kmem", "/dev/port", "/dev/sd",    "/dev/hd",
+      "/dev/vd",     "/dev/xvd",  "/dev/nvme", "/dev/dm-",   "/dev/md",
+      "/dev/mapper", "/dev/disk", "/dev/loop", "/dev/mmcblk"};
+  return device == "/dev" || std::any_of(kBegin.begin(), kBegin.end(),
+                                         [&](auto begin) { return device.starts_with(begin); });
+}
+
+}  // namespace
+
+void add_mounts(const docker::Container& container, std::vector<Finding>& out) {
+  for (const docker::Mount& mount : container.mounts) {
+    if (mount.type != "bind") continue;
+    add_tree(mount, out);
+    add_propagation(mount, out);
+  }
+}
+
+void add_devices(const docker::Container& container, std::vector<Finding>& out) {
+  for (const docker::Device& device : container.devices) {
+    const std::string path = normal(device.host_path);
+    const bool everything = is_everything(path);
+    Finding finding = found(
+        everything ? Grade::critical : Grade::medium, "device",
+        fmt::format("has the host's device {} ({})", shown(path), printable(device.permissions, 8)),
+        everything ? "reads and writes every file of the host, past its "
+                     "permissions"
+                   : "attacks the kernel's driver of it");
+    finding.fix = fmt::format("without --device {}", shown(device.host_path));
+    finding.compose = fmt::format("devices: without \"{}\"", shown(device.host_path));
+    out.push_back(std::move(finding));
+  }
+  for (const std::string& rule : container.device_rules) {
+    const bool all = rule.find('*') != std::string::npos;
+    Finding finding =
+        found(all ? Grade::high : Grade::medium, "device-rule",
+              fmt::format("may use devices by the rule {}", quote(printable(rule))),
+              "makes the device file itself and uses it: CAP_MKNOD is among Docker's defaults");
+    finding.fix = fmt::format("without --device-cgroup-rule {}", quote(printable(rule)));
+    finding.compose = "device_cgroup_rules: without it";
+    out.push_back(std::move(finding));
+  }
+}
+
+}  // namespace fw::sandbox

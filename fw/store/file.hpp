@@ -1,0 +1,55 @@
+// A SQLite database as a file of the state folder: made whole, opened, its failures explained.
+#pragma once
+
+#include <exception>
+#include <stdexcept>
+#include <string>
+
+#include <SQLiteCpp/SQLiteCpp.h>
+
+#include "fw/base/result.hpp"
+
+namespace fw {
+
+struct DatabaseForm {
+  const char* file;         ///< its name in the state folder
+  const char* name;         ///< "the state database"
+  const char* schema;       ///< SQL that fills an empty one
+  int version;              ///< PRAGMA user_version
+  int application_id;       ///< PRAGMA application_id
+  const char* synchronous;  ///< PRAGMA synchronous
+  int log_pages_max;  ///< the log is copied into the database when it has this many: each process
+                      ///< that opens the database alone reads the log first
+  int busy_timeout_ms;
+  const char* afresh;  ///< what follows when it is moved away: "then block anew"
+};
+
+std::string path_in(const std::string& state_dir, const DatabaseForm& form);
+
+/// Makes the folder (0700) and the database in it (0600) where they do not exist. Whoever sees the
+/// database sees all of it.
+Result<void> make_database(const std::string& state_dir, const DatabaseForm& form);
+
+/// Opens one that was made. Throws SQLite::Exception, or Unusable when it is of no use.
+SQLite::Database open_database(const std::string& path, const DatabaseForm& form);
+
+/// Why a database is of no use to this program.
+class Unusable : public std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+/// What an exception means to a person.
+std::unexpected<Error> explained(const DatabaseForm& form, const std::string& path,
+                                 const std::exception& exception);
+
+/// Does `work`, and makes errors of the exceptions that the libraries throw.
+template <class Work>
+auto guarded(const DatabaseForm& form, const std::string& path, Work work) -> decltype(work()) {
+  try {
+    return work();
+  } catch (const std::exception& exception) {
+    return explained(form, path, exception);
+  }
+}
+
+}  // namespace fw

@@ -1,0 +1,386 @@
+// The daemon: repairs, offenders, trials, and its control socket under strain.
+#include "tests/lab/daemon.hpp"
+
+#include <algorithm>
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <random>
+#include <thread>
+
+#include <boost/json/array.hpp>
+#include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
+
+#include "tests/lab/family.hpp"
+#include "tests/lab/nft.hpp"
+#include "tests/lab/raw.hpp"
+#include "tests/lab/server.hpp"
+
+namespace lab {
+namespace {
+
+namespace json = boost::json;
+
+#ifdef __SANITIZE_ADDRESS__
+constexpr std::size_t kWeight = 20;  // of the sanitizer's own memory
+#else
+constexpr std::size_t kWeight = 1;
+#endif
+
+/// Of a process, in KiB.
+std::size_t resident(pid_t pid) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/status");
+  std::string word;
+  std::size_t kib = 0;
+  while (file >> word && word != "VmRSS:") {
+  }
+  file >> kib;
+  return kib;
+}
+
+class Guarded : public testing::Test {
+ protected:
+  Guarded() { fw.apply("[ports]\ntcp = [22, 80]\n"); }
+
+  /// The rules, or nothing while there is no table.
+  std::string rules() const {
+    try {
+      return rules_only(net.host);
+    } catch (const std::runtime_error&) {
+      return {};
+    }
+  }
+  std::string activity(const std::string& what) const {
+    return fw.must({"activity", "--what", what}).out;
+  }
+
+  Network net;
+  Firewall fw{net.host};
+};
+
+TEST_F(Guarded, WhatOthersRemoveIsBackWithinASecond) {
+  const std::string before = rules_only(net.host);
+  const Daemon daemon(fw);
+  for (const char* command :
+       {"flush ruleset", "delete table inet cloudron", "flush chain inet cloudron input",
+        "delete element inet cloudron open_tcp { 22 }",
+        "add rule inet cloudron CLOUDRON tcp dport 4444 accept"}) {
+    const auto begin = Clock::now();
+    nft(net.host, command);
+    EXPECT_TRUE(eventually([&] { return rules() == before; }, 5s)) << command;
+    EXPECT_LT(seconds_of(Clock::now() - begin), 1.0) << command;
+  }
+  EXPECT_EQ(daemon.repairs(), 5);
+  EXPECT_NE(activity("repair").find("nft (pid "), std::string::npos) << activity("repair");
+  EXPECT_NE(activity("repair").find("removed the firewall"), std::string::npos);
+  EXPECT_EQ(fw.run({"verify"}).exit, 0);
+}
+
+TEST_F(Guarded, OwnCommandsAreNoDrift) {
+  const Daemon daemon(fw);
+  fw.apply("[ports]\ntcp = [22, 443]\n");
+  fw.must({"block", "198.18.0.9", "2001:db8:18:9::/64"});
+  fw.must({"unblock", "198.18.0.9"});
+  nft(net.host, "add rule inet cloudron CLOUDRON_BEFORE tcp dport 9100 accept");
+  nft(net.host, "add table inet other");
+  fw.must({"reset", "--yes"});
+  // Whatever it noticed comes before the answer.
+  EXPECT_TRUE(
+      eventually([&] { return daemon.ask("counts").at("daemon").at("off") == json::value(true); }));
+  EXPECT_EQ(daemon.repairs(), 0);
+  EXPECT_EQ(listing(net.host).find("cloudron"), std::string::npos) << "reset is the admin's word";
+  fw.apply();
+  EXPECT_EQ(daemon.repairs(), 0);
+  nft(net.host, "flush ruleset");
+  EXPECT_TRUE(eventually([&] { return daemon.repairs() == 1; }));
+}
+
+TEST_F(Guarded, RepairsWhatWasAppliedNotWhatTheFileSaysByNow) {
+  const std::string before = rules_only(net.host);
+  const Daemon daemon(fw);
+  fw.policy("[ports]\ntcp = [22, 80, 8080]\n");
+  nft(net.host, "flush ruleset");
+  EXPECT_TRUE(eventually([&] { return rules() == before; }));
+  EXPECT_EQ(fw.run({"verify"}).exit, 0);
+  EXPECT_EQ(fw.run({"plan"}).exit, 2);
+}
+
+TEST_F(Guarded, WhoKeepsUndoingItIsNotAnsweredForEver) {
+  const Daemon daemon(fw);
+  for (int i = 1; i <= 5; ++i) {
+    nft(net.host, "flush ruleset");
+    ASSERT_TRUE(eventually([&] { return daemon.repairs() == i; }));
+  }
+  nft(net.host, "flush ruleset");
+  EXPECT_FALSE(eventually([&] { return daemon.repairs() == 6; }, 2s)) << "it waits";
+  EXPECT_NE(daemon.process().err_so_far().find("<1>"), std::string::npos)
+      << "an alert: " << daemon.process().err_so_far();
+  EXPECT_TRUE(eventually([&] { return daemon.repairs() == 6; }, 10s)) << "but not for ever";
+}
+
+TEST_F(Guarded, VerifySaysOnce) {
+  EXPECT_EQ(fw.run({"verify"}).exit, 0);
+  nft(net.host, "delete element inet cloudron open_tcp { 80 }");
+  const Output differs = fw.run({"verify"});
+  EXPECT_EQ(differs.exit, 2);
+  EXPECT_NE(differs.out.find("80"), std::string::npos) << differs.out;
+  EXPECT_EQ(fw.json({"verify"}).at("equal"), false);
+  nft(net.host, "delete table inet cloudron");
+  const Output gone = fw.run({"verify"});
+  EXPECT_EQ(gone.exit, 2);
+  EXPECT_TRUE(gone.out.starts_with("what was last applied is gone")) << gone.out;
+  EXPECT_EQ(std::count(gone.out.begin(), gone.out.end(), '\n'), 1) << gone.out;
+  fw.must({"apply"});
+  fw.must({"reset", "--yes"});
+  EXPECT_NE(fw.run({"verify"}).out.find("off since"), std::string::npos);
+  std::filesystem::remove_all(fw.state_dir());
+  const Output never = fw.run({"verify"});
+  EXPECT_EQ(never.exit, 2);
+  EXPECT_TRUE(never.out.starts_with("nothing was applied yet")) << never.out;
+}
+
+TEST_F(Guarded, ATrialThatNobodyConfirmsEndsEvenWithoutItsGuardian) {
+  const std::string before = rules_only(net.host);
+  const Daemon daemon(fw);
+  fw.policy("[ports]\ntcp = [22, 8080]\n");
+  fw.must({"apply", "--confirm", "2s"});
+  EXPECT_TRUE(rules() != before);
+  EXPECT_TRUE(eventually([&] { return rules() == before; }));
+  EXPECT_EQ(daemon.repairs(), 0);
+}
+
+TEST_F(Guarded, ControlBlocksAndTells) {
+  const Daemon daemon(fw);
+  const json::object blocked =
+      daemon.ask(json::object{{"do", "block"},
+                              {"addresses", {"198.18.0.7", "2001:db8::/64"}},
+                              {"for", "1h"},
+                              {"reason", "a test"}});
+  EXPECT_EQ(blocked.at("ok"), true) << json::serialize(blocked);
+  EXPECT_EQ(blocked.at("in_force"), true);
+  EXPECT_EQ(elements(net.host, "block4").size(), 1u);
+  EXPECT_EQ(elements(net.host, "block_net6").size(), 1u);
+  EXPECT_EQ(daemon.ask("blocks").at("all"), 2);
+  EXPECT_EQ(daemon.ask("counts").at("blocks").at("admin"), 2);
+  EXPECT_NE(fw.must({"blocks"}).out.find("a test"), std::string::npos);
+  const json::object lifted =
+      daemon.ask(json::object{{"do", "unblock"}, {"addresses", {"198.18.0.7", "198.18.0.8"}}});
+  EXPECT_EQ(lifted.at("unblocked").as_array().size(), 1u);
+  EXPECT_EQ(lifted.at("not_found").as_array().size(), 1u);
+  EXPECT_TRUE(elements(net.host, "block4").empty());
+  const json::object rows = daemon.ask(json::object{{"do", "activity"}, {"what", "block"}});
+  EXPECT_EQ(rows.at("activity").as_array().size(), 1u);
+  EXPECT_EQ(daemon.repairs(), 0);
+}
+
+TEST_F(Guarded, AReasonThatJsonCannotCarryIsNoObstacle) {
+  const Daemon daemon(fw);
+  fw.must({"--socket", daemon.path(), "block", "203.0.113.7", "2001:db8:7::7", "--reason",
+           "caf\xe9 \x1b[31m"});
+  EXPECT_EQ(elements(net.host, "block4").size(), 1u);
+  EXPECT_EQ(elements(net.host, "block6").size(), 1u);
+  const json::value told = fw.json({"blocks"});
+  ASSERT_EQ(told.at("blocks").as_array().size(), 2u);
+  for (const json::value& block : told.at("blocks").as_array()) {
+    EXPECT_EQ(block.at("reason"), "caf\\xe9 \\u001b[31m");
+  }
+  fw.must({"--socket", daemon.path(), "unblock", "203.0.113.7", "2001:db8:7::7"});
+}
+
+TEST_F(Guarded, WrongRequestsAreAnsweredAndTheNextOneIsServed) {
+  const Daemon daemon(fw);
+  Control control(daemon.path());
+  for (const auto& [line, says] : std::vector<std::pair<std::string, std::string>>{
+           {"", "JSON object"},
+           {"{", "JSON object"},
+           {"[1]", "JSON object"},
+           {"\xff\xfe", "JSON object"},
+           {std::string(20, '[') + std::string(20, ']'), "JSON object"},
+           {R"({"do":7})", "must be a string"},
+           {R"({"do":"dance"})", "is no request"},
+           {R"({"do":"block"})", "\\\"addresses\\\" must be an array"},
+           {R"({"do":"block","addresses":["198.18.0.300"]})", "198.18.0.300"},
+           {R"({"do":"block","addresses":["198.18.0.3"],"for":"1y"})", "unknown unit"},
+           {R"({"do":"blocks","count":-1})", "whole number"}}) {
+    control.send(line + "\n");
+    const std::string answer = control.line();
+    EXPECT_NE(answer.find(R"("ok":false)"), std::string::npos) << line << ": " << answer;
+    EXPECT_NE(answer.find(says), std::string::npos) << line << ": " << answer;
+  }
+  EXPECT_EQ(control.ask(json::object{{"do", "hello"}}).at("ok"), true);
+  control.send(std::string(300'000, 'x'));
+  EXPECT_NE(control.line().find("too long"), std::string::npos);
+  EXPECT_EQ(control.line(), "") << "closed";
+}
+
+TEST_F(Guarded, ManyClientsAndHalfMessagesKeepNobodyOut) {
+  const Daemon daemon(fw);
+  const std::size_t before = resident(daemon.process().id());
+  std::vector<std::unique_ptr<Control>> held;
+  for (int i = 0; i < 10'000; ++i) {
+    auto control = std::make_unique<Control>(daemon.path());
+    control->send(R"({"do": "hel)");
+    held.push_back(std::move(control));
+    if (held.size() == 200) held.erase(held.begin());
+    if (i % 1000 != 0) continue;
+    EXPECT_EQ(daemon.ask("hello").at("ok"), true) << i;
+  }
+  EXPECT_LE(daemon.ask("counts").at("daemon").at("clients").to_number<int>(), 64);
+  // Readers that do not read.
+  for (int i = 0; i < 100; ++i) {
+    held.push_back(std::make_unique<Control>(daemon.path()));
+    for (int j = 0; j < 50; ++j) held.back()->send("{\"do\":\"counts\"}\n");
+  }
+  EXPECT_EQ(daemon.ask("hello").at("ok"), true);
+  EXPECT_LT(resident(daemon.process().id()), before + kWeight * 16 * 1024);
+}
+
+TEST_F(Guarded, AtRestItIsSmall) {
+  const Daemon daemon(fw);
+  EXPECT_EQ(daemon.ask("hello").at("ok"), true);
+  RecordProperty("resident_kib", static_cast<int>(resident(daemon.process().id())));
+  EXPECT_LE(resident(daemon.process().id()), kWeight * 20 * 1024);
+}
+
+TEST_F(Guarded, IsOneThread) {
+  fw.apply("[ports]\ntcp = [22, 80]\n[metrics]\nlisten = \"127.0.0.1:9000\"\n");
+  const Daemon daemon(fw);
+  nft(net.host, "flush ruleset");
+  EXPECT_TRUE(eventually([&] { return daemon.repairs() == 1; }));
+  EXPECT_EQ(daemon.ask({{"do", "block"}, {"addresses", {"198.18.0.7"}}}).at("ok"), true);
+  const std::string tasks = "/proc/" + std::to_string(daemon.process().id()) + "/task";
+  EXPECT_EQ(std::ranges::distance(std::filesystem::directory_iterator(tasks)), 1);
+}
+
+TEST_F(Guarded, LearnsWhatCommandsApplied) {
+  const Daemon daemon(fw);
+  const auto count = [&](const char* what) {
+    return daemon.ask("counts").at("daemon").at(what).to_number<std::int64_t>();
+  };
+  EXPECT_TRUE(eventually([&] { return count("checks") == 1; }));
+  EXPECT_EQ(count("applies"), 0);
+  const auto begin = Clock::now();
+  fw.apply("[ports]\ntcp = [22, 443]\n");
+  const double took_at_most = seconds_of(Clock::now() - begin);
+  EXPECT_TRUE(eventually([&] { return count("applies") == 1; }));
+  EXPECT_GT(count("last_apply_us"), 0);
+  EXPECT_LE(static_cast<double>(count("last_apply_us")), took_at_most * 1e6);
+  fw.apply();  // nothing to do
+  fw.apply("[ports]\ntcp = [22, 80]\n");
+  EXPECT_TRUE(eventually([&] { return count("applies") == 2; }));
+}
+
+TEST_F(Guarded, OnlyOneKeepsAState) {
+  const Daemon daemon(fw);
+  const Output second = fw.run({"--socket", fw.dir() / "other.sock", "daemon"});
+  EXPECT_EQ(second.exit, 1);
+  EXPECT_NE(second.err.find("another daemon"), std::string::npos) << second.err;
+}
+
+TEST_F(Guarded, AKillAtAnyMomentLosesNothing) {
+  std::mt19937 random(std::random_device{}());
+  Daemon daemon(fw);
+  const std::string before = rules_only(net.host);
+  int blocked = 0;
+  for (int round = 0; round < 200; ++round) {
+    Control control(daemon.path());
+    const std::string address =
+        "198.18." + std::to_string(round / 250) + "." + std::to_string(round % 250 + 1);
+    control.send(R"({"do":"block","addresses":[")" + address + "\"]}\n");
+    std::this_thread::sleep_for(std::chrono::microseconds(random() % 6000));
+    daemon.kill_and_start();
+    if (control.line(100ms).find(R"("ok":true)") == std::string::npos) continue;
+    ++blocked;
+    EXPECT_NE(fw.must({"blocks"}).out.find(address + " "), std::string::npos) << address;
+  }
+  EXPECT_GT(blocked, 0);
+  EXPECT_LT(blocked, 200);
+  // The daemon looks at its beginning whether the kernel holds what the store does.
+  const auto stored = [&] { return daemon.ask("blocks").at("all").to_number<std::size_t>(); };
+  EXPECT_TRUE(eventually([&] { return elements(net.host, "block4").size() == stored(); }));
+  EXPECT_EQ(fw.run({"verify"}).exit, 0);
+  EXPECT_EQ(fw.run({"activity", "--json"}).exit, 0);
+  fw.must({"unblock", "198.18.0.0/16"});
+  EXPECT_TRUE(rules() == before);
+}
+
+class OffendersLive : public OverFamily {
+ protected:
+  static constexpr const char* kPolicy =
+      "[ports]\ntcp = [22, 80]\n[trusted]\nnetworks = [\"198.18.0.9\", \"2001:db8:18:9::/64\"]\n"
+      "[[offender]]\nafter = \"20 refused/10m\"\nblock = \"1h\"\n";
+  std::string block_set() const { return family() == Family::ipv4 ? "block4" : "block_net6"; }
+
+  Server server{net.host, {22, 80}};
+};
+BOTH_FAMILIES(OffendersLive);
+
+TEST_P(OffendersLive, WhoIsRefusedAgainAndAgainIsBlocked) {
+  fw.apply(kPolicy);
+  const Daemon daemon(fw);
+  const auto tries = from(1).tries(host(), {22}, {35, 20ms, 2s});
+  EXPECT_LE(served(tries), 5u);
+  EXPECT_TRUE(eventually([&] { return elements(net.host, block_set()).size() == 1; }, 5s));
+  EXPECT_EQ(from(1).tcp(host(), 80, kShort), Outcome::timed_out);
+  EXPECT_EQ(from(2).tcp(host(), 80), Outcome::served);
+  const std::string blocks = fw.must({"blocks"}).out;
+  EXPECT_NE(blocks.find("20 refused by limit ssh, port 22"), std::string::npos) << blocks;
+  EXPECT_NE(fw.must({"activity", "--what", "offender"}).out.find("blocked for 1h"),
+            std::string::npos);
+}
+
+TEST_P(OffendersLive, AForgedFloodInAVictimsNameBlocksNobody) {
+  fw.apply(kPolicy);
+  const Daemon daemon(fw);
+  // The victim has used its five connections, so every SYN in its name is one too many.
+  EXPECT_EQ(served(from(1).tries(host(), {22}, {5})), 5u);
+  RawLink link(net);
+  std::vector<Packet> forged;
+  for (unsigned i = 0; i < 2000; ++i) {
+    const auto port = static_cast<std::uint16_t>(20'000 + i);
+    forged.push_back({client(family(), 1), host(), kTcp, port, 22, kSyn});
+    forged.push_back({client(family(), 1), host(), kTcp, port, 22, kAck, 1, 1});
+    forged.push_back(
+        {client(family(), 1), host(), kTcp, port, static_cast<std::uint16_t>(3000 + i), kSyn});
+  }
+  link.send(forged);
+  ASSERT_TRUE(eventually([&] { return counter(net.host, "ssh.refused") > 100; }));
+  ASSERT_TRUE(eventually(
+      [&] { return daemon.ask("counts").at("daemon").at("refusals").to_number<int>() > 0; }));
+  EXPECT_TRUE(elements(net.host, block_set()).empty()) << fw.must({"blocks"}).out;
+  EXPECT_EQ(from(1).tcp(host(), 80), Outcome::served);
+}
+
+TEST_P(OffendersLive, TopShowsWhoComesAndWhoIsRefused) {
+  fw.apply("[ports]\ntcp = [22, 80]\n");
+  const Daemon daemon(fw);
+  // What begins before the first snapshot is read only lives.
+  const auto seen = [&] {
+    return daemon.ask("counts").at("connections").to_number<std::int64_t>();
+  };
+  ASSERT_TRUE(eventually([&] { return from(1).tcp(host(), 80) == Outcome::served && seen() > 0; }));
+  const auto before = seen();
+  EXPECT_EQ(served(from(1).tries(host(), {80}, {20})), 20u);
+  ASSERT_TRUE(eventually([&] { return seen() >= before + 20; }));
+  (void)from(2).tries(host(), {22}, {10, 5ms, 300ms});
+  const auto top =
+      json::parse(fw.must({"--socket", daemon.path(), "top", "--once", "--json"}).out).as_object();
+  EXPECT_GE(top.at("busiest").at(0).at("count").to_number<int>(), 10) << "halved once at most";
+  EXPECT_EQ(top.at("most_refused").as_array().size(), 1u);
+  const std::string text = fw.must({"--socket", daemon.path(), "top", "--once"}).out;
+  EXPECT_NE(text.find("ssh"), std::string::npos) << text;
+  const Output alone = fw.run({"--socket", fw.dir() / "nobody", "top", "--once"});
+  EXPECT_EQ(alone.exit, 1);
+  EXPECT_NE(alone.err.find("the daemon does not run"), std::string::npos) << alone.err;
+}
+
+TEST_P(OffendersLive, TheTrustedAreNever) {
+  fw.apply(kPolicy);
+  const Daemon daemon(fw);
+  EXPECT_EQ(served(from(9).tries(host(), {22}, {40})), 40u);
+  EXPECT_TRUE(elements(net.host, block_set()).empty());
+}
+
+}  // namespace
+}  // namespace lab

@@ -1,0 +1,300 @@
+// As the units run it: the boot and the daemon as a user of their own with few capabilities, and
+// root's commands beside them on one state folder.
+#include <algorithm>
+#include <csignal>
+#include <cstring>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <boost/json/array.hpp>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "tests/lab/apps.hpp"
+#include "tests/lab/daemon.hpp"
+#include "tests/lab/family.hpp"
+
+namespace lab {
+namespace {
+
+namespace fs = std::filesystem;
+namespace json = boost::json;
+using Words = std::vector<std::string>;
+
+constexpr uid_t kUser = 64999;  // needs no entry in /etc/passwd
+constexpr uid_t kPerson = 64998;
+
+class OwnUser : public OverFamily {
+ protected:
+  OwnUser() {
+    // The checkout may lie where others cannot go.
+    fs::copy_file(CLOUDRON_FW, program_);
+    fs::permissions(fw.dir().path(), fs::perms{0711});
+    make_folder(fw.state_dir(), fs::perms{0700});
+    make_folder(run_, fs::perms{0750});
+    // The daemon knows the group whose members may ask.
+    write_file(groups_, read_file("/etc/group") + "cloudron-fw:x:" + std::to_string(kUser) + ":\n");
+    secret(apps_toml() + app_toml("wiki", wiki));
+  }
+
+  /// Of the user, as systemd makes them.
+  static void make_folder(const std::string& path, fs::perms mode) {
+    fs::create_directory(path);
+    fs::permissions(path, mode);
+    if (::chown(path.c_str(), kUser, kUser) != 0) fail("cannot give " + path + " away");
+  }
+  /// A policy that only root can read.
+  void secret(const std::string& toml) {
+    fw.policy(toml);
+    fs::permissions(fw.policy_path(), fs::perms{0600});
+  }
+  Words as_user(const std::string& capabilities, const Words& words) const {
+    const std::string user = std::to_string(kUser);
+    Words whole = {"setpriv",        "--reuid",        user,         "--regid",    user,
+                   "--clear-groups", "--no-new-privs", "--inh-caps", capabilities, "--ambient-caps",
+                   capabilities,     "--bounding-set", capabilities, program_};
+    const Words command = fw.command(words);
+    whole.insert(whole.end(), command.begin() + 1, command.end());
+    return whole;
+  }
+  /// A person without any right, who is a member of a group or not.
+  Output by_person(const std::string& group, const Words& words) const {
+    const std::string person = std::to_string(kPerson);
+    Words whole = {"setpriv",  "--reuid", person,           "--regid", person,
+                   "--groups", group,     "--no-new-privs", program_};
+    Words command = fw.command({"--socket", socket_});
+    command.insert(command.end(), words.begin(), words.end());
+    whole.insert(whole.end(), command.begin() + 1, command.end());
+    return run(net.host, whole);
+  }
+  /// As cloudron-fw.service does it.
+  void boot() const {
+    const Output output =
+        run(net.host, as_user("-all,+net_admin,+dac_read_search", {"apply", "--boot"}));
+    EXPECT_EQ(output.exit, 0) << to_string(output);
+    EXPECT_EQ(output.err, "");
+  }
+  void reboot() const { nft(net.host, "delete table inet cloudron\n"); }
+  /// As cloudron-fwd.service does it, with the processes of others hidden; waits until it
+  /// answers.
+  std::unique_ptr<Process> daemon(const std::string& environment = "LANG=C") const {
+    Words words = {"env",
+                   "-S",
+                   environment,
+                   "unshare",
+                   "--mount",
+                   "--propagation",
+                   "private",
+                   "sh",
+                   "-ec",
+                   "mount -t proc -o hidepid=invisible lab /proc && mount --bind " + groups_ +
+                       " /etc/group && exec \"$@\"",
+                   "sh"};
+    const Words command = as_user("-all,+net_admin", {"--socket", socket_, "daemon"});
+    words.insert(words.end(), command.begin(), command.end());
+    auto process = std::make_unique<Process>(net.host, words);
+    const auto answers = [&] {
+      try {
+        return Control(socket_).ask({{"do", "hello"}}).at("ok") == true;
+      } catch (const std::runtime_error&) {
+        return false;
+      }
+    };
+    EXPECT_TRUE(eventually(answers)) << process->err_so_far();
+    return process;
+  }
+  std::string run_dir() const { return run_; }
+  json::object ask(const json::object& request) const { return Control(socket_).ask(request); }
+  json::object block(unsigned n, const json::object& by = {}) const {
+    json::object request{{"do", "block"}, {"addresses", {address(n)}}};
+    if (!by.empty()) request["by"] = by;
+    return ask(request);
+  }
+  /// A command of root's must have nothing to say.
+  void root(const Words& words) const {
+    Words whole = {"--socket", socket_};
+    whole.insert(whole.end(), words.begin(), words.end());
+    EXPECT_EQ(fw.must(whole).err, "") << words.front();
+    expect_all_is_the_users(words.front());
+  }
+  void expect_all_is_the_users(const std::string& after) const {
+    for (const auto& entry : fs::recursive_directory_iterator(fw.state_dir())) {
+      struct ::stat status {};
+      ASSERT_EQ(::lstat(entry.path().c_str(), &status), 0);
+      EXPECT_EQ(status.st_uid, kUser) << entry.path() << " after " << after;
+      EXPECT_EQ(status.st_gid, kUser) << entry.path() << " after " << after;
+      EXPECT_EQ(status.st_mode & 0077, 0u) << entry.path() << " after " << after;
+    }
+  }
+  /// The latest row of the activity log, as who asks the daemon sees it.
+  json::object last() const {
+    return ask({{"do", "activity"}}).at("activity").as_array().back().as_object();
+  }
+  std::string address(unsigned n) const { return to_string(client(family(), n)); }
+  /// None while there is no table.
+  std::size_t blocked() const {
+    try {
+      return elements(net.host, family() == Family::ipv4 ? "block4" : "block6").size();
+    } catch (const std::runtime_error&) {
+      return 0;
+    }
+  }
+  bool bridged() const {
+    return net.host.sysctl(family() == Family::ipv4 ? "bridge/bridge-nf-call-iptables"
+                                                    : "bridge/bridge-nf-call-ip6tables") == "1";
+  }
+
+  AppBridge bridge{net};
+  App& wiki = bridge.add(2);
+  Server server{net.host, {22, 8080}};
+
+ private:
+  std::string program_ = fw.dir() / "cloudron-fw";
+  std::string run_ = fw.dir() / "run";
+  std::string groups_ = fw.dir() / "group";
+  std::string socket_ = run_ + "/control.sock";
+};
+BOTH_FAMILIES(OwnUser);
+
+TEST_P(OwnUser, BootsWithAPolicyThatOnlyRootCanRead) {
+  EXPECT_FALSE(bridged());
+  boot();
+  EXPECT_TRUE(bridged());
+  EXPECT_EQ(from(1).tcp(host(), 22), Outcome::served);
+  EXPECT_EQ(from(1).tcp(host(), 8080, kShort), Outcome::timed_out);
+  const Output blind = run(net.host, as_user("-all,+net_admin", {"apply", "--boot"}));
+  EXPECT_NE(blind.err.find(fw.policy_path()), std::string::npos)
+      << "without CAP_DAC_READ_SEARCH it is another policy: " << to_string(blind);
+}
+
+TEST_P(OwnUser, RootsCommandsAndTheDaemonTakeTurns) {
+  boot();
+  {
+    const auto process = daemon();
+    root({"block", address(1)});  // by the daemon
+    EXPECT_EQ(block(2).at("ok"), true);
+    secret("[ports]\ntcp = [22, 8080]\n");
+    root({"apply", "--confirm", "1h"});
+    root({"confirm"});
+    root({"panic", "on", "--force"});
+    root({"panic", "off"});
+    root({"activity"});
+    process->kill(SIGTERM);
+    const Output output = process->wait();
+    EXPECT_EQ(output.exit, 0) << to_string(output);
+    EXPECT_EQ(output.err.find("<3>"), std::string::npos) << output.err;
+  }
+  root({"block", address(3)});  // by itself
+  root({"unblock", address(1)});
+  reboot();
+  boot();
+  expect_all_is_the_users("a boot");
+  EXPECT_EQ(blocked(), 2u);
+  EXPECT_EQ(from(1).tcp(host(), 8080), Outcome::served);
+}
+
+TEST_P(OwnUser, WhoAsksIsKnownThoughProcessesAreHidden) {
+  boot();
+  const auto process = daemon();
+  EXPECT_EQ(block(1).at("ok"), true);
+  EXPECT_EQ(last().at("user"), "root");
+  root({"block", address(2)});
+  EXPECT_EQ(last().at("user"), "root");
+  EXPECT_EQ(last().at("uid"), 0);
+  const json::object by{
+      {"user", "ann"}, {"uid", 1000}, {"tty", "pts/3"}, {"remote", "198.18.0.9:50000"}};
+  EXPECT_EQ(block(3, by).at("ok"), true);
+  for (const auto& [key, value] : by) EXPECT_EQ(last().at(key), value);
+  EXPECT_EQ(block(4, {{"uid", "ann"}}).at("ok"), false);
+  EXPECT_EQ(blocked(), 3u);
+}
+
+TEST_P(OwnUser, MembersOfItsGroupSeeWhatRootSees) {
+  boot();
+  const std::string member = std::to_string(kUser);
+  const std::string stranger = std::to_string(kPerson);
+  {
+    const auto process = daemon();
+    root({"block", address(1), "--reason", "gu\xe9ssing \\ \"quoted\""});
+    root({"block", address(2)});
+    secret("[ports]\ntcp = [22, 8080]\n");
+    root({"apply"});
+    for (const Words& words : {Words{"blocks"}, Words{"blocks", "--json"}, Words{"activity"},
+                               Words{"activity", "--json"}, Words{"activity", "--what", "apply"}}) {
+      const Output seen = by_person(member, words);
+      EXPECT_EQ(seen.exit, 0) << to_string(seen);
+      EXPECT_EQ(seen.out, fw.must(words).out);
+      EXPECT_NE(seen.out.find(words.back() == "apply" ? "policy.toml: " : address(2)),
+                std::string::npos)
+          << seen.out;
+      const Output kept_out = by_person(stranger, words);
+      EXPECT_EQ(kept_out.exit, 1) << to_string(kept_out);
+      EXPECT_EQ(kept_out.out, "");
+      EXPECT_NE(kept_out.err.find("group cloudron-fw"), std::string::npos) << to_string(kept_out);
+    }
+    const Output refused = by_person(member, {"block", address(3)});
+    EXPECT_EQ(refused.exit, 1) << to_string(refused);
+    EXPECT_EQ(blocked(), 2u);
+    process->kill(SIGTERM);
+    (void)process->wait();
+  }
+  const Output alone = by_person(member, {"blocks"});
+  EXPECT_EQ(alone.exit, 1) << to_string(alone);
+  EXPECT_NE(alone.err.find("the daemon does not run"), std::string::npos) << to_string(alone);
+}
+
+TEST_P(OwnUser, SystemdHearsThatItIsReadyAndAlive) {
+  const std::string path = run_dir() + "/notify";
+  sockaddr_un to{};
+  to.sun_family = AF_UNIX;
+  std::strncpy(to.sun_path, path.c_str(), sizeof to.sun_path - 1);
+  const Fd socket(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  ASSERT_EQ(::bind(socket.get(), reinterpret_cast<const sockaddr*>(&to), sizeof to), 0);
+  fs::permissions(path, fs::perms{0777});
+  std::vector<std::string> heard;
+  const auto hears = [&](const std::string& what, std::ptrdiff_t times) {
+    char bytes[256];
+    for (ssize_t got; (got = ::recv(socket.get(), bytes, sizeof bytes, MSG_DONTWAIT)) > 0;) {
+      heard.emplace_back(bytes, static_cast<std::size_t>(got));
+    }
+    return std::ranges::count_if(
+               heard, [&](const std::string& one) { return one.starts_with(what); }) >= times;
+  };
+  boot();
+  const auto process = daemon("NOTIFY_SOCKET=" + path + " WATCHDOG_USEC=300000");
+  EXPECT_TRUE(eventually([&] { return hears("READY=1", 1); }));
+  EXPECT_TRUE(eventually([&] { return hears("WATCHDOG=1", 5); }));
+  EXPECT_FALSE(hears("STOPPING=1", 1));
+  process->kill(SIGTERM);
+  EXPECT_TRUE(eventually([&] { return hears("STOPPING=1", 1); }));
+}
+
+TEST_P(OwnUser, WhatRootMadeFirstIsOfUseToTheUser) {
+  root({"apply"});
+  root({"block", address(1)});
+  root({"panic", "on", "--force"});
+  root({"panic", "off"});
+  const auto process = daemon();
+  EXPECT_EQ(block(2).at("ok"), true);
+  EXPECT_EQ(ask({{"do", "unblock"}, {"addresses", {address(1)}}}).at("ok"), true);
+  EXPECT_EQ(blocked(), 1u);
+  // What others remove it puts back, with the bridge's switches.
+  nft(net.host, "flush chain inet cloudron input\n");
+  EXPECT_TRUE(eventually([&] {
+    return ask({{"do", "counts"}}).at("daemon").at("repairs").to_number<int>() == 1;
+  }));
+  reboot();
+  EXPECT_TRUE(eventually([&] { return blocked() == 1; }));
+  const auto rows = ask({{"do", "activity"}, {"what", "block"}}).at("activity").as_array();
+  EXPECT_EQ(rows.size(), 2u);
+  boot();
+  expect_all_is_the_users("the daemon");
+  EXPECT_EQ(process->err_so_far().find("<3>"), std::string::npos) << process->err_so_far();
+}
+
+}  // namespace
+}  // namespace lab
