@@ -39,6 +39,14 @@ std::uint32_t mark_of(const chains::Ruleset* table) {
   return 0;
 }
 
+/// The host's open connections, without those whose far end is blocked.
+std::vector<chains::OpenConnection> open_connections_except(
+    const std::function<bool(Ip)>& blocked) {
+  auto open = open_connections();
+  std::erase_if(open, [&](const auto& connection) { return blocked(connection.remote); });
+  return open;
+}
+
 chains::ListVersion version(const EffectiveLists& lists, ListAction action) {
   const bool block = action == ListAction::block;
   const bool named = std::any_of(lists.reports.begin(), lists.reports.end(),
@@ -207,12 +215,12 @@ Result<std::uint32_t> Manager::make_so(const Policy& policy, const Target& targe
     }
     const std::uint32_t mark = mark_of(policy);
     const bool adopt = mark_of(observed->table()) != mark;
+    std::function<bool(Ip)> far;
     if (adopt) {
-      const auto far = blocked_far(target);
-      if (!far) return std::unexpected(far.error());
-      auto open = open_connections();
-      std::erase_if(open, [&far](const auto& connection) { return (*far)(connection.remote); });
-      const auto flows = chains::admit_existing_flows(mark, open, *far);
+      auto blocked = blocked_far(target);
+      if (!blocked) return std::unexpected(blocked.error());
+      far = std::move(*blocked);
+      const auto flows = chains::admit_existing_flows(mark, open_connections_except(far), far);
       if (flows) report.flows_admitted = *flows;
       if (!flows) {
         report.warnings.push_back("open connections may be interrupted: " +
@@ -227,8 +235,9 @@ Result<std::uint32_t> Manager::make_so(const Policy& policy, const Target& targe
       continue;
     }
     if (!committed) return std::unexpected(committed.error());
-    // A connection that was made while the above was on its way is not tracked yet.
-    if (adopt) (void)chains::enter_connections(mark, open_connections());
+    // A connection that was made while the above was on its way is not tracked yet. Never one of
+    // the blocked: until it was cut again, it would pass.
+    if (adopt) (void)chains::enter_connections(mark, open_connections_except(far));
     // The kernel took the batch at that generation alone, and counts one up, past zero.
     return std::max(generation + 1, std::uint32_t{1});
   }

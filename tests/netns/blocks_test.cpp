@@ -264,6 +264,25 @@ TEST_P(Blocks, StayCutThroughAnApplyWithAnotherMark) {
   EXPECT_FALSE(other.echoes(300ms));
 }
 
+/// Not even between the commit of an apply and its cut: the kernel tells of every entry that is
+/// made.
+TEST_P(Blocks, AnApplyWithAnotherMarkEntersNoneOfTheirConnections) {
+  Session session = from(1).session(host(), 80);
+  EXPECT_TRUE(session.echoes());
+  fw.must({"block", address(1)});
+  const Process events(net.host, {"conntrack", "-E", "-e", "NEW", "-f", v4() ? "ipv4" : "ipv6"});
+  const auto told_of = [&](unsigned who) {
+    return events.out_so_far().find("src=" + address(who) + " ") != std::string::npos;
+  };
+  ASSERT_TRUE(eventually([&] {  // until conntrack listens
+    return from(0x101).tcp(host(), 80) == Outcome::served && told_of(0x101);
+  }));
+  fw.apply("[advanced]\nct_mark_bit = 20\n");
+  EXPECT_EQ(from(0x102).tcp(host(), 80), Outcome::served);
+  ASSERT_TRUE(eventually([&] { return told_of(0x102); }));
+  EXPECT_FALSE(told_of(1)) << events.out_so_far();
+}
+
 TEST_P(Blocks, OfTheHostsOwnNetworkCutNobodyElse) {
   Session session = from(1).session(host(), 22);
   EXPECT_TRUE(session.echoes());
