@@ -7,8 +7,36 @@
 
 namespace capture {
 
+namespace {
+
+/// Moves a packet that stands behind later ones before them, when those are few and little later:
+/// of several devices, or written by several processors. A clock that was set stays as it is.
+void put_in_order(std::span<Packet> packets, std::size_t at, std::size_t few) {
+  constexpr std::int64_t kLittle = 1'000'000'000;
+  const Packet packet = packets[at];
+  std::size_t to = at;
+  while (to > 0 && at - to < few && packets[to - 1].time > packet.time &&
+         packets[to - 1].time - packet.time <= kLittle) {
+    packets[to] = packets[to - 1];
+    --to;
+  }
+  packets[to] = packet;
+}
+
+}  // namespace
+
 bool Captures::Source::fill() {
-  if (left.empty()) left = std::span(batch).first(reader.read(batch));
+  if (!left.empty()) return true;
+  // Those that were kept come first: the ones now read may belong before them.
+  std::copy(batch.end() - static_cast<std::ptrdiff_t>(kept), batch.end(), batch.begin());
+  const std::size_t room = batch.size() - kept;
+  const std::size_t got = reader.read(std::span(batch).subspan(kept));
+  const auto all = std::span(batch).first(kept + got);
+  for (std::size_t i = std::max<std::size_t>(kept, 1); i < all.size(); ++i) {
+    if (all[i].time < all[i - 1].time) put_in_order(all, i, kFew);
+  }
+  kept = got == room ? kFew : 0;  // less is read at the end alone
+  left = all.first(all.size() - kept);
   return !left.empty();
 }
 

@@ -19,6 +19,9 @@ class Captures {
   /// All of them are opened; "-" is standard input. Errors: those of Reader::open, too many files.
   static fw::Result<Captures> open(const std::vector<std::string>& paths);
 
+  /// How far a packet of a capture may stand behind a later one to be put in order.
+  static constexpr std::size_t kFew = 64;
+
   /// The next packets, at least one; none at the end. They last until the next call.
   std::span<const Packet> read();
 
@@ -36,6 +39,7 @@ class Captures {
 
     Reader reader;
     std::vector<Packet> batch = std::vector<Packet>(kBatch);
+    std::size_t kept = 0;  ///< at the end of the batch, for the next one
     std::span<const Packet> left;
   };
 

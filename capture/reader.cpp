@@ -19,12 +19,18 @@ namespace {
 
 constexpr const char* kRead = "read are Ethernet, Linux cooked, raw IP and BSD loopback";
 
-std::string name_of(const std::string& path) { return path == "-" ? "standard input" : path; }
+std::string name_of(const std::string& path) {
+  return path == "-" ? "standard input" : fw::printable(path, path.size());
+}
 
-/// From 1970 to 2255, as far as 64 bits of nanoseconds go.
+/// From 1970 to 2255, as far as 64 bits of nanoseconds go. The 32 bits of a pcap's seconds, which
+/// libpcap takes for signed ones, last until 2106.
 std::int64_t time_of(const pcap_pkthdr& header) {
   constexpr std::int64_t kSecondsMax = 9'000'000'000;
-  const auto seconds = std::clamp<std::int64_t>(header.ts.tv_sec, 0, kSecondsMax);
+  constexpr std::int64_t k2038 = std::int64_t{1} << 31;
+  std::int64_t seconds = header.ts.tv_sec;
+  if (seconds < 0 && seconds >= -k2038) seconds += 2 * k2038;
+  seconds = std::clamp<std::int64_t>(seconds, 0, kSecondsMax);
   const auto nanoseconds = std::clamp<std::int64_t>(header.ts.tv_usec, 0, 999'999'999);
   return seconds * 1'000'000'000 + nanoseconds;
 }
@@ -62,6 +68,9 @@ std::string Reader::State::where() const {
 }
 
 fw::Result<void> Reader::State::begin() {
+  if (stream.is_empty()) {
+    return fw::fail(ErrorCode::io, fmt::format("{} is empty: no capture was written to it", name));
+  }
   file = stream.file();
   if (file == nullptr) {
     return fw::fail_errno(ErrorCode::memory, fmt::format("cannot read {}", name), errno);
@@ -94,6 +103,9 @@ void Reader::State::end(int code) {
   std::string why = stream.problem();
   if (why.empty() && code == PCAP_ERROR_BREAK) return;  // the end of the file
   if (why.empty()) why = fw::printable(lib->error(pcap), PCAP_ERRBUF_SIZE);
+  if (why.find("different from the type of the first interface") != why.npos) {
+    why += " (capture devices of two kinds to a file each; several files are read together)";
+  }
   broken = fw::Error{ErrorCode::io,
                      fmt::format("{}: {}: {}; what comes before was read", name, where(), why),
                      {},

@@ -14,6 +14,9 @@
 #include <unistd.h>
 #include <zlib.h>
 #include <zstd.h>
+#include <zstd_errors.h>
+
+#include "fw/base/suggest.hpp"
 
 namespace capture {
 
@@ -31,11 +34,12 @@ struct Input {
   std::size_t left() const { return end - at; }
 };
 
-/// What was made of an input, and whether the data turned out corrupt behind that.
+/// What was made of an input, and what turned out to be wrong with the data behind that.
 struct Made {
   std::size_t bytes = 0;
-  bool corrupt = false;
+  const char* wrong = nullptr;
 };
+constexpr const char* kCorrupt = "are corrupt";
 
 /// Decompresses from an input, which may be empty, into room; both may be used up or not.
 class Codec {
@@ -65,7 +69,7 @@ class Gzip : public Codec {
   Gzip& operator=(const Gzip&) = delete;
 
   Made run(Input& input, char* to, std::size_t room) override {
-    if (!ready_) return {0, true};
+    if (!ready_) return {0, kCorrupt};
     if (ended_ && input.left() == 0) return {};
     // One more member follows, or padding, which is no part of the data.
     if (ended_ && *input.begin() != 0x1f) {
@@ -80,7 +84,8 @@ class Gzip : public Codec {
     const int code = inflate(&stream_, Z_NO_FLUSH);
     input.at = input.end - stream_.avail_in;
     ended_ = code == Z_STREAM_END;
-    return {room - stream_.avail_out, code != Z_OK && !ended_ && code != Z_BUF_ERROR};
+    const bool good = code == Z_OK || ended_ || code == Z_BUF_ERROR;
+    return {room - stream_.avail_out, good ? nullptr : kCorrupt};
   }
   bool at_end() const override { return ended_; }
 
@@ -104,7 +109,10 @@ class Zstd : public Codec {
     ZSTD_outBuffer out{to, room, 0};
     const std::size_t code = ZSTD_decompressStream(stream_, &out, &in);
     input.at += in.pos;
-    if (ZSTD_isError(code) != 0) return {0, true};
+    if (ZSTD_getErrorCode(code) == ZSTD_error_frameParameter_windowTooLarge) {
+      return {0, "need a window of more than 128 MiB (decompress them with zstd -d --long=31)"};
+    }
+    if (ZSTD_isError(code) != 0) return {0, kCorrupt};
     ended_ = code == 0;
     // It wants the rest of the block and the header of the next.
     next_ = code > kHeader ? code - kHeader : kHeader;
@@ -170,7 +178,7 @@ struct Stream::State {
       if (input.left() == 0 && !input_over) fill();
       // Even without input: what was made before may have found no room.
       const Made made = codec->run(input, to, room);
-      if (made.corrupt) problem = fmt::format("its {} data are corrupt", kind);
+      if (made.wrong != nullptr) problem = fmt::format("its {} data {}", kind, made.wrong);
       if (made.bytes != 0) {
         given_bytes += made.bytes;
         return made.bytes;
@@ -210,7 +218,9 @@ fw::Result<Stream> Stream::open(const std::string& path) {
   auto state = std::make_unique<State>();
   state->fd = path == "-" ? STDIN_FILENO : ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (state->fd < 0) {
-    return fw::fail_errno(fw::ErrorCode::io, fmt::format("cannot read {}", path), errno);
+    const int number = errno;
+    return fw::fail_errno(fw::ErrorCode::io, "cannot read " + fw::printable(path, path.size()),
+                          number);
   }
   struct stat status {};
   if (fstat(state->fd, &status) == 0 && S_ISREG(status.st_mode)) {
@@ -218,7 +228,8 @@ fw::Result<Stream> Stream::open(const std::string& path) {
     posix_fadvise(state->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
   }
   if (S_ISDIR(status.st_mode)) {
-    return fw::fail(fw::ErrorCode::io, fmt::format("{} is a folder; name its captures", path));
+    return fw::fail(fw::ErrorCode::io,
+                    fw::printable(path, path.size()) + " is a folder; name its captures");
   }
   state->choose_codec();
   return Stream(std::move(state));
@@ -233,6 +244,7 @@ std::FILE* Stream::file() {
   return file;
 }
 
+bool Stream::is_empty() const { return state_->input.left() == 0 && state_->input_over; }
 const std::string& Stream::problem() const { return state_->problem; }
 std::uint64_t Stream::position() const { return state_->read_bytes; }
 std::uint64_t Stream::size() const { return state_->size; }

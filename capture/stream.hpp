@@ -23,6 +23,7 @@ class Stream {
   /// seekable, but it tells its position.
   std::FILE* file();
 
+  bool is_empty() const;  ///< there is not one byte
   /// Why reading ended early, but for what is in the plain bytes themselves; "" when all is well.
   const std::string& problem() const;
   /// Bytes read, as they are stored, and how many there are in all; 0 for a pipe.

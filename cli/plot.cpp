@@ -136,7 +136,7 @@ std::string busiest_panel(const Curve& curve, double y) {
 }  // namespace
 
 Curve curve_of(const simulate::Tally& tally) {
-  const auto series = tally.series();
+  const auto& series = tally.series();
   Curve curve;
   curve.limit = tally.limit().name;
   curve.rate = to_string(tally.limit().rate);

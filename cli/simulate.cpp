@@ -117,6 +117,12 @@ void doubt_hosts(const Context& context, const simulate::Hosts& hosts, std::size
         fmt::format("only {:.0f}% of the first packets are from or to the host, which is "
                     "taken to be {}; if it is another: --host",
                     hosts.share * 100, fw::to_string(hosts.addresses.front())));
+  } else if (hosts.rival) {
+    context.warn(
+        fmt::format("{} is in as many packets as {}, which is taken to be the host; if it is the "
+                    "other: --host {}",
+                    fw::to_string(*hosts.rival), fw::to_string(hosts.addresses.front()),
+                    fw::to_string(*hosts.rival)));
   } else if (hosts.one_way) {
     context.warn(
         "the capture holds none of the host's own packets: a client's ACK alone counts as "
@@ -138,9 +144,31 @@ bool write_plot(const Context& context, const std::string& path, const Simulated
   return false;
 }
 
+/// Something that is named twice would be judged twice.
+bool names_one_twice(const Context& context, const std::vector<std::string>& captures) {
+  for (std::size_t i = 0; i < captures.size(); ++i) {
+    for (std::size_t j = 0; j < i; ++j) {
+      std::error_code none;  // what is not there is told when it is read
+      if (captures[i] != captures[j] &&
+          !std::filesystem::equivalent(captures[i], captures[j], none)) {
+        continue;
+      }
+      context.error(captures[i] == "-"
+                        ? "standard input (-) can be read only once"
+                        : captures[i] + " is named twice: its traffic would be judged twice");
+      return true;
+    }
+  }
+  return false;
+}
+
 /// A plot would take the place of what it is made from.
 bool plots_over_capture(const Context& context, const Options& options) {
   if (options.plot.empty()) return false;
+  if (options.plot == "-") {
+    context.error("--plot writes to a file only: name one (./- if it is called so)");
+    return true;
+  }
   for (const std::string& capture : options.captures) {
     std::error_code none;  // what is not there is told when it is read
     if (!std::filesystem::equivalent(capture, options.plot, none)) continue;
@@ -184,7 +212,10 @@ int finish(const Context& context, const Options& options, const Simulated& simu
 
 int run(const Context& context, const Options& options) {
   const auto hosts = given_hosts(context, options);
-  if (!hosts || plots_over_capture(context, options)) return kUsage;
+  if (!hosts || names_one_twice(context, options.captures) ||
+      plots_over_capture(context, options)) {
+    return kUsage;
+  }
   auto loaded = load_policy(context);
   if (!loaded) return kError;
   std::optional<LoadedPolicy> other;
@@ -196,7 +227,7 @@ int run(const Context& context, const Options& options) {
   }
   Simulated simulated;
   simulated.shown = options.top;
-  simulated.policy = loaded->name;
+  simulated.policy = fw::printable(loaded->name, loaded->name.size());
   std::vector<fw::IpRange> apart;
   for (const auto& [range, where] : loaded->policy.app_networks) apart.push_back(range);
   const std::vector<capture::Packet> first = sample(*captures);
@@ -207,7 +238,7 @@ int run(const Context& context, const Options& options) {
   std::vector<Firewall> firewalls;
   for (std::optional<LoadedPolicy>* policy : {&loaded, &other}) {
     if (!*policy) continue;
-    if (policy == &other) simulated.other_policy = other->name;
+    if (policy == &other) simulated.other_policy = fw::printable(other->name, other->name.size());
     auto firewall = firewall_of(context, std::move(**policy), simulated.hosts);
     if (!firewall) return kError;
     firewalls.push_back(std::move(*firewall));
@@ -240,7 +271,7 @@ void add_simulate(CLI::App& program, Context& context, int& exit) {
       "smallest limit that would have refused nobody, and what would have been dropped. Needs no "
       "root (blocks are left out without) and changes nothing.\nExit code: 0 no limit would have "
       "refused anybody, 2 one would have, 3 a capture is broken: what could be read is reported, "
-      "1 error.");
+      "1 error. With --compare it tells of the policy, not of the other.");
   command->add_option("CAPTURE", options->captures, "Capture files; - is standard input")
       ->required()
       ->check(not_empty);

@@ -5,6 +5,7 @@
 
 #include "cli/plot.hpp"
 #include "cli/simulation.hpp"
+#include "fw/base/suggest.hpp"
 
 namespace cli {
 
@@ -44,7 +45,10 @@ json::value to_json(const Tally& tally, const fw::Policy& policy) {
     enough = json::object{{"rate", to_string(fw::Rate{smallest.count, tally.limit().rate.period})},
                           {"burst_at_this_rate", smallest.burst != 0 ? json::value(smallest.burst)
                                                                      : json::value(nullptr)},
-                          {"exact", smallest.exact}};
+                          {"exact", smallest.exact},
+                          {"concurrent", smallest.concurrent != 0 ? json::value(smallest.concurrent)
+                                                                  : json::value(nullptr)},
+                          {"concurrent_exact", smallest.concurrent_exact}};
   }
   const Curve curve = curve_of(tally);
   return json::object{{"name", tally.limit().name},
@@ -55,6 +59,7 @@ json::value to_json(const Tally& tally, const fw::Policy& policy) {
                       {"connections", t.connections},
                       {"admitted", t.admitted},
                       {"refused", t.refused},
+                      {"refused_concurrent", t.refused_concurrent},
                       {"connections_refused", t.refused_shaken},
                       {"overflowed", t.overflowed},
                       {"uncounted", t.uncounted},
@@ -139,7 +144,10 @@ json::value to_json(const Simulated& s) {
   json::array hosts;
   for (const fw::Ip ip : s.hosts.addresses) hosts.emplace_back(fw::to_string(ip));
   json::array broken;
-  for (const fw::Error& error : s.broken) broken.emplace_back(to_string(error));
+  for (const fw::Error& error : s.broken) {
+    const std::string text = to_string(error);
+    broken.emplace_back(fw::printable(text, text.size()));
+  };
   json::object out{{"frames", s.counts.frames},
                    {"bytes", s.counts.bytes},
                    {"packets", seen.packets},

@@ -2,6 +2,8 @@
 #include <algorithm>
 
 #include <fmt/format.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 #include "cli/plot.hpp"
 #include "cli/simulation.hpp"
@@ -17,7 +19,9 @@ using Style = Context::Style;
 
 namespace {
 
-constexpr std::size_t kColumns = 56;
+constexpr std::size_t kPlotMost = 56;  // columns
+constexpr std::size_t kPlotLeast = 16;
+constexpr std::size_t kPlotName = 12;  // columns before it
 
 void heading(const Context& context, const std::string& text) {
   context.say("");
@@ -77,8 +81,13 @@ std::string counts_text(const fw::Limit& limit) {
 std::string enough_text(const Tally& tally) {
   const simulate::Smallest smallest = tally.smallest();
   if (smallest.count == 0) return "";
-  return (smallest.exact ? "" : ">= ") +
-         fw::to_string(fw::Rate{smallest.count, tally.limit().rate.period});
+  std::string text = (smallest.exact ? "" : ">= ") +
+                     fw::to_string(fw::Rate{smallest.count, tally.limit().rate.period});
+  if (smallest.concurrent != 0) {
+    text += fmt::format(", {}{} at once",
+                        smallest.concurrent_exact ? "" : ">= ", grouped(smallest.concurrent));
+  }
+  return text;
 }
 
 void print_limits(const Context& context, const Firewall& firewall) {
@@ -99,6 +108,12 @@ void print_limits(const Context& context, const Firewall& firewall) {
     return;
   }
   table.print(context);
+  for (const Tally& tally : firewall.tallies()) {
+    const std::uint64_t many = tally.totals.refused_concurrent;
+    if (many == 0) continue;
+    context.say(fmt::format("  {} of those refused by '{}' for more than {} at once", grouped(many),
+                            tally.limit().name, grouped(*tally.limit().concurrent)));
+  }
   for (const Tally& tally : firewall.tallies()) {
     if (tally.totals.overflowed == 0) continue;
     context.say(context.styled(
@@ -172,21 +187,36 @@ void print_senders(const Context& context, const std::string& what,
 void print_not_judged(const Context& context, const Simulated& s) {
   const simulate::Seen seen = s.firewall->seen();
   Table table({Align::right, Align::left});
-  auto row = [&table](std::uint64_t n, const char* what) {
-    if (n != 0) table.row({grouped(n), what});
+  auto row = [&table](std::uint64_t n, const char* one, const char* many) {
+    if (n != 0) table.row({grouped(n), n == 1 ? one : many});
   };
-  row(seen.of_host, "flows that the host began");
-  row(seen.unknown_tcp, "TCP packets of connections whose begin is not in the capture");
-  row(seen.foreign, "packets between others, or to many");
-  row(seen.icmp, "packets of ICMP that are no echo requests");
-  row(seen.incomplete, "packets without ports: fragments, cut off ones");
-  row(s.counts.malformed, "malformed packets");
-  row(s.counts.not_ip, "frames that are not IP");
-  row(seen.forgotten, "flows were forgotten early, for want of room");
-  row(seen.clock_back, "times the clock went back, and all was forgotten");
+  row(seen.of_host, "flow that the host began", "flows that the host began");
+  row(seen.unknown_tcp, "TCP packet of a connection whose begin is not in the capture",
+      "TCP packets of connections whose begin is not in the capture");
+  row(seen.foreign, "packet between others, or to many", "packets between others, or to many");
+  row(seen.icmp, "packet of ICMP that is no echo request",
+      "packets of ICMP that are no echo requests");
+  row(seen.incomplete, "packet without ports: a fragment, or cut off",
+      "packets without ports: fragments, or cut off");
+  row(s.counts.malformed, "malformed packet", "malformed packets");
+  row(s.counts.not_ip, "frame that is not IP", "frames that are not IP");
+  row(seen.forgotten, "flow was forgotten early, for want of room",
+      "flows were forgotten early, for want of room");
+  row(seen.clock_back, "time the clock went back, and all was forgotten",
+      "times the clock went back, and all was forgotten");
   if (table.empty()) return;
   heading(context, "not judged");
   table.print(context);
+}
+
+/// As wide as the terminal leaves room for beside the words.
+std::size_t plot_columns(const std::vector<std::string>& words) {
+  winsize size{};
+  if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return kPlotMost;
+  std::size_t beside = kPlotName + 2;
+  for (const std::string& w : words) beside = std::max(beside, kPlotName + 2 + w.size());
+  return std::clamp<std::size_t>(size.ws_col > beside ? size.ws_col - beside : 0, kPlotLeast,
+                                 kPlotMost);
 }
 
 void print_plot(const Context& context, const Firewall& firewall) {
@@ -199,8 +229,12 @@ void print_plot(const Context& context, const Firewall& firewall) {
     const double most = all.empty() ? 0 : *std::max_element(all.begin(), all.end());
     const std::vector<double> busiest(curve.busiest.begin(), curve.busiest.end());
     const double top = busiest.empty() ? 0 : *std::max_element(busiest.begin(), busiest.end());
+    const std::string rate = fmt::format("connections: up to {:.4g} a second", most);
+    const std::string client = fmt::format("busiest client: up to {:.0f} in {}, of {}", top,
+                                           curve.period, grouped(curve.most));
+    const std::size_t room = plot_columns({rate, client});
+    const std::size_t columns = std::min(room, all.size());
     if (std::exchange(first, false)) {
-      const std::size_t columns = std::min(kColumns, all.size());
       heading(context,
               fmt::format(
                   "over time, from {} on; a column is {}", moment_text(tally.begin()),
@@ -209,12 +243,11 @@ void print_plot(const Context& context, const Firewall& firewall) {
     }
     const bool refused = tally.totals.refused != 0;
     const auto limit = static_cast<double>(curve.most);
-    context.say(fmt::format("  {:<10}{}  connections: up to {:.4g} a second", curve.limit,
-                            sparkline(all, most, kColumns), most));
-    context.say(fmt::format("  {:<10}{}  busiest client: up to {:.0f} in {}, of {}", "",
+    context.say(fmt::format("  {:<10}{}  {}", curve.limit, sparkline(all, most, room), rate));
+    context.say(fmt::format("  {:<10}{}  {}", "",
                             context.styled(refused ? Style::red : Style::plain,
-                                           sparkline(busiest, std::max(limit, top), kColumns)),
-                            top, curve.period, curve.most));
+                                           sparkline(busiest, std::max(limit, top), room)),
+                            client));
   }
 }
 
@@ -274,7 +307,11 @@ bool has_refusals(const Firewall& firewall) {
 
 void print_simulation(const Context& context, const Simulated& s) {
   print_head(context, s);
-  if (s.firewall->seen().packets == 0) return;
+  if (s.firewall->seen().packets == 0) {
+    context.say("");
+    context.say("there is no packet of IP to judge");
+    return print_not_judged(context, s);
+  }
   print_limits(context, *s.firewall);
   print_plot(context, *s.firewall);
   for (const Tally& tally : s.firewall->tallies()) print_refused(context, s, tally);

@@ -64,20 +64,30 @@ Answer Budgets::take(const Client& client, std::uint64_t key, Ticks now) {
   return Answer::refused;
 }
 
-bool Budgets::too_many(std::uint64_t key, std::uint64_t flow,
-                       const std::function<bool(std::uint64_t)>& lives) {
-  if (!concurrent_) return false;
+Budgets::AtOnce Budgets::one_more(std::uint64_t key, std::uint64_t flow,
+                                  const std::function<bool(std::uint64_t)>& lives) {
+  if (!concurrent_) return {};
   if (open_.size() >= fw::kMeterSourcesMax && !open_.contains(key)) {
     erase_if(open_, [&](const auto& entry) {
-      return std::none_of(entry.second.begin(), entry.second.end(), lives);
+      return std::none_of(entry.second.flows.begin(), entry.second.flows.end(), lives);
     });
-    if (open_.size() >= fw::kMeterSourcesMax) return false;  // the kernel counts no more either
+    if (open_.size() >= fw::kMeterSourcesMax) return {};  // the kernel counts no more either
   }
-  std::vector<std::uint64_t>& open = open_[key];
-  std::erase_if(open, [&](std::uint64_t id) { return id == flow || !lives(id); });
-  if (open.size() >= *concurrent_) return true;
-  open.push_back(flow);
-  return false;
+  Open& open = open_[key];
+  for (auto* const flows : {&open.flows, &open.beyond}) {
+    std::erase_if(*flows, [&](std::uint64_t id) { return id == flow || !lives(id); });
+  }
+  if (open.beyond.empty()) open.exact = true;
+  AtOnce answer{open.flows.size() >= *concurrent_, open.flows.size() + open.beyond.size() + 1,
+                open.exact};
+  if (!answer.too_many) {
+    open.flows.push_back(flow);
+  } else if (open.beyond.size() < kBeyondMax) {
+    open.beyond.push_back(flow);
+  } else {
+    open.exact = answer.exact = false;
+  }
+  return answer;
 }
 
 }  // namespace simulate

@@ -105,10 +105,15 @@ class Budgets {
   /// A connection of a client, whose key is a hash that is its own.
   Answer take(const Client& client, std::uint64_t key, Ticks now);
 
+  struct AtOnce {
+    bool too_many = false;
+    std::uint64_t connections = 0;  ///< with this one, and those that were too many; 0: unlimited
+    bool exact = true;              ///< false: at least
+  };
   /// Would one more be too many at once? If not, `flow` is among those that are open from now on,
   /// for as long as `lives` says so.
-  bool too_many(std::uint64_t key, std::uint64_t flow,
-                const std::function<bool(std::uint64_t)>& lives);
+  AtOnce one_more(std::uint64_t key, std::uint64_t flow,
+                  const std::function<bool(std::uint64_t)>& lives);
 
  private:
   std::variant<Meters<WindowKind>, Meters<BucketKind>> meters_;
@@ -118,7 +123,13 @@ class Budgets {
   Ticks remembered_;                                         ///< how long a refusal is
   boost::unordered_flat_map<std::uint64_t, Ticks> refused_;  ///< until when
   std::optional<std::uint32_t> concurrent_;
-  boost::unordered_flat_map<std::uint64_t, std::vector<std::uint64_t>> open_;
+  struct Open {
+    std::vector<std::uint64_t> flows;
+    std::vector<std::uint64_t> beyond;  ///< were too many, and live on in the capture
+    bool exact = true;                  ///< no more of those than could be kept
+  };
+  static constexpr std::size_t kBeyondMax = 256;
+  boost::unordered_flat_map<std::uint64_t, Open> open_;
 };
 
 }  // namespace simulate

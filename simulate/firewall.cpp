@@ -22,7 +22,7 @@ constexpr std::size_t kTopCounters = 4096;
 /// How long connection tracking remembers a flow (net.netfilter.nf_conntrack_*_timeout_*).
 constexpr Moment seconds(Moment n) { return n * kMomentsOfSecond; }
 constexpr Moment kBegun = seconds(120), kAnswered = seconds(60), kOpen = seconds(432'000);
-constexpr Moment kEnding = seconds(120), kReset = seconds(10);
+constexpr Moment kEnding = seconds(120), kReset = seconds(10), kDropped = seconds(10);
 constexpr Moment kUnreplied = seconds(30), kReplied = seconds(120);
 
 bool is_first(std::uint8_t flags) { return (flags & (kFin | kSyn | kRst | kAck)) == kSyn; }
@@ -30,6 +30,16 @@ bool is_first(std::uint8_t flags) { return (flags & (kFin | kSyn | kRst | kAck))
 limiter::Key as_key(fw::Ip ip) {
   return {static_cast<std::uint64_t>(ip.bits >> 64), static_cast<std::uint64_t>(ip.bits), 0,
           static_cast<std::uint32_t>(ip.family)};
+}
+
+/// The highest byte of what an ACK acknowledges is all that a flow has room for. An ACK belongs to
+/// a SYN-ACK when it lies at most some MiB behind it: the first one that was captured may be later
+/// than the handshake. A guess does by a chance of 1 in 128.
+std::uint8_t highest_byte(std::uint32_t acknowledged) {
+  return static_cast<std::uint8_t>(acknowledged >> 24);
+}
+bool belongs(std::uint8_t ack, std::uint8_t syn_ack) {
+  return static_cast<std::uint8_t>(ack - syn_ack) <= 1;
 }
 
 /// By what they sent at least: where there were more senders than counters, a count may hold
@@ -83,6 +93,7 @@ void Firewall::set_clock(Nanoseconds time) {
     if (back) ++seen_.clock_back;
     begun_ = true;
     base_ = time_ = time;
+    for (Tally& tally : tallies_) tally.restarted(time);
     flows_.clear();
     budgets_.clear();
     pings_state_ = 0;
@@ -131,11 +142,9 @@ void Firewall::take_icmp(const Packet& packet) {
 void Firewall::known_tcp(const Packet& packet, Flow& flow) {
   const std::uint8_t flags = packet.tcp_flags;
   const bool by_beginner = from_lower(packet) == flow.lower_began;
-  const bool beginning = flow.state == FlowState::begun || flow.state == FlowState::answered;
+  const bool beginning = flow.state <= FlowState::answered;
   if (is_first(flags)) {
-    if (flow.state == FlowState::ended || flow.state == FlowState::refused) {
-      return unknown(packet, flow.id);
-    }
+    if (flow.state >= FlowState::refused) return unknown(packet, flow.id);
     if (!by_beginner || !beginning || flow.limit < 0) return;
     // The same SYN once more: its limit is asked again.
     Question question{packet, flow.id};
@@ -145,35 +154,58 @@ void Firewall::known_tcp(const Packet& packet, Flow& flow) {
     return;
   }
   if ((flags & kRst) != 0) {
-    flow.state = FlowState::ended;
+    flow.state = FlowState::closed;
     flow.end = moment_ + kReset;
     return;
   }
   if ((flags & kSyn) != 0) {
-    if (by_beginner || flow.state != FlowState::begun) return;
-    flow.state = FlowState::answered;
-    flow.end = moment_ + kAnswered;
+    if (!by_beginner && beginning) syn_ack(packet, flow);
     return;
   }
-  const bool answered = flow.state == FlowState::answered || one_way_;
-  if (beginning && by_beginner && answered) handshake(packet, flow);
-  if (flow.state == FlowState::refused) return;
+  if (beginning && by_beginner) ack(packet, flow);
+  // Whoever was refused with the SYN had the whole connection in the capture.
+  if (flow.state == FlowState::refused && !flow.refused_at_begin) return;
   if ((flags & kFin) != 0) {
+    if (by_beginner) flow.began_fin = true;
+    if (!by_beginner) flow.other_fin = true;
     flow.state = FlowState::ended;
     flow.end = moment_ + kEnding;
-  } else if (flow.state == FlowState::open) {
+  } else if (flow.state == FlowState::ended && flow.began_fin && flow.other_fin) {
+    flow.state = FlowState::closed;
+  } else if (flow.state == FlowState::open || flow.state == FlowState::refused) {
     flow.end = moment_ + kOpen;
   }
 }
 
+void Firewall::syn_ack(const Packet& packet, Flow& flow) {
+  const std::uint8_t number = highest_byte(packet.sequence + 1);
+  const bool shaken = flow.state == FlowState::acked && belongs(flow.number, number);
+  flow.state = FlowState::answered;
+  flow.end = moment_ + kAnswered;
+  flow.number = number;
+  if (shaken) handshake(packet.destination, flow);
+}
+
+/// Of the beginner, while the handshake goes on. In a capture the ACK may stand before the SYN-ACK.
+void Firewall::ack(const Packet& packet, Flow& flow) {
+  const std::uint8_t number = highest_byte(packet.acknowledged);
+  const bool answered = flow.state == FlowState::answered;
+  if (one_way_ || (answered && belongs(number, flow.number))) {
+    handshake(packet.source, flow);
+  } else if (!answered) {
+    flow.state = FlowState::acked;
+    flow.number = number;
+  }
+}
+
 /// The first packet behind the handshake spends the budget.
-void Firewall::handshake(const Packet& packet, Flow& flow) {
+void Firewall::handshake(fw::Ip beginner, Flow& flow) {
   flow.state = FlowState::open;
   flow.end = moment_ + kOpen;
   if (flow.limit < 0) return;
   const auto index = static_cast<std::size_t>(flow.limit);
   Tally& tally = tallies_[index];
-  const Client client = rules_.client(tally.limit(), packet.source);
+  const Client client = rules_.client(tally.limit(), beginner);
   const std::uint64_t client_key = key(flow.limit, client);
   const Tally::Who who = tally.who(client, client_key);
   tally.connected(who, time_);
@@ -188,7 +220,7 @@ void Firewall::handshake(const Packet& packet, Flow& flow) {
   ++tally.totals.refused_shaken;
   if (!flow.refused_at_begin) tally.refused(who, time_);
   flow.state = FlowState::refused;
-  flow.end = moment_ + kEnding;
+  if (!flow.refused_at_begin) flow.end = moment_ + kEnding;
 }
 
 void Firewall::known_other(const Packet& packet, Flow& flow) {
@@ -214,12 +246,30 @@ void Firewall::keep(std::uint64_t id, const Packet& packet, FlowState state, int
   flows_.insert(flow, moment_);
 }
 
+/// Is it one of the connections that are open at once?
+bool Firewall::lives(std::uint64_t id) {
+  const Flow* const flow = flows_.find(id, moment_);
+  return flow != nullptr && flow->state != FlowState::closed;
+}
+
+void Firewall::keep_dropped(std::uint64_t id, const Packet& packet) {
+  Flow flow;
+  flow.id = id;
+  flow.end = moment_ + kDropped;
+  flow.state = FlowState::refused;
+  flow.lower_began = from_lower(packet);
+  flows_.insert(flow, moment_);
+}
+
 void Firewall::unknown(const Packet& packet, std::uint64_t id) {
   const bool tcp = packet.protocol == kTcp;
   const bool first = !tcp || is_first(packet.tcp_flags);
   const Place from = rules_.place(packet.source);
   if (from == Place::host || packet.direction == Direction::outgoing) {
-    if (!first) return;
+    if (!first) {
+      ++seen_.unknown_tcp;
+      return;
+    }
     ++seen_.of_host;
     return keep(id, packet, FlowState::open, -1, false);
   }
@@ -234,9 +284,14 @@ void Firewall::unknown(const Packet& packet, std::uint64_t id) {
   }
   ++seen_.judged;
   Question question{packet, id};
-  if (is_blocked(packet)) return;
-  const Judged judged = from == Place::app ? judge_app(question, to) : judge(question);
-  if (judged == Judged::drop) return;
+  const Judged judged = is_blocked(packet)   ? Judged::drop
+                        : from == Place::app ? judge_app(question, to)
+                                             : judge(question);
+  if (judged == Judged::drop) {
+    // What follows is known to follow; each packet of UDP is a question of its own.
+    if (tcp) keep_dropped(id, packet);
+    return;
+  }
   const bool refused = judged == Judged::refused;
   const FlowState state = tcp ? FlowState::begun : (refused ? FlowState::refused : FlowState::open);
   keep(id, packet, state, question.limit, refused);
@@ -292,9 +347,13 @@ Firewall::Judged Firewall::judge_limit(Question& question, int limit) {
   Budgets& budgets = budgets_[index];
   const Client client = rules_.client(tally.limit(), packet.source);
   const std::uint64_t client_key = key(limit, client);
-  const auto lives = [this](std::uint64_t id) { return flows_.find(id, moment_) != nullptr; };
-  bool refused = budgets.too_many(client_key, question.id, lives);
+  const Budgets::AtOnce at_once =
+      budgets.one_more(client_key, question.id, [this](std::uint64_t id) { return lives(id); });
+  tally.at_once(at_once.connections, at_once.exact);
+  bool refused = at_once.too_many;
+  if (refused) ++tally.totals.refused_concurrent;
   if (packet.protocol == kTcp) {
+    tally.asked(client_key, time_);
     if (!refused && !budgets.refuses(client, client_key, ticks_)) return Judged::pass;
     tally.refused(tally.who(client, client_key), time_);
     return Judged::refused;
@@ -315,11 +374,11 @@ Firewall::Judged Firewall::judge_limit(Question& question, int limit) {
 }
 
 Firewall::Judged Firewall::drop_closed(const Packet& packet) {
-  closed_senders_.add(as_key(packet.source));
   if (packet.protocol != kTcp && packet.protocol != kUdp) {
     ++drops_.others;
     return Judged::drop;
   }
+  closed_senders_.add(as_key(packet.source));
   ++drops_.closed;
   std::vector<PortTally>& ports = closed_[packet.protocol == kTcp ? 0 : 1];
   if (ports.empty()) ports.resize(65'536);

@@ -41,7 +41,7 @@ struct Seen {
   std::uint64_t packets = 0;
   std::uint64_t judged = 0;       ///< first packets
   std::uint64_t of_host = 0;      ///< flows that the host began
-  std::uint64_t unknown_tcp = 0;  ///< TCP packets of no flow that began in the capture
+  std::uint64_t unknown_tcp = 0;  ///< TCP packets of no flow that began in the capture, both ways
   std::uint64_t foreign = 0;      ///< packets between others, or to many
   std::uint64_t incomplete = 0;   ///< packets without ports: later fragments, cut off ones
   std::uint64_t icmp = 0;         ///< packets of ICMP that are no echo requests
@@ -98,15 +98,19 @@ class Firewall {
   void known_tcp(const capture::Packet& packet, Flow& flow);
   void known_other(const capture::Packet& packet, Flow& flow);
   void unknown(const capture::Packet& packet, std::uint64_t id);
-  void handshake(const capture::Packet& packet, Flow& flow);
+  void syn_ack(const capture::Packet& packet, Flow& flow);
+  void ack(const capture::Packet& packet, Flow& flow);
+  void handshake(fw::Ip beginner, Flow& flow);
 
   bool is_blocked(const capture::Packet& packet);
   Judged judge(Question& question);
   Judged judge_app(Question& question, Place to);
   Judged judge_limit(Question& question, int limit);
   Judged drop_closed(const capture::Packet& packet);
+  bool lives(std::uint64_t id);
   void keep(std::uint64_t id, const capture::Packet& packet, FlowState state, int limit,
             bool refused);
+  void keep_dropped(std::uint64_t id, const capture::Packet& packet);
   std::uint64_t key(int limit, const Client& client) const;
 
   Rules rules_;

@@ -16,20 +16,25 @@ inline constexpr Moment kMomentsOfSecond = 16;
 
 enum class FlowState : std::uint8_t {
   begun,     ///< TCP: the first SYN passed
+  acked,     ///< TCP: an ACK was seen, but not yet what it answers
   answered,  ///< TCP: the host's SYN-ACK was seen too
   open,      ///< admitted, or nobody's question
-  refused,   ///< what follows is not judged again
-  ended,     ///< TCP: FIN or RST; a SYN begins another one
+  refused,   ///< by a limit, or dropped: what follows of a TCP connection is not judged again
+  ended,     ///< TCP: the first FIN was seen; a SYN begins another one
+  closed,    ///< TCP: RST, or both FINs and what followed: no longer one of those at once
 };
 
 struct Flow {
   std::uint64_t id = 0;     ///< 0: no flow
   Moment end = 0;           ///< forgotten from then on
   std::int16_t limit = -1;  ///< index of the policy's limit that counts it; -1: none
-  FlowState state = FlowState::begun;
+  std::uint8_t number = 0;  ///< TCP: the highest byte of what an ACK acknowledges
+  FlowState state : 3 = FlowState::begun;
   bool lower_began : 1 = false;  ///< the endpoint that compares as lower sent the first packet
   bool refused_at_begin : 1 = false;
-  bool replied : 1 = false;  ///< UDP: both sides have spoken
+  bool replied : 1 = false;    ///< UDP: both sides have spoken
+  bool began_fin : 1 = false;  ///< TCP: the beginner has sent its last
+  bool other_fin : 1 = false;  ///< TCP: so has the other
 };
 static_assert(sizeof(Flow) == 16);
 

@@ -47,26 +47,40 @@ std::vector<Ip> senders(std::span<const Packet> sample, const std::vector<fw::Ip
   return found;
 }
 
-/// The one address of each family that takes part in the most packets.
-std::vector<Ip> most_frequent(std::span<const Packet> sample,
-                              const std::vector<fw::IpRange>& apart) {
-  Counts counts;
+/// What speaks for an address to be the host's: the packets it takes part in; where those are
+/// equal, the connections that others made to it.
+struct Evidence {
+  std::size_t packets = 0;
+  std::size_t served = 0;
+
+  auto operator<=>(const Evidence&) const = default;
+};
+
+/// Of each family the one address that most speaks for.
+void most_likely(std::span<const Packet> sample, const std::vector<fw::IpRange>& apart,
+                 Hosts& hosts) {
+  constexpr std::uint8_t kSyn = 2, kAck = 16;
+  std::map<Ip, Evidence> all;
   for (const Packet& p : sample) {
-    ++counts[p.source];
-    ++counts[p.destination];
+    Evidence& source = all[p.source];
+    Evidence& destination = all[p.destination];
+    ++source.packets;
+    ++destination.packets;
+    if ((p.tcp_flags & kSyn) != 0) ++((p.tcp_flags & kAck) != 0 ? source : destination).served;
   }
-  std::vector<Ip> found;
   for (const fw::Family family : {fw::Family::ipv4, fw::Family::ipv6}) {
-    std::size_t most = 0;
-    Ip best;
-    for (const auto& [ip, packets] : counts) {
-      if (ip.family != family || packets <= most || is_special(ip) || is_apart(apart, ip)) continue;
-      most = packets;
-      best = ip;
+    Evidence most;
+    std::vector<Ip> best;
+    for (const auto& [ip, evidence] : all) {
+      if (ip.family != family || evidence < most || is_special(ip) || is_apart(apart, ip)) continue;
+      if (evidence > most) best.clear();
+      most = evidence;
+      best.push_back(ip);
     }
-    if (most != 0) found.push_back(best);
+    if (best.empty()) continue;
+    hosts.addresses.push_back(best.front());
+    if (best.size() > 1 && !hosts.rival) hosts.rival = best[1];
   }
-  return found;
 }
 
 }  // namespace
@@ -82,11 +96,14 @@ Hosts find_hosts(std::span<const Packet> sample, std::vector<Ip> given, std::vec
   if (!given.empty()) {
     hosts.addresses = std::move(given);
   } else if (auto sent = senders(sample, apart); !sent.empty()) {
-    hosts = {std::move(sent), Hosts::Why::direction};
+    hosts.addresses = std::move(sent);
+    hosts.why = Hosts::Why::direction;
   } else if (here) {
-    hosts = {std::move(machine), Hosts::Why::machine};
+    hosts.addresses = std::move(machine);
+    hosts.why = Hosts::Why::machine;
   } else {
-    hosts = {most_frequent(sample, apart), Hosts::Why::frequency};
+    hosts.why = Hosts::Why::frequency;
+    most_likely(sample, apart, hosts);
   }
   std::sort(hosts.addresses.begin(), hosts.addresses.end());
   std::size_t from = 0;

@@ -1,6 +1,7 @@
 // Which addresses in a capture are the host's own.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -23,8 +24,9 @@ struct Hosts {
   };
   std::vector<fw::Ip> addresses;  ///< ascending
   Why why = Why::given;
-  double share = 1;      ///< of the sample's packets, from or to one of them
-  bool one_way = false;  ///< none of the packets is from them
+  std::optional<fw::Ip> rival;  ///< might as well be the host, for all that the capture shows
+  double share = 1;             ///< of the sample's packets, from or to one of them
+  bool one_way = false;         ///< none of the packets is from them
 
   bool operator==(const Hosts&) const = default;
 };

@@ -2,6 +2,7 @@
 #include "simulate/tally.hpp"
 
 #include <algorithm>
+#include <limits>
 
 #include "fw/base/limits.hpp"
 #include "limiter/gcra.hpp"
@@ -50,8 +51,37 @@ Tally::Who Tally::who(const Client& client, std::uint64_t key) {
   const Who who = static_cast<Who>(clients_.size());
   index_.emplace(key, who);
   clients_.emplace_back(ClientTally{client});
+  within_.push_back(0);
   ++totals.clients;
   return who;
+}
+
+Nanoseconds Tally::advance(Nanoseconds time) {
+  latest_ = std::max(latest_, time + shift_);
+  while (oldest_ < connections_.size() &&
+         latest_ - connections_[oldest_].time >= period_of(*limit_)) {
+    --within_[connections_[oldest_++].client];
+  }
+  return latest_;
+}
+
+void Tally::restarted(Nanoseconds time) {
+  // A capture whose clock goes back again and again ends where 64 bits do.
+  constexpr Nanoseconds kFar = std::numeric_limits<Nanoseconds>::max() / 2;
+  if (latest_ == 0 || latest_ > kFar) return;
+  shift_ = latest_ + period_of(*limit_) - time;
+}
+
+void Tally::asked(std::uint64_t key, Nanoseconds time) {
+  const auto known = index_.find(key);
+  if (known == index_.end()) return;
+  advance(time);
+  asked_most_ = std::max<std::uint64_t>(asked_most_, within_[known->second]);
+}
+
+void Tally::at_once(std::uint64_t connections, bool exact) {
+  at_once_most_ = std::max(at_once_most_, connections);
+  at_once_exact_ = at_once_exact_ && exact;
 }
 
 void Tally::connected(Who who, Nanoseconds time) {
@@ -67,9 +97,12 @@ void Tally::connected(Who who, Nanoseconds time) {
     return;
   }
   --room_->connections;
-  // The window needs an order, and packets of two captures may be out of it by a little.
-  const Nanoseconds last = connections_.empty() ? time : connections_.back().time;
-  connections_.push_back({std::max(time, last), who});
+  const Nanoseconds at = advance(time);
+  connections_.push_back({at, who});
+  const std::uint64_t within = ++within_[who];
+  within_most_ = std::max(within_most_, within);
+  LimitBin& bin = series_.at(time - begin_);
+  bin.busiest = std::max(bin.busiest, within);
 }
 
 void Tally::admitted(Who who, Nanoseconds time) {
@@ -108,32 +141,22 @@ std::vector<std::vector<Nanoseconds>> Tally::by_client() const {
   return times;
 }
 
-Series<LimitBin> Tally::series() const {
-  Series<LimitBin> series = series_;
-  std::vector<std::uint32_t> within(clients_.size());
-  std::size_t oldest = 0;
-  for (const Connection& c : connections_) {
-    while (c.time - connections_[oldest].time >= period_of(*limit_)) {
-      --within[connections_[oldest++].client];
-    }
-    LimitBin& bin = series.at(c.time - begin_);
-    bin.busiest = std::max<std::uint64_t>(bin.busiest, ++within[c.client]);
-  }
-  return series;
-}
-
 Smallest Tally::smallest() const {
   Smallest out;
   out.exact = !forgot_;
+  out.concurrent = limit_->concurrent ? at_once_most_ : 0;
+  out.concurrent_exact = at_once_exact_;
   if (connections_.empty()) return out;
-  std::uint64_t within = 0;  // of one client in a period, at most
-  const Series<LimitBin> all = series();
-  for (const LimitBin& bin : all.bins()) within = std::max(within, bin.busiest);
-  // Up to 16 a limit is a window. A bucket of as many as came within one period refuses nobody.
-  // Most clients are refused by none that is known to be needed, so most are looked at once.
+  // Up to 16 a limit is a window, which looks at each client's SYN too: one that comes while the
+  // window is full is refused, though its handshake would have ended in time. A bucket of as many
+  // as came within one period refuses nobody. Most clients are refused by none that is known to be
+  // needed, so most are looked at once.
   const fw::Rate& rate = limit_->rate;
-  const bool window = within <= fw::kWindowCountMax;
-  out.count = window ? within : fw::kWindowCountMax + 1;
+  const std::uint64_t needed =
+      limit_->per == fw::LimitKey::ip ? std::max(within_most_, asked_most_ + 1) : within_most_;
+  const bool window = needed <= fw::kWindowCountMax;
+  const std::uint64_t within = std::max(within_most_, fw::kWindowCountMax + 1);
+  out.count = window ? needed : fw::kWindowCountMax + 1;
   out.burst = rate.count <= fw::kWindowCountMax ? 0 : 1;
   if (window && out.burst == 0) return out;
   for (const auto& connections : by_client()) {

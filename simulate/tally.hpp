@@ -43,15 +43,18 @@ struct LimitBin {
 
 /// The smallest limits that would have refused nobody.
 struct Smallest {
-  std::uint64_t count = 0;  ///< of the rate, the burst being the same; 0: nobody came
-  std::uint64_t burst = 0;  ///< at the policy's rate; 0 for a window
-  bool exact = true;        ///< false: at least so much, for not all connections could be kept
+  std::uint64_t count = 0;       ///< of the rate, the burst being the same; 0: nobody came
+  std::uint64_t burst = 0;       ///< at the policy's rate; 0 for a window
+  bool exact = true;             ///< false: at least so much, for not all connections could be kept
+  std::uint64_t concurrent = 0;  ///< where the policy bounds them; else 0
+  bool concurrent_exact = true;  ///< false: at least so many
 };
 
 struct LimitTotals {
   std::uint64_t connections = 0;
   std::uint64_t admitted = 0;
-  std::uint64_t refused = 0;         ///< attempts: SYNs, handshakes, first packets of UDP
+  std::uint64_t refused = 0;             ///< attempts: SYNs, handshakes, first packets of UDP
+  std::uint64_t refused_concurrent = 0;  ///< of the attempts: for too many at once
   std::uint64_t refused_shaken = 0;  ///< connections: of those the client completed the handshake
   std::uint64_t overflowed = 0;      ///< admitted from the shared bucket
   std::uint64_t uncounted = 0;       ///< trusted, allowed by a list
@@ -77,6 +80,14 @@ class Tally {
   using Who = std::uint32_t;
   Who who(const Client& client, std::uint64_t key);
 
+  /// A SYN of the client whose key that is. A window looks at it, with those within it already, and
+  /// spends nothing.
+  void asked(std::uint64_t key, Nanoseconds time);
+  /// One more makes so many at once, of one client; `exact`: at least.
+  void at_once(std::uint64_t connections, bool exact);
+  /// The clock went back: what comes is at least a period behind what came.
+  void restarted(Nanoseconds time);
+
   /// The client made a connection, admitted or not. Times may go back by a little.
   void connected(Who who, Nanoseconds time);
   void admitted(Who who, Nanoseconds time);
@@ -88,8 +99,7 @@ class Tally {
   /// Clients that came when there was no room to remember them.
   std::uint64_t unknown() const { return unknown_; }
   Smallest smallest() const;
-  /// With the busiest client of each bin.
-  Series<LimitBin> series() const;
+  const Series<LimitBin>& series() const { return series_; }
 
   const fw::Limit& limit() const { return *limit_; }
   Nanoseconds begin() const { return begin_; }
@@ -101,6 +111,9 @@ class Tally {
     Who client;
   };
 
+  /// What the connections are kept by: it never goes back. Those that are a period old by then are
+  /// no longer within the window.
+  Nanoseconds advance(Nanoseconds time);
   std::vector<std::vector<Nanoseconds>> by_client() const;
 
   const fw::Limit* limit_;
@@ -109,6 +122,14 @@ class Tally {
   boost::unordered_flat_map<std::uint64_t, Who> index_;
   std::deque<ClientTally> clients_;
   std::deque<Connection> connections_;
+  std::size_t oldest_ = 0;             ///< of the connections within a period
+  std::vector<std::uint32_t> within_;  ///< how many those are, of each client
+  std::uint64_t within_most_ = 0;      ///< of one client, at most
+  std::uint64_t asked_most_ = 0;       ///< beside the one that a SYN asked for
+  std::uint64_t at_once_most_ = 0;
+  bool at_once_exact_ = true;
+  Nanoseconds latest_ = 0;
+  Nanoseconds shift_ = 0;  ///< between a capture's time and that of the connections
   Series<LimitBin> series_;
   std::uint64_t unknown_ = 0;
   bool forgot_ = false;

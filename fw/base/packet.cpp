@@ -42,7 +42,10 @@ void read_transport(Bytes b, Packet& out) {
     }
     out.source_port = u16(b, 0);
     out.destination_port = u16(b, 2);
-    if (tcp) out.tcp_flags = b[13];
+    if (!tcp) return;
+    out.sequence = number<std::uint32_t>(b, 4);
+    out.acknowledged = number<std::uint32_t>(b, 8);
+    out.tcp_flags = b[13];
   } else if (out.protocol == kIcmp || out.protocol == kIcmp6) {
     out.complete = !b.empty();
     if (out.complete) out.icmp_type = b[0];

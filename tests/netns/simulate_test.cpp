@@ -146,6 +146,29 @@ void Simulate::judges_like_the_kernel(const std::string& device) {
 TEST_P(Simulate, JudgesLikeTheKernel) { judges_like_the_kernel("eth0"); }
 TEST_P(Simulate, JudgesLikeTheKernelInACookedCapture) { judges_like_the_kernel("any"); }
 
+TEST_P(Simulate, JudgesThoseAtOnceLikeTheKernel) {
+  fw.apply(
+      "[ports]\ntcp = [22, 80]\n[[limit]]\nname = \"web\"\nports = [80]\nrate = \"1000/s\"\n"
+      "concurrent = 3\n");
+  Capture capture(net.host, "eth0", capture_file());
+  for (int round = 0; round < 3; ++round) {
+    std::vector<Session> open;
+    for (int i = 0; i < 3; ++i) {
+      open.push_back(from(1).session(host(), 80));
+      EXPECT_TRUE(open.back().echoes());
+    }
+    from(1).tries(host(), {80}, {2, 10ms, kShort});
+    EXPECT_EQ(from(2).tcp(host(), 80), Outcome::served);
+    open.clear();
+    std::this_thread::sleep_for(100ms);  // until both have said goodbye
+  }
+  capture.stop();
+  const Counts kernel = kernels();
+  EXPECT_EQ(kernel.at("web accepted"), 12);
+  EXPECT_GE(kernel.at("web refused"), 6);
+  EXPECT_EQ(simulated(capture_file(), {"--host", fw::to_string(host())}), kernel);
+}
+
 TEST_P(Simulate, JudgesAppsLikeTheKernel) {
   AppBridge bridge(net);
   App& wiki = bridge.add(2);
@@ -201,6 +224,9 @@ TEST_P(Simulate, TellsPeople) {
   EXPECT_NE(cut.err.find("frame "), std::string::npos) << cut.err;
   EXPECT_EQ(json::parse(cut.out).at("broken").as_array().size(), 1u);
   EXPECT_EQ(fw.run({"simulate", other}).exit, 1);
+  EXPECT_EQ(fw.run({"simulate", capture_file(), capture_file()}).exit, 64);
+  EXPECT_EQ(fw.run({"simulate", "-", "-"}).exit, 64);
+  EXPECT_EQ(fw.run({"simulate", capture_file(), "--plot", "-"}).exit, 64);
 }
 
 }  // namespace

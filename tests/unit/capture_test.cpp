@@ -81,6 +81,8 @@ Packet syn(Family family) {
   p.destination = *fw::parse_ip(family == Family::ipv4 ? "203.0.113.1" : "2001:db8::1");
   p.source_port = 1000;
   p.destination_port = 443;
+  p.sequence = 1;
+  p.acknowledged = 2;
   p.protocol = 6;
   p.tcp_flags = 2;
   return p;
@@ -217,8 +219,11 @@ std::string block(std::uint32_t type, const std::string& body, bool big) {
   return Bytes().u32(type, big).u32(size, big).more(body).u32(size, big).text;
 }
 
-/// A capture of frames, a millisecond apart.
-std::string capture_of(Form form, int link, const std::vector<std::string>& frames) {
+constexpr std::uint64_t kBeginMs = 1'700'000'000'000;
+
+/// A capture of frames, a millisecond apart, or at the times that are given, in ms since 1970.
+std::string capture_of(Form form, int link, const std::vector<std::string>& frames,
+                       const std::vector<std::uint64_t>& times = {}) {
   const bool big = form == Form::swapped || form == Form::swapped_pcapng;
   const auto number = static_cast<std::uint32_t>(link);
   Bytes out;
@@ -245,9 +250,11 @@ std::string capture_of(Form form, int link, const std::vector<std::string>& fram
     out.u32(form == Form::nano ? 0xa1b23c4d : 0xa1b2c3d4, big).u16(2, big).u16(4, big);
     out.zeros(8).u32(262'144, big).u32(number, big);
   }
-  std::uint64_t ms = 1'700'000'000'000;
+  std::uint64_t ms = kBeginMs;
   std::uint32_t device = 0;
-  for (const std::string& frame : frames) {
+  for (std::size_t i = 0; i < frames.size(); ++i) {
+    const std::string& frame = frames[i];
+    if (!times.empty()) ms = times[i];
     const auto size = static_cast<std::uint32_t>(frame.size());
     if (form == Form::pcapng || form == Form::swapped_pcapng) {
       const std::uint64_t stamp = ms * (device == 0 ? 1000 : 1'000'000);
@@ -434,7 +441,8 @@ TEST_F(Files, CutOffAnywhereWhatComesBeforeIsRead) {
 TEST_F(Files, WhatIsNoCaptureIsSaid) {
   EXPECT_NE(read("/nonexistent/file").problem.find("No such file"), std::string::npos);
   EXPECT_NE(read("/tmp").problem.find("is a folder"), std::string::npos);
-  EXPECT_NE(read(file("")).problem.find("not a capture"), std::string::npos);
+  EXPECT_NE(read(file("")).problem.find("is empty"), std::string::npos);
+  EXPECT_NE(read("/nonexistent/\x1b[31m").problem.find("\\u001b"), std::string::npos);
   EXPECT_NE(read(file("[ports]\ntcp = [22]\n")).problem.find("not a capture"), std::string::npos);
   EXPECT_NE(read(file(capture_of(Form::micro, 195, {}))).problem.find("link type 195 ("),
             std::string::npos);
@@ -442,6 +450,67 @@ TEST_F(Files, WhatIsNoCaptureIsSaid) {
   huge[24 + 8 + 3] = '\x7f';
   EXPECT_NE(read(file(huge)).problem.find("frame 1, byte 40"), std::string::npos)
       << "a frame of 2 GiB: " << read(file(huge)).problem;
+}
+
+TEST_F(Files, TimesLastUntil2106) {
+  for (const Form form : {Form::micro, Form::nano, Form::swapped, Form::pcapng}) {
+    const std::uint64_t ms = 4'200'000'000'000;
+    const Read one = read(file(capture_of(form, 1, {ethernet(0x0800, kSyn)}, {ms})));
+    ASSERT_EQ(one.packets.size(), 1u);
+    EXPECT_EQ(one.packets[0].time, static_cast<std::int64_t>(ms) * 1'000'000);
+  }
+}
+
+TEST_F(Files, AWindowThatIsTooLargeIsSaid) {
+  const std::string text = capture_of(Form::micro, 1, frames_);
+  std::string out(1 << 16, '\0');
+  ZSTD_CCtx* const context = ZSTD_createCCtx();
+  ZSTD_CCtx_setParameter(context, ZSTD_c_windowLog, 31);
+  ZSTD_inBuffer in{text.data(), text.size(), 0};
+  ZSTD_outBuffer to{out.data(), out.size(), 0};
+  // Of unknown size: else the window is no larger than what there is.
+  ZSTD_compressStream2(context, &to, &in, ZSTD_e_continue);
+  ZSTD_compressStream2(context, &to, &in, ZSTD_e_end);
+  ZSTD_freeCCtx(context);
+  EXPECT_NE(read(file(out.substr(0, to.pos))).problem.find("--long=31"), std::string::npos);
+}
+
+/// Every packet is there once, and those that are little out of order are in it.
+TEST_F(Files, PacketsThatAreLittleOutOfOrderAreReadInIt) {
+  std::mt19937_64 random(4);
+  for (const std::size_t count : {1uz, 2uz, 63uz, 64uz, 65uz, 1023uz, 1024uz, 1025uz, 5000uz}) {
+    std::vector<std::uint64_t> times;
+    for (std::size_t i = 0; i < count; ++i) times.push_back(kBeginMs + i);
+    for (std::size_t i = 0; i < count; i += 20) {
+      const auto begin = times.begin() + static_cast<std::ptrdiff_t>(i);
+      std::shuffle(begin, begin + static_cast<std::ptrdiff_t>(std::min(20uz, count - i)), random);
+    }
+    const std::vector<std::string> frames(count, ethernet(0x0800, kSyn));
+    auto captures = Captures::open({file(capture_of(Form::micro, 1, frames, times))});
+    ASSERT_TRUE(captures);
+    std::vector<std::int64_t> read;
+    for (auto some = captures->read(); !some.empty(); some = captures->read()) {
+      for (const Packet& p : some) read.push_back(p.time / 1'000'000);
+    }
+    ASSERT_EQ(read.size(), count);
+    for (std::size_t i = 0; i < count; ++i) {
+      ASSERT_EQ(read[i], static_cast<std::int64_t>(kBeginMs + i)) << i << " of " << count;
+    }
+  }
+}
+
+/// What stands behind it is of another time, and stays there.
+TEST_F(Files, AClockThatWasSetBackStaysSo) {
+  const std::vector<std::string> frames(4, ethernet(0x0800, kSyn));
+  const std::vector<std::uint64_t> times{kBeginMs, kBeginMs + 1, kBeginMs - 60'000,
+                                         kBeginMs - 59'999};
+  auto captures = Captures::open({file(capture_of(Form::micro, 1, frames, times))});
+  ASSERT_TRUE(captures);
+  std::vector<std::uint64_t> read;
+  for (const Packet& p : captures->read()) {
+    read.push_back(static_cast<std::uint64_t>(p.time) / 1'000'000);
+  }
+  EXPECT_EQ(read, times);
 }
 
 TEST_F(Files, SeveralAreOneInOrderOfTime) {
