@@ -2,11 +2,18 @@
 #include "tests/lab/firewall.hpp"
 
 #include <cerrno>
+#include <cstdlib>
 #include <filesystem>
 
 #include <boost/json/parse.hpp>
 
 namespace lab {
+
+const std::string& program() {
+  static const char* const other = std::getenv("CLOUDRON_FW");
+  static const std::string path = other != nullptr ? other : BUILT_CLOUDRON_FW;
+  return path;
+}
 
 Firewall::Firewall(const Namespace& host) : host_(host) { policy(""); }
 
@@ -30,7 +37,7 @@ std::vector<std::string> Firewall::command(const std::vector<std::string>& words
     whole = {"env", std::string("LD_PRELOAD=") + LAB_WALL_CLOCK, "LAB_WALL_CLOCK=" + clock_path(),
              "ASAN_OPTIONS=verify_asan_link_order=0"};
   }
-  for (const std::string& word : {std::string(CLOUDRON_FW), std::string("--policy"), policy_path(),
+  for (const std::string& word : {program(), std::string("--policy"), policy_path(),
                                   std::string("--state-dir"), state_dir()}) {
     whole.push_back(word);
   }

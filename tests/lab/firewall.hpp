@@ -10,6 +10,9 @@
 
 namespace lab {
 
+/// Its path: that of this build, or what CLOUDRON_FW names, which is of another (under TSan).
+const std::string& program();
+
 class Firewall {
  public:
   /// Nothing is applied yet; the policy is empty: all defaults.

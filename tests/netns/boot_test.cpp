@@ -150,7 +150,7 @@ TEST_P(Boot, WithThePolicyLostTheLastGoodIsInForceUntilTheDefaultIsApplied) {
                                       "-ec",
                                       "mount -t tmpfs none /etc;" + write + "exec \"$@\"",
                                       "sh",
-                                      CLOUDRON_FW,
+                                      program(),
                                       "--state-dir",
                                       fw.state_dir()};
     whole.insert(whole.end(), words.begin(), words.end());

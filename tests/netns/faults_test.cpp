@@ -314,7 +314,7 @@ TEST_F(Broken, EmptyValuesAreWrongUsage) {
       {"--policy", {"apply", "--policy", ""}},
       {"--state-dir", {"--state-dir", "", "apply"}}};
   for (const auto& [option, words] : cases) {
-    std::vector<std::string> whole = {CLOUDRON_FW};  // without the options of fw.run
+    std::vector<std::string> whole = {program()};  // without the options of fw.run
     whole.insert(whole.end(), words.begin(), words.end());
     const Output output = run(net.host, whole);
     EXPECT_EQ(output.exit, 64) << option << to_string(output);
@@ -360,7 +360,7 @@ class Unprivileged : public testing::Test {
     before = listing(net.host);
     fw.policy(policy(1));
     // Wherever the program was built, everybody can start this copy.
-    fs::copy_file(CLOUDRON_FW, program);
+    fs::copy_file(lab::program(), program);
     fs::permissions(fw.dir().path(), fs::perms(0755));
   }
   /// One line on stderr says what is missing; nothing else happens.

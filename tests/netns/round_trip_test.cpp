@@ -44,7 +44,7 @@ class Golden : public testing::TestWithParam<std::string> {
     fs::copy_file(folder_ + "/panic", state_ / "state/panic");
   }
   Output run(const std::vector<std::string>& words) const {
-    std::vector<std::string> whole{CLOUDRON_FW, "--policy", folder_ + "/policy.toml", "--state-dir",
+    std::vector<std::string> whole{program(), "--policy", folder_ + "/policy.toml", "--state-dir",
                                    state_ / "state"};
     whole.insert(whole.end(), words.begin(), words.end());
     return lab::run(net_.host, whole);
@@ -102,7 +102,7 @@ TEST_P(Golden, FollowsAnyOtherPolicy) {
       std::string(kGoldens) + "/" + names[static_cast<std::size_t>(at + 1) % names.size()];
   ASSERT_EQ(run({"apply"}).exit, 0);
   const std::string direct = rules_only(net_.host);
-  const Output there = lab::run(net_.host, {CLOUDRON_FW, "--policy", other + "/policy.toml",
+  const Output there = lab::run(net_.host, {program(), "--policy", other + "/policy.toml",
                                             "--state-dir", state_ / "state", "apply"});
   ASSERT_EQ(there.exit, 0) << to_string(there);
   EXPECT_EQ(run({"plan"}).exit, 2);

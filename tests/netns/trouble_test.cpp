@@ -265,8 +265,8 @@ TEST_F(Trouble, OutputThatCannotBeWrittenIsAnError) {
   for (const char* command : {"show", "show --format nft", "show --json", "status", "plan --json",
                               "blocks", "check", "--help"}) {
     const Output output = run(net.host, {"sh", "-c",
-                                         "exec " + std::string(CLOUDRON_FW) + " --state-dir " +
-                                             fw.state_dir() + " " + command + " >/dev/full"});
+                                         "exec " + program() + " --state-dir " + fw.state_dir() +
+                                             " " + command + " >/dev/full"});
     EXPECT_EQ(output.exit, 1) << command << ": " << to_string(output);
     EXPECT_NE(output.err.find("cannot be written"), std::string::npos)
         << command << ": " << to_string(output);

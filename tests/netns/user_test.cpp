@@ -32,7 +32,7 @@ class OwnUser : public OverFamily {
  protected:
   OwnUser() {
     // The checkout may lie where others cannot go.
-    fs::copy_file(CLOUDRON_FW, program_);
+    fs::copy_file(program(), program_);
     fs::permissions(fw.dir().path(), fs::perms{0711});
     make_folder(fw.state_dir(), fs::perms{0700});
     make_folder(run_, fs::perms{0750});
