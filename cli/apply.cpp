@@ -63,6 +63,7 @@ void remember(const Context& context, const LoadedPolicy& loaded, const Options&
 
 void print_report(const Context& context, const LoadedPolicy& loaded, const Options& options,
                   const fw::ApplyReport& report, const fw::Pending* trial) {
+  const fw::Trouble trouble = fw::read_trouble(context.state_dir);
   if (context.json) {
     json::array warnings;
     for (const std::string& warning : report.warnings) warnings.emplace_back(warning);
@@ -70,8 +71,8 @@ void print_report(const Context& context, const LoadedPolicy& loaded, const Opti
     context.print(json::object{{"policy", loaded.name},
                                {"changed", report.changed},
                                {"dry_run", options.dry_run},
-                               {"confirmation", trial != nullptr ? trial_json(context) : nullptr},
-                               {"panic", panic_json(context)},
+                               {"confirmation", trial != nullptr ? trial_json(trouble) : nullptr},
+                               {"panic", panic_json(trouble)},
                                {"first", report.first},
                                {"flows_admitted", report.flows_admitted},
                                {"flows_cut", report.flows_cut},
@@ -86,7 +87,7 @@ void print_report(const Context& context, const LoadedPolicy& loaded, const Opti
         "packets within bridges pass the firewall now, of every bridge of this host "
         "(net.bridge.bridge-nf-call-iptables and -ip6tables are 1)");
   }
-  if (!options.dry_run) print_panic(context);
+  if (!options.dry_run) print_panic(context, trouble);
   if (!report.changed) {
     context.say("nothing to do: the kernel holds " + loaded.name +
                 (options.confirm.empty() ? "" : ", and there is nothing to confirm"));
@@ -109,7 +110,7 @@ void print_report(const Context& context, const LoadedPolicy& loaded, const Opti
   if (report.flows_cut != 0) {
     context.say(plural(report.flows_cut, "open connection") + " of blocked addresses cut");
   }
-  if (trial != nullptr) return print_trial(context, *trial);
+  if (trial != nullptr) return print_trial(context, name_of(*trial), trial->until_wall);
   context.say(context.styled(
       options.dry_run ? Style::yellow : Style::green,
       options.dry_run ? "dry run: nothing was changed" : loaded.name + " is in force"));

@@ -65,6 +65,67 @@ fw::BlockOutcome outcome_of(const json::object& answer) {
   return out;
 }
 
+std::string text_of(const json::value& of, const char* name) {
+  return std::string(of.at(name).as_string());
+}
+std::uint64_t number_of(const json::value& of, const char* name) {
+  return of.at(name).to_number<std::uint64_t>();
+}
+fw::WallTime time_of(const json::value& of, const char* name) {
+  return fw::WallTime{std::chrono::milliseconds{of.at(name).to_number<std::int64_t>()}};
+}
+
+/// Throws where the daemon says something else than this version does.
+template <class T>
+T must_be(fw::Result<T> parsed) {
+  if (!parsed) throw std::invalid_argument("");
+  return std::move(*parsed);
+}
+
+fw::Status::Limited limited_of(const json::value& limit) {
+  fw::Status::Limited out;
+  out.counts = {text_of(limit, "name"),         must_be(fw::parse_rate(text_of(limit, "rate"))),
+                number_of(limit, "accepted"),   number_of(limit, "refused"),
+                number_of(limit, "overflowed"), number_of(limit, "sources"),
+                number_of(limit, "fullest")};
+  for (const json::value& port : limit.at("ports").as_array()) {
+    out.ports.emplace_back(port.as_string());
+  }
+  out.from = limit.at("from") == "apps" ? fw::Source::apps : fw::Source::outside;
+  out.per = limit.at("per") == "app" ? fw::LimitKey::app : fw::LimitKey::ip;
+  return out;
+}
+
+fw::ListReport list_of(const json::value& list) {
+  fw::ListReport out;
+  out.name = text_of(list, "name");
+  out.file = text_of(list, "file");
+  out.action = list.at("action") == "block" ? fw::ListAction::block : fw::ListAction::allow;
+  out.entries = number_of(list, "entries");
+  out.bad_count = number_of(list, "bad_lines");
+  out.last_good = list.at("last_good").as_bool();
+  out.problem = text_of(list, "problem");
+  return out;
+}
+
+fw::Trouble trouble_of(const json::value& trouble) {
+  fw::Trouble out;
+  out.off = trouble.at("off").as_bool();
+  if (const json::value& panic = trouble.at("panic"); !panic.is_null()) {
+    out.panic.emplace();
+    out.panic->since = time_of(panic, "since_ms");
+    for (const json::value& caller : panic.at("callers").as_array()) {
+      out.panic->panic.callers.push_back(
+          must_be(fw::parse_ip(std::string_view(caller.as_string()))));
+    }
+  }
+  if (const json::value& trial = trouble.at("trial"); !trial.is_null()) {
+    out.trial = fw::Trouble::Trial{text_of(trial, "policy"), time_of(trial, "until_ms"),
+                                   std::chrono::milliseconds{number_of(trial, "left_ms")}};
+  }
+  return out;
+}
+
 std::string state_dir_of(const Context& context) {
   return std::filesystem::absolute(context.state_dir).lexically_normal().string();
 }
@@ -163,6 +224,30 @@ bool asks_daemon(const Context& context) {
 fw::Result<ToldBlocks> blocks_of_daemon(const Context& context) {
   return told(context, {{"do", "blocks"}, {"count", kBlocksTold}}, [](const json::object& answer) {
     return ToldBlocks{blocks_of(answer, "blocks"), answer.at("all").to_number<std::size_t>()};
+  });
+}
+
+fw::Result<ToldStatus> status_of_daemon(const Context& context) {
+  return told(context, {{"do", "status"}}, [](const json::object& answer) {
+    ToldStatus out;
+    fw::Status& status = out.status;
+    status.present = answer.at("present").as_bool();
+    status.equal = answer.at("equal").as_bool();
+    status.differences = answer.at("differences").to_number<std::size_t>();
+    for (const json::value& port : answer.at("ports").as_array()) {
+      status.ports.push_back({text_of(port, "port"), number_of(port, "new_flows")});
+    }
+    for (const json::value& limit : answer.at("limits").as_array()) {
+      status.limits.push_back(limited_of(limit));
+    }
+    for (const auto& [name, packets] : answer.at("dropped").as_object()) {
+      status.dropped[name] = packets.to_number<std::uint64_t>();
+    }
+    for (const json::value& list : answer.at("lists").as_array()) {
+      status.lists.push_back(list_of(list));
+    }
+    out.trouble = trouble_of(answer.at("trouble"));
+    return out;
   });
 }
 

@@ -10,6 +10,7 @@
 
 #include "cli/context.hpp"
 #include "fw/host/block.hpp"
+#include "fw/host/status.hpp"
 #include "fw/store/activity.hpp"
 
 namespace cli {
@@ -34,6 +35,13 @@ struct ToldBlocks {
   std::size_t all = 0;
 };
 fw::Result<ToldBlocks> blocks_of_daemon(const Context& context);
+
+/// As read_status and read_trouble, of the policy in force.
+struct ToldStatus {
+  fw::Status status;
+  fw::Trouble trouble;
+};
+fw::Result<ToldStatus> status_of_daemon(const Context& context);
 
 /// Rows of the activity log, as fw::ActivityLog::read gives them.
 fw::Result<std::vector<fw::Activity>> activity_of_daemon(const Context& context, fw::WallTime since,

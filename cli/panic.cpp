@@ -90,9 +90,10 @@ int run(const Context& context, const Options& options) {
     if (const auto done = fw::switch_on(context.state_dir); !done) context.error(done.error());
   }
   record(context, &in_force.policy, "panic", options.what, {});
-  if (context.json) context.print(boost::json::object{{"panic", panic_json(context)}});
+  const fw::Trouble trouble = fw::read_trouble(context.state_dir);
+  if (context.json) context.print(boost::json::object{{"panic", panic_json(trouble)}});
   if (on) {
-    print_panic(context);
+    print_panic(context, trouble);
   } else {
     context.say(context.styled(Context::Style::green, "the panic is over"));
   }

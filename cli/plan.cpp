@@ -32,13 +32,15 @@ int run(Context& context) {
     context.error(report.error());
     return kError;
   }
-  print_trouble(context, *loaded);
+  const fw::Trouble trouble = fw::read_trouble(context.state_dir);
+  print_trouble(context, trouble);
+  print_refused(context, *loaded);
   for (const std::string& warning : report->warnings) context.warn(warning);
   if (context.json) {
     context.print(boost::json::object{{"policy", loaded->name},
                                       {"changed", report->changed},
-                                      {"confirmation", trial_json(context)},
-                                      {"panic", panic_json(context)},
+                                      {"confirmation", trial_json(trouble)},
+                                      {"panic", panic_json(trouble)},
                                       {"difference", to_json(report->difference)},
                                       {"lists", to_json(report->lists.reports)},
                                       {"warnings", texts(report->warnings)}});

@@ -86,21 +86,19 @@ fw::Result<std::optional<fw::Trial>> apply_on_trial(const Context& context,
                          [&](const fw::Pending&) { guardian->watch(); });
 }
 
-void print_trial(const Context& context, const fw::Pending& pending) {
-  context.say(context.styled(Style::yellow,
-                             fmt::format("{} is on trial until {} ({}), and is then rolled back",
-                                         name_of(pending), time_text(pending.until_wall),
-                                         until_text(pending.until_wall, fw::wall_clock()))));
+void print_trial(const Context& context, const std::string& policy, fw::WallTime until) {
+  context.say(context.styled(
+      Style::yellow, fmt::format("{} is on trial until {} ({}), and is then rolled back", policy,
+                                 time_text(until), until_text(until, fw::wall_clock()))));
   context.say("to keep it, log in anew, and in that session: sudo cloudron-fw confirm");
   context.say("to go back at once: sudo cloudron-fw rollback");
 }
 
-void print_panic(const Context& context) {
-  const auto panic = fw::read_panic(context.state_dir);
-  if (!panic) return;
+void print_panic(const Context& context, const fw::Trouble& trouble) {
+  if (!trouble.panic) return;
   std::string callers;
-  for (const fw::Ip caller : panic->panic.callers) callers += ", " + to_string(caller);
-  if (fw::switched_off(context.state_dir)) {
+  for (const fw::Ip caller : trouble.panic->panic.callers) callers += ", " + to_string(caller);
+  if (trouble.off) {
     context.say(context.styled(
         Style::red,
         "the panic is not in force since 'cloudron-fw reset', and comes back with the "
@@ -110,45 +108,44 @@ void print_panic(const Context& context) {
   context.say(context.styled(
       Style::red, fmt::format("PANIC since {}: all new connections are dropped, but SSH from "
                               "trusted networks{}; call it off: cloudron-fw panic off",
-                              time_text(panic->since), callers)));
+                              time_text(trouble.panic->since), callers)));
 }
 
-void print_trouble(const Context& context, const LoadedPolicy& loaded) {
-  print_panic(context);
-  const fw::Moment now = fw::this_moment();
-  const auto pending = fw::read_pending(context.state_dir);
-  if (pending && is_due(*pending, now)) {
-    context.say(context.styled(
-        Style::red, fmt::format("the trial of {} is over, and not rolled back yet: cloudron-fw "
-                                "rollback",
-                                name_of(*pending))));
-  } else if (pending) {
-    print_trial(context, *pending);
+void print_trouble(const Context& context, const fw::Trouble& trouble) {
+  print_panic(context, trouble);
+  if (!trouble.trial) return;
+  if (trouble.trial->left.count() > 0) {
+    return print_trial(context, trouble.trial->policy, trouble.trial->until);
   }
+  context.say(context.styled(
+      Style::red, fmt::format("the trial of {} is over, and not rolled back yet: cloudron-fw "
+                              "rollback",
+                              trouble.trial->policy)));
+}
+
+void print_refused(const Context& context, const LoadedPolicy& loaded) {
   if (!loaded.text) return;
-  if (const auto at = fw::refused_at(context.state_dir, *loaded.text, now)) {
-    context.say(context.styled(
-        Style::yellow, fmt::format("what {} says was rolled back at {}: a boot does not apply it, "
-                                   "cloudron-fw apply does",
-                                   loaded.name, time_text(*at))));
-  }
+  const auto at = fw::refused_at(context.state_dir, *loaded.text, fw::this_moment());
+  if (!at) return;
+  context.say(context.styled(
+      Style::yellow, fmt::format("what {} says was rolled back at {}: a boot does not apply it, "
+                                 "cloudron-fw apply does",
+                                 loaded.name, time_text(*at))));
 }
 
-json::value trial_json(const Context& context) {
-  const auto pending = fw::read_pending(context.state_dir);
-  if (!pending) return nullptr;
-  const auto left = time_left(*pending, fw::this_moment());
-  return json::object{{"policy", name_of(*pending)},
-                      {"until", time_text(pending->until_wall)},
-                      {"seconds_left", std::chrono::ceil<std::chrono::seconds>(left).count()}};
+json::value trial_json(const fw::Trouble& trouble) {
+  if (!trouble.trial) return nullptr;
+  const auto left = std::chrono::ceil<std::chrono::seconds>(trouble.trial->left);
+  return json::object{{"policy", trouble.trial->policy},
+                      {"until", time_text(trouble.trial->until)},
+                      {"seconds_left", left.count()}};
 }
 
-json::value panic_json(const Context& context) {
-  const auto panic = fw::read_panic(context.state_dir);
-  if (!panic) return nullptr;
+json::value panic_json(const fw::Trouble& trouble) {
+  if (!trouble.panic) return nullptr;
   json::array callers;
-  for (const fw::Ip caller : panic->panic.callers) callers.emplace_back(to_string(caller));
-  return json::object{{"since", time_text(panic->since)}, {"callers", std::move(callers)}};
+  for (const fw::Ip caller : trouble.panic->panic.callers) callers.emplace_back(to_string(caller));
+  return json::object{{"since", time_text(trouble.panic->since)}, {"callers", std::move(callers)}};
 }
 
 }  // namespace cli

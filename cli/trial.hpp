@@ -5,7 +5,7 @@
 #include <string>
 
 #include "cli/context.hpp"
-#include "fw/host/panic.hpp"
+#include "fw/host/status.hpp"
 #include "fw/host/trial.hpp"
 
 namespace cli {
@@ -38,13 +38,15 @@ fw::Result<std::optional<fw::Trial>> apply_on_trial(const Context& context,
                                                     std::chrono::seconds time, Lockout lockout);
 
 /// How to go on, from a new session.
-void print_trial(const Context& context, const fw::Pending& pending);
+void print_trial(const Context& context, const std::string& policy, fw::WallTime until);
 
 /// A panic, if there is one.
-void print_panic(const Context& context);
-/// Of the state folder, for `status` and `plan`: loud lines, or null in JSON.
-void print_trouble(const Context& context, const LoadedPolicy& loaded);
-boost::json::value trial_json(const Context& context);
-boost::json::value panic_json(const Context& context);
+void print_panic(const Context& context, const fw::Trouble& trouble);
+/// For `status` and `plan`: loud lines, or null in JSON.
+void print_trouble(const Context& context, const fw::Trouble& trouble);
+boost::json::value trial_json(const fw::Trouble& trouble);
+boost::json::value panic_json(const fw::Trouble& trouble);
+/// That the policy was rolled back, if it was.
+void print_refused(const Context& context, const LoadedPolicy& loaded);
 
 }  // namespace cli

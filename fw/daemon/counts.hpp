@@ -9,6 +9,7 @@
 
 #include "chains/netlink/kernel.hpp"
 #include "fw/daemon/sight.hpp"
+#include "fw/host/status.hpp"
 #include "fw/policy/policy.hpp"
 #include "fw/store/store.hpp"
 
@@ -38,18 +39,6 @@ struct DaemonCounts {
   std::size_t metrics_clients = 0;  ///< now
 
   bool operator==(const DaemonCounts&) const = default;
-};
-
-struct LimitCounts {
-  std::string name;
-  Rate rate;
-  std::uint64_t accepted = 0;    ///< connections
-  std::uint64_t refused = 0;     ///< packets: a client that is refused asks again
-  std::uint64_t overflowed = 0;  ///< connections that shared one budget, for the meter was full
-  std::uint64_t sources = 0;     ///< tracked now, in both families
-  std::uint64_t fullest = 0;     ///< those of the fuller meter
-
-  bool operator==(const LimitCounts&) const = default;
 };
 
 struct Counts {

@@ -16,6 +16,8 @@
 #include "fw/base/suggest.hpp"
 #include "fw/host/actor.hpp"
 #include "fw/host/block.hpp"
+#include "fw/host/in_force.hpp"
+#include "fw/host/status.hpp"
 #include "fw/host/surroundings.hpp"
 
 namespace fw {
@@ -276,6 +278,40 @@ json::array limits_json(const std::vector<LimitCounts>& limits) {
   return out;
 }
 
+json::object limit_json(const Status::Limited& limit) {
+  json::object out = limits_json({limit.counts}).front().get_object();
+  out["ports"] = texts(limit.ports);
+  out["from"] = limit.from == Source::apps ? "apps" : "outside";
+  out["per"] = limit.per == LimitKey::app ? "app" : "ip";
+  return out;
+}
+
+json::object list_json(const ListReport& list) {
+  return {{"name", printable(list.name)},
+          {"file", printable(list.file, list.file.size())},
+          {"action", list.action == ListAction::block ? "block" : "allow"},
+          {"entries", list.entries},
+          {"bad_lines", list.bad_count},
+          {"last_good", list.last_good},
+          {"problem", printable(list.problem, list.problem.size())}};
+}
+
+json::object trouble_json(const Trouble& trouble) {
+  json::object out{{"off", trouble.off}, {"panic", nullptr}, {"trial", nullptr}};
+  if (trouble.panic) {
+    json::array callers;
+    for (const Ip caller : trouble.panic->panic.callers) callers.emplace_back(to_string(caller));
+    out["panic"] = {{"since_ms", milliseconds(trouble.panic->since)},
+                    {"callers", std::move(callers)}};
+  }
+  if (trouble.trial) {
+    out["trial"] = {{"policy", printable(trouble.trial->policy, trouble.trial->policy.size())},
+                    {"until_ms", milliseconds(trouble.trial->until)},
+                    {"left_ms", trouble.trial->left.count()}};
+  }
+  return out;
+}
+
 json::object named_json(const std::map<std::string, std::uint64_t>& counts) {
   json::object out;
   for (const auto& [name, count] : counts) out[printable(name)] = count;
@@ -306,6 +342,33 @@ void do_counts(Host& host, const json::object& request, const Answer& answer) {
           {"apps", std::move(apps)},
           {"blocks", named_json(counts->blocks)},
           {"daemon", daemon_json(counts->daemon)}});
+}
+
+/// Of the policy in force; a policy file that was not applied yet is of no interest to the daemon.
+void do_status(Host& host, const Answer& answer) {
+  const auto work = [&host, answer] {
+    auto manager = Manager::open(host.state_dir());
+    if (!manager) return answer(refusal(manager.error()));
+    const InForce wanted = in_force(host.state_dir(), this_moment());
+    const auto status = read_status(*manager, wanted.policy, wanted.unused, ListUse::remembered);
+    if (!status) return answer(refusal(status.error()));
+    json::array ports, limits, lists;
+    for (const Status::Port& port : status->ports) {
+      ports.push_back(json::object{{"port", port.port}, {"new_flows", port.flows}});
+    }
+    for (const Status::Limited& limit : status->limits) limits.push_back(limit_json(limit));
+    for (const ListReport& list : status->lists) lists.push_back(list_json(list));
+    answer({{"ok", true},
+            {"present", status->present},
+            {"equal", status->equal},
+            {"differences", status->differences},
+            {"ports", std::move(ports)},
+            {"limits", std::move(limits)},
+            {"dropped", named_json(status->dropped)},
+            {"lists", std::move(lists)},
+            {"trouble", trouble_json(read_trouble(host.state_dir()))}});
+  };
+  host.with_lock(work, [answer](const Error& error) { answer(refusal(error)); });
 }
 
 void do_activity(Host& host, const json::object& request, const Answer& answer) {
@@ -361,10 +424,11 @@ void serve(Host& host, const Peer& peer, const json::object& request, Answer ans
   if (*verb == "unblock") return do_unblock(host, peer, request, answer);
   if (*verb == "blocks") return do_blocks(host, request, answer);
   if (*verb == "counts") return do_counts(host, request, answer);
+  if (*verb == "status") return do_status(host, answer);
   if (*verb == "activity") return do_activity(host, request, answer);
   answer(
-      refusal(fmt::format("{} is no request; there are hello, block, unblock, blocks, counts and "
-                          "activity",
+      refusal(fmt::format("{} is no request; there are hello, block, unblock, blocks, counts, "
+                          "status and activity",
                           quote(*verb))));
 }
 

@@ -35,7 +35,7 @@ class Host {
                       const boost::json::object& details) = 0;
 };
 
-/// {"do": "block" | "unblock" | "blocks" | "counts" | "activity" | "hello", ...}
+/// {"do": "block" | "unblock" | "blocks" | "counts" | "status" | "activity" | "hello", ...}
 void serve(Host& host, const Peer& peer, const boost::json::object& request, Answer answer);
 
 /// How long an apply took, by its row of the activity log; 0 when that does not tell.

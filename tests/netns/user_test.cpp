@@ -236,6 +236,21 @@ TEST_P(OwnUser, MembersOfItsGroupSeeWhatRootSees) {
       EXPECT_EQ(kept_out.out, "");
       EXPECT_NE(kept_out.err.find("group cloudron-fw"), std::string::npos) << to_string(kept_out);
     }
+    root({"panic", "on", "--force"});
+    for (const Words& words : {Words{"status"}, Words{"status", "--json"}}) {
+      const Output seen = by_person(member, words);
+      EXPECT_EQ(seen.exit, 0) << to_string(seen);
+      // They may not read the policy file: theirs is the policy in force.
+      std::string same = fw.must(words).out;
+      const std::size_t at = same.find(fw.policy_path());
+      ASSERT_NE(at, std::string::npos) << same;
+      same.replace(at, fw.policy_path().size(), "the policy that was applied");
+      EXPECT_EQ(seen.out, same);
+      EXPECT_NE(seen.out.find("8080"), std::string::npos) << seen.out;
+      EXPECT_EQ(by_person(stranger, words).exit, 1);
+    }
+    EXPECT_NE(by_person(member, {"status"}).out.find("PANIC since"), std::string::npos);
+    root({"panic", "off"});
     const Output refused = by_person(member, {"block", address(3)});
     EXPECT_EQ(refused.exit, 1) << to_string(refused);
     EXPECT_EQ(blocked(), 2u);

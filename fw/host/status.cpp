@@ -1,0 +1,99 @@
+// What the kernel holds and counted.
+#include "fw/host/status.hpp"
+
+#include <algorithm>
+
+#include "chains/compile.hpp"
+#include "chains/text.hpp"
+#include "fw/host/last_good.hpp"
+
+namespace fw {
+namespace {
+
+/// Elements of a set: what the kernel said by the way, else a dump.
+Result<std::uint64_t> fill(chains::Kernel& kernel, const chains::Observed& observed,
+                           const std::string& set) {
+  const auto known = observed.set_fill.find(set);
+  if (known != observed.set_fill.end()) return known->second;
+  if (observed.table() == nullptr || chains::find(observed.table()->sets, set) == nullptr) return 0;
+  return kernel.count_elements(set);
+}
+
+std::vector<Status::Port> read_ports(const chains::Observed& observed) {
+  std::vector<Status::Port> out;
+  for (const char* name : {"open_tcp", "open_tcp_ranges", "open_udp", "open_udp_ranges"}) {
+    const chains::Set* set = chains::find(observed.table()->sets, name);
+    if (set == nullptr) continue;
+    const auto& counts = observed.element_counts.at(name);
+    const bool udp = std::string(name).starts_with("open_udp");
+    for (std::size_t i = 0; i < set->elements.size(); ++i) {
+      chains::Element port = set->elements[i];
+      port.data = {};  // where it leads is of no interest here
+      out.push_back({(udp ? "udp/" : "tcp/") + chains::to_text(*set, port), counts[i].packets});
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+Result<LimitCounts> count_limit(chains::Kernel& kernel, const chains::Observed& observed,
+                                const Limit& limit) {
+  const auto packets = [&](const char* part) {
+    const auto found = observed.counters.find(limit.name + "." + part);
+    return found == observed.counters.end() ? 0 : found->second.packets;
+  };
+  LimitCounts out{limit.name, limit.rate, packets("accepted"), packets("refused"),
+                  packets("overflowed")};
+  for (const std::string& set : chains::meter_sets(limit)) {
+    const auto elements = fill(kernel, observed, set);
+    if (!elements) return std::unexpected(elements.error());
+    out.sources += *elements;
+    out.fullest = std::max(out.fullest, *elements);
+  }
+  return out;
+}
+
+std::map<std::string, std::uint64_t> count_dropped(const chains::Observed& observed) {
+  std::map<std::string, std::uint64_t> out;
+  for (const auto& [name, packets] : observed.counters) {
+    if (name.find('.') == std::string::npos) out[name] = packets.packets;
+  }
+  return out;
+}
+
+Trouble read_trouble(const std::string& state_dir) {
+  Trouble out;
+  out.panic = read_panic(state_dir);
+  out.off = switched_off(state_dir);
+  if (const auto pending = read_pending(state_dir)) {
+    out.trial =
+        Trouble::Trial{name_of(*pending), pending->until_wall, time_left(*pending, this_moment())};
+  }
+  return out;
+}
+
+Result<Status> read_status(Manager& manager, const Policy& policy, chains::Unused unused,
+                           ListUse use) {
+  auto report = manager.apply(policy, ApplyMode::dry_run, unused, use);
+  if (!report) return std::unexpected(report.error());
+  const chains::Observed& observed = report->observed;
+  Status out;
+  out.present = observed.table() != nullptr;
+  out.equal = !report->changed;
+  out.differences = report->difference.lines.size() + report->difference.contents.size();
+  out.lists = std::move(report->lists.reports);
+  if (!out.present) return out;
+  out.ports = read_ports(observed);
+  for (const Limit& limit : policy.limits) {
+    auto counts = count_limit(manager.kernel(), observed, limit);
+    if (!counts) return std::unexpected(counts.error());
+    std::vector<std::string> ports;
+    for (const PortRange& range : limit.ports) ports.push_back(to_string(range));
+    out.limits.push_back({std::move(*counts), std::move(ports), limit.from, limit.per});
+  }
+  out.dropped = count_dropped(observed);
+  return out;
+}
+
+}  // namespace fw

@@ -1,0 +1,79 @@
+// What the kernel holds beside what it should, and what it counted: as `status` tells it.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "fw/host/apply.hpp"
+#include "fw/host/panic.hpp"
+#include "fw/host/pending.hpp"
+
+namespace fw {
+
+struct LimitCounts {
+  std::string name;
+  Rate rate;
+  std::uint64_t accepted = 0;    ///< connections
+  std::uint64_t refused = 0;     ///< packets: a client that is refused asks again
+  std::uint64_t overflowed = 0;  ///< connections that shared one budget, for the meter was full
+  std::uint64_t sources = 0;     ///< tracked now, in both families
+  std::uint64_t fullest = 0;     ///< those of the fuller meter
+
+  bool operator==(const LimitCounts&) const = default;
+};
+
+/// Asks the kernel only for what `observed` does not tell: elements of sets, before Linux 6.16.
+Result<LimitCounts> count_limit(chains::Kernel& kernel, const chains::Observed& observed,
+                                const Limit& limit);
+/// Packets that were dropped, by the counter's name.
+std::map<std::string, std::uint64_t> count_dropped(const chains::Observed& observed);
+
+/// What is unusual: a panic, a policy on trial.
+struct Trouble {
+  std::optional<PanicState> panic;
+  bool off = false;  ///< `reset` was the last word
+  struct Trial {
+    std::string policy;  ///< its name
+    WallTime until{};
+    std::chrono::milliseconds left{0};
+
+    bool operator==(const Trial&) const = default;
+  };
+  std::optional<Trial> trial;  ///< with nothing left: over, and not rolled back yet
+
+  bool operator==(const Trouble&) const = default;
+};
+Trouble read_trouble(const std::string& state_dir);
+
+struct Status {
+  bool present = false;         ///< the table is in the kernel
+  bool equal = false;           ///< and as it should be
+  std::size_t differences = 0;  ///< lines and sets
+  struct Port {
+    std::string port;  ///< "tcp/443"
+    std::uint64_t flows = 0;
+
+    bool operator==(const Port&) const = default;
+  };
+  std::vector<Port> ports;
+  struct Limited {
+    LimitCounts counts;
+    std::vector<std::string> ports;  ///< "tcp/443"
+    Source from = Source::outside;
+    LimitKey per = LimitKey::ip;
+
+    bool operator==(const Limited&) const = default;
+  };
+  std::vector<Limited> limits;
+  std::map<std::string, std::uint64_t> dropped;
+  std::vector<ListReport> lists;
+};
+
+/// Compares as a dry run does, and changes nothing.
+Result<Status> read_status(Manager& manager, const Policy& policy, chains::Unused unused,
+                           ListUse use = ListUse::read);
+
+}  // namespace fw
