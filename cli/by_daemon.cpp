@@ -246,6 +246,9 @@ fw::Result<ToldStatus> status_of_daemon(const Context& context) {
     for (const json::value& list : answer.at("lists").as_array()) {
       status.lists.push_back(list_of(list));
     }
+    for (const json::value& warning : answer.at("warnings").as_array()) {
+      status.warnings.emplace_back(warning.as_string());
+    }
     out.trouble = trouble_of(answer.at("trouble"));
     return out;
   });

@@ -1,6 +1,5 @@
 // cloudron-fw status
 #include "fw/host/status.hpp"
-#include "fw/host/surroundings.hpp"
 
 #include <algorithm>
 
@@ -14,6 +13,7 @@
 #include "cli/trial.hpp"
 #include "fw/base/limits.hpp"
 #include "fw/base/suggest.hpp"
+#include "fw/host/surroundings.hpp"
 
 namespace cli {
 namespace {
@@ -141,6 +141,8 @@ json::value to_json(const Told& told) {
   for (const fw::Block& block : told.blocks.blocks) {
     blocks.push_back(cli::to_json(block, fw::wall_clock()));
   }
+  json::array warnings;
+  for (const std::string& warning : status.warnings) warnings.emplace_back(warning);
   json::object dropped;
   for (const auto& [name, packets] : status.dropped) dropped[name] = packets;
   return json::object{{"policy", told.policy},
@@ -152,6 +154,7 @@ json::value to_json(const Told& told) {
                       {"dropped", std::move(dropped)},
                       {"blocks", std::move(blocks)},
                       {"lists", cli::to_json(status.lists)},
+                      {"warnings", std::move(warnings)},
                       {"confirmation", trial_json(told.trouble)},
                       {"panic", panic_json(told.trouble)}};
 }
@@ -170,6 +173,9 @@ void print_status(const Context& context, const Told& told) {
     context.say(context.styled(Style::yellow,
                                fmt::format("the kernel differs from {} in {}: see cloudron-fw plan",
                                            told.policy, plural(status.differences, "line"))));
+  }
+  for (const std::string& warning : status.warnings) {
+    context.say(context.styled(Style::red, warning));
   }
   context.say("");
   Table ports({Table::Align::left, Table::Align::right});
@@ -218,7 +224,7 @@ int finish(const Context& context, const fw::Result<Told>& told) {
   } else {
     print_status(context, *told);
   }
-  return told->status.equal ? kOk : kDifferent;
+  return told->status.equal && told->status.warnings.empty() ? kOk : kDifferent;
 }
 
 int run(const Context& context) {
@@ -238,7 +244,9 @@ void add_status(CLI::App& program, Context& context, int& exit) {
       "Does the kernel hold the policy? And: new flows by open port; accepted and refused "
       "connections, sources now tracked and the fill of the meter by limit; what was dropped; "
       "blocks and lists. Members of the group cloudron-fw are told of the policy that was applied, "
-      "by the daemon.\nExit code: 0 it holds the policy, 2 it does not, 1 error.");
+      "by the daemon.\nExit code: 0 it holds the policy, 2 it does not or something keeps the "
+      "rules from "
+      "doing what they should, 1 error.");
   command->callback([&context, &exit] { exit = run(context); });
 }
 

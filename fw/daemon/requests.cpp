@@ -366,6 +366,7 @@ void do_status(Host& host, const Answer& answer) {
             {"limits", std::move(limits)},
             {"dropped", named_json(status->dropped)},
             {"lists", std::move(lists)},
+            {"warnings", texts(status->warnings)},
             {"trouble", trouble_json(read_trouble(host.state_dir()))}});
   };
   host.with_lock(work, [answer](const Error& error) { answer(refusal(error)); });

@@ -59,6 +59,10 @@ chains::ListVersion version(const EffectiveLists& lists, ListAction action) {
 
 }  // namespace
 
+bool keeps_apart(const Policy& policy) {
+  return !policy.apps.empty() || !policy.addons.empty() || policy.discovery.from != Discover::none;
+}
+
 Result<Manager> Manager::open(const std::string& state_dir) {
   auto kernel = chains::Kernel::open();
   if (!kernel) return std::unexpected(kernel.error());
@@ -134,7 +138,7 @@ Result<ApplyReport> Manager::apply(const Policy& policy, ApplyMode mode, chains:
       report.warnings.push_back("lists are not remembered: " + to_string(saved.error()));
     }
   }
-  if (!policy.apps.empty() || !policy.addons.empty() || policy.discovery.from != Discover::none) {
+  if (keeps_apart(policy)) {
     const auto filtered = filter_bridged_packets();
     if (!filtered) report.warnings.push_back(to_string(filtered.error()));
     report.bridges_filtered = filtered.value_or(false);

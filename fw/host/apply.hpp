@@ -72,6 +72,9 @@ struct ApplyReport {
   }
 };
 
+/// Does the policy keep apps apart? Then packets within bridges must pass the firewall.
+bool keeps_apart(const Policy& policy);
+
 enum class ApplyMode { commit, dry_run };
 
 /// Everything that an apply works with; the state folder is locked by the caller.

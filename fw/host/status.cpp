@@ -6,6 +6,7 @@
 #include "chains/compile.hpp"
 #include "chains/text.hpp"
 #include "fw/host/last_good.hpp"
+#include "fw/host/surroundings.hpp"
 
 namespace fw {
 namespace {
@@ -82,6 +83,10 @@ Result<Status> read_status(Manager& manager, const Policy& policy, chains::Unuse
   out.present = observed.table() != nullptr;
   out.equal = !report->changed;
   out.differences = report->difference.lines.size() + report->difference.contents.size();
+  if (keeps_apart(policy)) {
+    const auto filtered = bridged_packets_are_filtered();
+    if (!filtered) out.warnings.push_back(to_string(filtered.error()));
+  }
   out.lists = std::move(report->lists.reports);
   if (!out.present) return out;
   out.ports = read_ports(observed);

@@ -70,6 +70,7 @@ struct Status {
   std::vector<Limited> limits;
   std::map<std::string, std::uint64_t> dropped;
   std::vector<ListReport> lists;
+  std::vector<std::string> warnings;  ///< what keeps the rules from doing what they should
 };
 
 /// Compares as a dry run does, and changes nothing.

@@ -6,6 +6,7 @@
 #include <ctime>
 #include <fstream>
 
+#include <fmt/format.h>
 #include <ifaddrs.h>
 #include <netinet/in.h>
 
@@ -111,26 +112,50 @@ bool clock_was_set(WallTime began_then, WallTime began_now) {
   return std::chrono::abs(began_now - began_then) >= kClockStepMin;
 }
 
+namespace {
+
+constexpr const char* kBridgeSwitches[] = {"bridge-nf-call-iptables", "bridge-nf-call-ip6tables"};
+std::string bridge_path(const char* name) { return std::string("/proc/sys/net/bridge/") + name; }
+
+Result<bool> is_switched_on(const char* name) {
+  std::ifstream in(bridge_path(name));
+  char now = '0';
+  if (in >> now) return now == '1';
+  return fail(ErrorCode::unsupported,
+              "apps on one bridge are not kept apart: the kernel module br_netfilter is not "
+              "loaded (modprobe br_netfilter, and name it in /etc/modules-load.d/)");
+}
+
+}  // namespace
+
 Result<bool> filter_bridged_packets() {
   bool changed = false;
-  for (const char* name : {"bridge-nf-call-iptables", "bridge-nf-call-ip6tables"}) {
-    const std::string path = std::string("/proc/sys/net/bridge/") + name;
-    std::ifstream in(path);
-    char now = '0';
-    if (!(in >> now)) {
-      return fail(ErrorCode::unsupported,
-                  "apps on one bridge are not kept apart: the kernel module br_netfilter is not "
-                  "loaded (modprobe br_netfilter, and name it in /etc/modules-load.d/)");
-    }
-    if (now == '1') continue;
-    std::ofstream out(path);
+  for (const char* name : kBridgeSwitches) {
+    const auto on = is_switched_on(name);
+    if (!on) return on;
+    if (*on) continue;
+    std::ofstream out(bridge_path(name));
     if (!(out << "1\n" << std::flush)) {
       return fail(ErrorCode::permission, "apps on one bridge are not kept apart: cannot set " +
-                                             path + " to 1 (sysctl net.bridge." + name + "=1)");
+                                             bridge_path(name) + " to 1 (sysctl net.bridge." +
+                                             name + "=1)");
     }
     changed = true;
   }
   return changed;
+}
+
+Result<void> bridged_packets_are_filtered() {
+  for (const char* name : kBridgeSwitches) {
+    const auto on = is_switched_on(name);
+    if (!on) return std::unexpected(on.error());
+    if (*on) continue;
+    return fail(ErrorCode::unsupported,
+                fmt::format("apps on one bridge are not kept apart: somebody set net.bridge.{} to "
+                            "0; turn it on: sysctl net.bridge.{}=1",
+                            name, name));
+  }
+  return {};
 }
 
 }  // namespace fw

@@ -39,5 +39,7 @@ bool clock_was_set(WallTime began_then, WallTime began_now);
 /// Makes packets between two ports of one bridge pass the forward hook (br_netfilter); says whether
 /// they did not before. Fails with what is missing.
 Result<bool> filter_bridged_packets();
+/// Do they now? Errors: why not, with the remedy.
+Result<void> bridged_packets_are_filtered();
 
 }  // namespace fw

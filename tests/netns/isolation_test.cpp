@@ -100,6 +100,17 @@ TEST_P(Isolation, BridgedPacketsAreFilteredFromThenOn) {
   EXPECT_EQ(bridged(), "0\n");
   fw.apply(policy());
   EXPECT_EQ(bridged(), "1\n");
+  EXPECT_EQ(fw.run({"status"}).exit, 0);
+  const std::string name =
+      std::string("bridge-nf-call-") + (family() == Family::ipv4 ? "iptables" : "ip6tables");
+  net.host.in([&] { write_file("/proc/sys/net/bridge/" + name, "0"); });
+  const Output status = fw.run({"status"});
+  EXPECT_EQ(status.exit, 2);
+  EXPECT_NE(status.out.find("not kept apart: somebody set net.bridge." + name), std::string::npos)
+      << to_string(status);
+  EXPECT_EQ(fw.run({"status", "--json"}).exit, 2);
+  fw.apply();
+  EXPECT_EQ(fw.run({"status"}).exit, 0) << "an apply turns it on again";
 }
 
 TEST_P(Isolation, WithoutNamedAppsTheyAreNotKeptApart) {
