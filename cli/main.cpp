@@ -158,12 +158,16 @@ int main(int argc, char** argv) {
       context.error(word);
       return cli::kUsage;
     }
-    const int code = program.exit(error);
+    if (error.get_exit_code() != 0) {
+      context.error(std::string(error.what()) + " (--help tells what there is)");
+      return cli::kUsage;
+    }
+    program.exit(error);  // prints the help that was asked for
     if (!std::cout.flush()) {
       context.error("the output cannot be written");
       return cli::kError;
     }
-    return code == 0 ? cli::kOk : cli::kUsage;
+    return cli::kOk;
   }
   return exit;
 }

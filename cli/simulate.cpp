@@ -112,6 +112,10 @@ std::vector<capture::Packet> sample(capture::Captures& captures) {
 /// With the wrong addresses everything else is wrong too.
 void doubt_hosts(const Context& context, const simulate::Hosts& hosts, std::size_t packets) {
   if (packets == 0) return;
+  if (hosts.addresses.empty()) {
+    context.warn("no address in the capture can be the host's: name it with --host");
+    return;
+  }
   if (hosts.share < 0.5) {
     context.warn(
         fmt::format("only {:.0f}% of the first packets are from or to the host, which is "

@@ -21,7 +21,6 @@ namespace {
 
 constexpr std::size_t kPlotMost = 56;  // columns
 constexpr std::size_t kPlotLeast = 16;
-constexpr std::size_t kPlotName = 12;  // columns before it
 
 void heading(const Context& context, const std::string& text) {
   context.say("");
@@ -210,17 +209,21 @@ void print_not_judged(const Context& context, const Simulated& s) {
 }
 
 /// As wide as the terminal leaves room for beside the words.
-std::size_t plot_columns(const std::vector<std::string>& words) {
+std::size_t plot_columns(std::size_t name, const std::vector<std::string>& words) {
   winsize size{};
   if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return kPlotMost;
-  std::size_t beside = kPlotName + 2;
-  for (const std::string& w : words) beside = std::max(beside, kPlotName + 2 + w.size());
+  std::size_t beside = 0;
+  for (const std::string& w : words) beside = std::max(beside, name + w.size() + 6);
   return std::clamp<std::size_t>(size.ws_col > beside ? size.ws_col - beside : 0, kPlotLeast,
                                  kPlotMost);
 }
 
 void print_plot(const Context& context, const Firewall& firewall) {
   bool first = true;
+  std::size_t name = 0;
+  for (const Tally& tally : firewall.tallies()) {
+    name = std::max(name, tally.limit().name.size());
+  }
   for (const Tally& tally : firewall.tallies()) {
     if (tally.totals.connections + tally.totals.refused == 0) continue;
     const Curve curve = curve_of(tally);
@@ -232,7 +235,7 @@ void print_plot(const Context& context, const Firewall& firewall) {
     const std::string rate = fmt::format("connections: up to {:.4g} a second", most);
     const std::string client = fmt::format("busiest client: up to {:.0f} in {}, of {}", top,
                                            curve.period, grouped(curve.most));
-    const std::size_t room = plot_columns({rate, client});
+    const std::size_t room = plot_columns(name, {rate, client});
     const std::size_t columns = std::min(room, all.size());
     if (std::exchange(first, false)) {
       heading(context,
@@ -243,8 +246,9 @@ void print_plot(const Context& context, const Firewall& firewall) {
     }
     const bool refused = tally.totals.refused != 0;
     const auto limit = static_cast<double>(curve.most);
-    context.say(fmt::format("  {:<10}{}  {}", curve.limit, sparkline(all, most, room), rate));
-    context.say(fmt::format("  {:<10}{}  {}", "",
+    context.say(
+        fmt::format("  {:<{}}  {}  {}", curve.limit, name, sparkline(all, most, room), rate));
+    context.say(fmt::format("  {:<{}}  {}  {}", "", name,
                             context.styled(refused ? Style::red : Style::plain,
                                            sparkline(busiest, std::max(limit, top), room)),
                             client));

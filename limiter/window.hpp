@@ -37,6 +37,12 @@ class alignas(64) BasicWindow {
     return {};
   }
 
+  /// How much later than a width after an event its place may come back.
+  static constexpr Ticks late(Ticks width) {
+    const int shift = shift_of(width);
+    return shift == 0 ? Ticks{0} : Ticks{2} << shift;
+  }
+
   /// Has it forgotten all events, so that it is as good as a new one?
   constexpr bool is_idle(Ticks width, Ticks now) const {
     return state_ == 0 || now >= last() + width + (Ticks{2} << shift_of(width));

@@ -64,30 +64,47 @@ Answer Budgets::take(const Client& client, std::uint64_t key, Ticks now) {
   return Answer::refused;
 }
 
-Budgets::AtOnce Budgets::one_more(std::uint64_t key, std::uint64_t flow,
+void Budgets::Open::remember_beyond(std::uint64_t flow) {
+  if (beyond.size() < kBeyondMax) {
+    beyond.push_back(flow);
+  } else {
+    exact = false;
+  }
+}
+
+Budgets::AtOnce Budgets::one_more(std::uint64_t key, std::uint64_t flow, Ticks now,
                                   const std::function<bool(std::uint64_t)>& lives) {
   if (!concurrent_) return {};
   if (open_.size() >= fw::kMeterSourcesMax && !open_.contains(key)) {
     erase_if(open_, [&](const auto& entry) {
-      return std::none_of(entry.second.flows.begin(), entry.second.flows.end(), lives);
+      return std::ranges::none_of(entry.second.flows, lives, &OpenFlow::id);
     });
     if (open_.size() >= fw::kMeterSourcesMax) return {};  // the kernel counts no more either
   }
   Open& open = open_[key];
-  for (auto* const flows : {&open.flows, &open.beyond}) {
-    std::erase_if(*flows, [&](std::uint64_t id) { return id == flow || !lives(id); });
-  }
+  std::erase_if(open.beyond, [&](std::uint64_t id) { return id == flow || !lives(id); });
   if (open.beyond.empty()) open.exact = true;
+  std::erase_if(open.flows, [&](const OpenFlow& one) {
+    if (one.id == flow || !lives(one.id)) return true;
+    if (one.until > now) return false;
+    open.remember_beyond(one.id);
+    return true;
+  });
   AtOnce answer{open.flows.size() >= *concurrent_, open.flows.size() + open.beyond.size() + 1,
                 open.exact};
-  if (!answer.too_many) {
-    open.flows.push_back(flow);
-  } else if (open.beyond.size() < kBeyondMax) {
-    open.beyond.push_back(flow);
+  if (answer.too_many) {
+    open.remember_beyond(flow);
   } else {
-    open.exact = answer.exact = false;
+    open.flows.push_back({flow});
   }
   return answer;
+}
+
+void Budgets::not_open(std::uint64_t key, std::uint64_t flow, Ticks until) {
+  const auto known = open_.find(key);
+  if (known == open_.end()) return;
+  const auto at = std::ranges::find(known->second.flows, flow, &OpenFlow::id);
+  if (at != known->second.flows.end()) at->until = until;
 }
 
 }  // namespace simulate

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <optional>
 #include <variant>
 #include <vector>
@@ -112,8 +113,10 @@ class Budgets {
   };
   /// Would one more be too many at once? If not, `flow` is among those that are open from now on,
   /// for as long as `lives` says so.
-  AtOnce one_more(std::uint64_t key, std::uint64_t flow,
+  AtOnce one_more(std::uint64_t key, std::uint64_t flow, Ticks now,
                   const std::function<bool(std::uint64_t)>& lives);
+  /// It was refused after all: it is not open from `until` on, though it lives on in the capture.
+  void not_open(std::uint64_t key, std::uint64_t flow, Ticks until);
 
  private:
   std::variant<Meters<WindowKind>, Meters<BucketKind>> meters_;
@@ -123,10 +126,17 @@ class Budgets {
   Ticks remembered_;                                         ///< how long a refusal is
   boost::unordered_flat_map<std::uint64_t, Ticks> refused_;  ///< until when
   std::optional<std::uint32_t> concurrent_;
+  static constexpr Ticks kForever = std::numeric_limits<Ticks>::max();
+  struct OpenFlow {
+    std::uint64_t id = 0;
+    Ticks until = kForever;
+  };
   struct Open {
-    std::vector<std::uint64_t> flows;
-    std::vector<std::uint64_t> beyond;  ///< were too many, and live on in the capture
+    std::vector<OpenFlow> flows;
+    std::vector<std::uint64_t> beyond;  ///< were refused, and live on in the capture
     bool exact = true;                  ///< no more of those than could be kept
+
+    void remember_beyond(std::uint64_t flow);
   };
   static constexpr std::size_t kBeyondMax = 256;
   boost::unordered_flat_map<std::uint64_t, Open> open_;

@@ -22,7 +22,8 @@ constexpr std::size_t kTopCounters = 4096;
 /// How long connection tracking remembers a flow (net.netfilter.nf_conntrack_*_timeout_*).
 constexpr Moment seconds(Moment n) { return n * kMomentsOfSecond; }
 constexpr Moment kBegun = seconds(120), kAnswered = seconds(60), kOpen = seconds(432'000);
-constexpr Moment kEnding = seconds(120), kReset = seconds(10), kDropped = seconds(10);
+constexpr Moment kEnding = seconds(120), kReset = seconds(10);
+constexpr Ticks kShaking = limiter::to_ticks(std::chrono::seconds(60));
 constexpr Moment kUnreplied = seconds(30), kReplied = seconds(120);
 
 bool is_first(std::uint8_t flags) { return (flags & (kFin | kSyn | kRst | kAck)) == kSyn; }
@@ -144,7 +145,8 @@ void Firewall::known_tcp(const Packet& packet, Flow& flow) {
   const bool by_beginner = from_lower(packet) == flow.lower_began;
   const bool beginning = flow.state <= FlowState::answered;
   if (is_first(flags)) {
-    if (flow.state >= FlowState::refused) return unknown(packet, flow.id);
+    const bool dropped = flow.state == FlowState::refused && flow.limit < 0;
+    if (flow.state > FlowState::refused || dropped) return unknown(packet, flow.id);
     if (!by_beginner || !beginning || flow.limit < 0) return;
     // The same SYN once more: its limit is asked again.
     Question question{packet, flow.id};
@@ -163,18 +165,16 @@ void Firewall::known_tcp(const Packet& packet, Flow& flow) {
     return;
   }
   if (beginning && by_beginner) ack(packet, flow);
-  // Whoever was refused with the SYN had the whole connection in the capture.
-  if (flow.state == FlowState::refused && !flow.refused_at_begin) return;
+  // Whoever was refused had the whole connection in the capture.
   if ((flags & kFin) != 0) {
     if (by_beginner) flow.began_fin = true;
     if (!by_beginner) flow.other_fin = true;
     flow.state = FlowState::ended;
-    flow.end = moment_ + kEnding;
   } else if (flow.state == FlowState::ended && flow.began_fin && flow.other_fin) {
     flow.state = FlowState::closed;
-  } else if (flow.state == FlowState::open || flow.state == FlowState::refused) {
-    flow.end = moment_ + kOpen;
   }
+  const bool open = flow.state == FlowState::open || flow.state == FlowState::refused;
+  if (open || flow.state == FlowState::ended) flow.end = moment_ + (open ? kOpen : kEnding);
 }
 
 void Firewall::syn_ack(const Packet& packet, Flow& flow) {
@@ -220,7 +220,8 @@ void Firewall::handshake(fw::Ip beginner, Flow& flow) {
   ++tally.totals.refused_shaken;
   if (!flow.refused_at_begin) tally.refused(who, time_);
   flow.state = FlowState::refused;
-  if (!flow.refused_at_begin) flow.end = moment_ + kEnding;
+  // Of a handshake that does not end the kernel knows for a while.
+  if (!flow.refused_at_begin) budgets_[index].not_open(client_key, flow.id, ticks_ + kShaking);
 }
 
 void Firewall::known_other(const Packet& packet, Flow& flow) {
@@ -255,7 +256,7 @@ bool Firewall::lives(std::uint64_t id) {
 void Firewall::keep_dropped(std::uint64_t id, const Packet& packet) {
   Flow flow;
   flow.id = id;
-  flow.end = moment_ + kDropped;
+  flow.end = moment_ + kBegun;
   flow.state = FlowState::refused;
   flow.lower_began = from_lower(packet);
   flows_.insert(flow, moment_);
@@ -347,14 +348,15 @@ Firewall::Judged Firewall::judge_limit(Question& question, int limit) {
   Budgets& budgets = budgets_[index];
   const Client client = rules_.client(tally.limit(), packet.source);
   const std::uint64_t client_key = key(limit, client);
-  const Budgets::AtOnce at_once =
-      budgets.one_more(client_key, question.id, [this](std::uint64_t id) { return lives(id); });
+  const Budgets::AtOnce at_once = budgets.one_more(client_key, question.id, ticks_,
+                                                   [this](std::uint64_t id) { return lives(id); });
   tally.at_once(at_once.connections, at_once.exact);
   bool refused = at_once.too_many;
   if (refused) ++tally.totals.refused_concurrent;
   if (packet.protocol == kTcp) {
     tally.asked(client_key, time_);
     if (!refused && !budgets.refuses(client, client_key, ticks_)) return Judged::pass;
+    budgets.not_open(client_key, question.id, ticks_);
     tally.refused(tally.who(client, client_key), time_);
     return Judged::refused;
   }
@@ -366,6 +368,7 @@ Firewall::Judged Firewall::judge_limit(Question& question, int limit) {
     if (answer == Answer::overflowed) ++tally.totals.overflowed;
   }
   if (refused) {
+    budgets.not_open(client_key, question.id, ticks_);
     tally.refused(who, time_);
     return Judged::refused;
   }

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <map>
+#include <tuple>
 
 namespace simulate {
 
@@ -52,9 +53,16 @@ std::vector<Ip> senders(std::span<const Packet> sample, const std::vector<fw::Ip
 struct Evidence {
   std::size_t packets = 0;
   std::size_t served = 0;
-
-  auto operator<=>(const Evidence&) const = default;
+  std::size_t sent = 0;
+  bool answers = false;  ///< it has sent a SYN-ACK
 };
+
+/// One that only receives is no better host than one that serves: a broadcast address.
+bool is_better(const Evidence& a, const Evidence& b) {
+  const bool silent_a = a.sent == 0 && b.answers;
+  const bool silent_b = b.sent == 0 && a.answers;
+  return std::tuple(!silent_a, a.packets, a.served) > std::tuple(!silent_b, b.packets, b.served);
+}
 
 /// Of each family the one address that most speaks for.
 void most_likely(std::span<const Packet> sample, const std::vector<fw::IpRange>& apart,
@@ -65,15 +73,20 @@ void most_likely(std::span<const Packet> sample, const std::vector<fw::IpRange>&
     Evidence& source = all[p.source];
     Evidence& destination = all[p.destination];
     ++source.packets;
+    ++source.sent;
     ++destination.packets;
-    if ((p.tcp_flags & kSyn) != 0) ++((p.tcp_flags & kAck) != 0 ? source : destination).served;
+    if ((p.tcp_flags & kSyn) == 0) continue;
+    const bool answer = (p.tcp_flags & kAck) != 0;
+    ++(answer ? source : destination).served;
+    if (answer) source.answers = true;
   }
   for (const fw::Family family : {fw::Family::ipv4, fw::Family::ipv6}) {
     Evidence most;
     std::vector<Ip> best;
     for (const auto& [ip, evidence] : all) {
-      if (ip.family != family || evidence < most || is_special(ip) || is_apart(apart, ip)) continue;
-      if (evidence > most) best.clear();
+      if (ip.family != family || is_special(ip) || is_apart(apart, ip)) continue;
+      if (!best.empty() && is_better(most, evidence)) continue;
+      if (is_better(evidence, most)) best.clear();
       most = evidence;
       best.push_back(ip);
     }

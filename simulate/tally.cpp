@@ -6,13 +6,17 @@
 
 #include "fw/base/limits.hpp"
 #include "limiter/gcra.hpp"
+#include "simulate/budgets.hpp"
 
 namespace simulate {
 
 namespace {
 
-Nanoseconds period_of(const fw::Limit& limit) {
-  return std::chrono::nanoseconds(limit.rate.period).count();
+/// A window gives a place back a little late.
+Nanoseconds within_for(const fw::Limit& limit) {
+  const std::chrono::nanoseconds period = limit.rate.period;
+  const limiter::Ticks late = WindowKind::State::late(limiter::to_ticks(limit.rate.period));
+  return (period + static_cast<Nanoseconds>(late) * limiter::kTick).count();
 }
 
 /// Would a bucket have refused one of these, which ascend?
@@ -43,6 +47,9 @@ std::uint64_t smallest_without(std::uint64_t low, std::uint64_t high, const Refu
 
 }  // namespace
 
+Tally::Tally(const fw::Limit& limit, Nanoseconds begin, Room& room)
+    : limit_(&limit), within_for_(within_for(limit)), room_(&room), begin_(begin) {}
+
 Tally::Who Tally::who(const Client& client, std::uint64_t key) {
   const auto known = index_.find(key);
   if (known != index_.end()) return known->second;
@@ -58,8 +65,7 @@ Tally::Who Tally::who(const Client& client, std::uint64_t key) {
 
 Nanoseconds Tally::advance(Nanoseconds time) {
   latest_ = std::max(latest_, time + shift_);
-  while (oldest_ < connections_.size() &&
-         latest_ - connections_[oldest_].time >= period_of(*limit_)) {
+  while (oldest_ < connections_.size() && latest_ - connections_[oldest_].time >= within_for_) {
     --within_[connections_[oldest_++].client];
   }
   return latest_;
@@ -68,8 +74,12 @@ Nanoseconds Tally::advance(Nanoseconds time) {
 void Tally::restarted(Nanoseconds time) {
   // A capture whose clock goes back again and again ends where 64 bits do.
   constexpr Nanoseconds kFar = std::numeric_limits<Nanoseconds>::max() / 2;
-  if (latest_ == 0 || latest_ > kFar) return;
-  shift_ = latest_ + period_of(*limit_) - time;
+  // The largest bucket that is asked for later holds all connections that came.
+  using Wide = fw::U128;
+  const Wide full = static_cast<Wide>(within_for_) * (connections_.size() + 1);
+  const Wide behind = static_cast<Wide>(latest_ + within_for_) + full / limit_->rate.count;
+  if (latest_ == 0 || behind > static_cast<Wide>(kFar)) return;
+  shift_ = static_cast<Nanoseconds>(behind) - time;
 }
 
 void Tally::asked(std::uint64_t key, Nanoseconds time) {
@@ -117,10 +127,11 @@ void Tally::refused(Who who, Nanoseconds time) {
   if (who == kNobody) return;
   ClientTally& tally = clients_[who];
   if (tally.refused++ == 0) {
-    tally.first = time;
+    tally.first = tally.last = time;
     ++totals.clients_refused;
   }
-  tally.last = time;
+  tally.first = std::min(tally.first, time);
+  tally.last = std::max(tally.last, time);
   if (tally.streak == 0) tally.streak = time;
   tally.longest = std::max(tally.longest, time - tally.streak);
 }

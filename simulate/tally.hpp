@@ -73,8 +73,7 @@ class Tally {
   };
 
   /// `begin`: of the time that plots show.
-  Tally(const fw::Limit& limit, Nanoseconds begin, Room& room)
-      : limit_(&limit), room_(&room), begin_(begin) {}
+  Tally(const fw::Limit& limit, Nanoseconds begin, Room& room);
 
   /// A client, whose key is a hash that is its own, as the next three know it.
   using Who = std::uint32_t;
@@ -85,7 +84,7 @@ class Tally {
   void asked(std::uint64_t key, Nanoseconds time);
   /// One more makes so many at once, of one client; `exact`: at least.
   void at_once(std::uint64_t connections, bool exact);
-  /// The clock went back: what comes is at least a period behind what came.
+  /// The clock went back: what comes is so far behind what came that every budget is full again.
   void restarted(Nanoseconds time);
 
   /// The client made a connection, admitted or not. Times may go back by a little.
@@ -117,6 +116,7 @@ class Tally {
   std::vector<std::vector<Nanoseconds>> by_client() const;
 
   const fw::Limit* limit_;
+  Nanoseconds within_for_;  ///< how long a connection is within a window
   Room* room_;
   Nanoseconds begin_;
   boost::unordered_flat_map<std::uint64_t, Who> index_;

@@ -302,6 +302,78 @@ TEST_P(BothFamilies, AnAckMayStandBeforeTheSynAck) {
   }
 }
 
+/// Whoever is refused holds no place; and what the capture shows of it counts for what is enough.
+TEST_P(BothFamilies, TheRefusedAreNotOpenButLiveOn) {
+  const char* const policy =
+      "[[limit]]\nname = \"ssh\"\nports = [22]\nrate = \"1/10s\"\nconcurrent = 1\n";
+  const auto end = [&](std::uint16_t port) {
+    traffic.send(client(1), port, host(), 22, kFin | kAck);
+    traffic.send(host(), 22, client(1), port, kFin | kAck);
+    traffic.send(client(1), port, host(), 22, kAck);
+  };
+  Firewall at_syn = firewall(policy);
+  traffic.connect(client(1), 1000, host(), 22);
+  end(1000);
+  traffic.now = kBegin + 2 * kSecond;
+  traffic.connect(client(1), 1001, host(), 22);  // refused by the rate, and goes on
+  traffic.now = kBegin + 20 * kSecond;
+  traffic.connect(client(1), 1002, host(), 22);
+  traffic.into(at_syn);
+  EXPECT_EQ(tally(at_syn, "ssh").totals.refused, 1u);
+  EXPECT_EQ(tally(at_syn, "ssh").totals.refused_concurrent, 0u);
+  EXPECT_EQ(tally(at_syn, "ssh").smallest().concurrent, 2u);
+
+  // Refused with the handshake: for as long as it goes on, minutes later too.
+  Firewall later =
+      firewall("[[limit]]\nname = \"ssh\"\nports = [22]\nrate = \"1/10s\"\nconcurrent = 9\n");
+  for (std::uint16_t port = 1000; port < 1002; ++port) {
+    traffic.send(client(1), port, host(), 22, kSyn);
+  }
+  for (std::uint16_t port = 1000; port < 1002; ++port) {
+    traffic.send(host(), 22, client(1), port, kSyn | kAck);
+    traffic.send(client(1), port, host(), 22, kAck);
+  }
+  for (int i = 0; i < 50; ++i) {
+    traffic.now += 10 * kSecond;
+    traffic.send(client(1), 1000, host(), 22, kAck);
+    traffic.send(host(), 22, client(1), 1001, kAck);
+  }
+  traffic.connect(client(1), 1002, host(), 22);
+  traffic.into(later);
+  EXPECT_EQ(tally(later, "ssh").totals.refused_shaken, 1u);
+  EXPECT_EQ(tally(later, "ssh").smallest().concurrent, 3u);
+  EXPECT_EQ(later.seen().unknown_tcp, 0u);
+}
+
+/// What follows is of a connection whose begin was seen, however long it takes.
+TEST_P(BothFamilies, WhatFollowsADroppedOrHalfClosedOneIsKnown) {
+  Firewall fw = firewall("");
+  traffic.connect(client(1), 1000, host(), 8080);
+  traffic.connect(client(1), 1001, host(), 443);
+  traffic.send(client(1), 1001, host(), 443, kFin | kAck);
+  for (int i = 0; i < 30; ++i) {
+    traffic.now += 60 * kSecond;
+    traffic.send(host(), 8080, client(1), 1000, kAck);
+    traffic.send(host(), 443, client(1), 1001, kAck);
+  }
+  traffic.into(fw);
+  EXPECT_EQ(fw.drops().closed, 1u);
+  EXPECT_EQ(fw.seen().unknown_tcp, 0u);
+}
+
+TEST_P(BothFamilies, AfterTheClockWentBackABucketIsFull) {
+  Firewall fw =
+      firewall("[[limit]]\nname = \"ssh\"\nports = [22]\nrate = \"20/10s\"\nburst = 20\n");
+  for (int jump = 0; jump < 2; ++jump) {
+    traffic.now = kBegin - jump * 3600 * kSecond;
+    for (std::uint16_t i = 0; i < 100; ++i) traffic.connect(client(1), 1000 + i, host(), 22);
+  }
+  traffic.into(fw);
+  EXPECT_EQ(tally(fw, "ssh").smallest().burst, 100u);
+  const auto refused = tally(fw, "ssh").refused_clients();
+  EXPECT_LT(refused.at(0).first, refused.at(0).last);
+}
+
 TEST_P(BothFamilies, AClockThatGoesBackForgets) {
   Firewall fw = firewall("");
   for (std::uint16_t i = 0; i < 6; ++i) traffic.connect(client(1), 1000 + i, host(), 22);
@@ -496,6 +568,17 @@ TEST(Hosts, AreFound) {
   two.packets.clear();
   two.udp(ip("192.0.2.1"), 53, kHost, 53);
   EXPECT_EQ(find_hosts(two.packets, {}, {}, {}).rival, kHost);
+
+  // A broadcast address has most packets, and never sends.
+  Traffic chatter;
+  chatter.connect(ip("192.0.2.9"), 1000, kHost, 80);
+  for (std::uint16_t i = 0; i < 50; ++i) {
+    chatter.udp({Family::ipv4, ip("198.18.0.0").bits + i}, 1900, ip("203.0.113.255"), 1900);
+  }
+  EXPECT_EQ(find_hosts(chatter.packets, {}, {}, {}).addresses, std::vector{kHost});
+  Traffic loopback;
+  loopback.connect(ip("127.0.0.1"), 1000, ip("127.0.0.1"), 80);
+  EXPECT_TRUE(find_hosts(loopback.packets, {}, {}, {}).addresses.empty());
 
   const auto given = find_hosts(traffic.packets, {ip("198.18.0.4")}, {}, {});
   EXPECT_EQ(given.addresses, std::vector{ip("198.18.0.4")});
