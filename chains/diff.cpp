@@ -120,8 +120,25 @@ void diff_chains(const Ruleset& have, const Ruleset& want, const Stale& stale, P
   }
 }
 
+/// Lines of a difference; what is beyond the most that are asked for is only counted.
+class Lines {
+ public:
+  explicit Lines(std::size_t most) : most_(most) {}
+
+  template <class Make>
+  void add(const Make& make) {
+    if (out_.lines.size() < most_) out_.lines.push_back(make());
+    ++out_.all;
+  }
+  Description take() { return std::move(out_); }
+
+ private:
+  std::size_t most_;
+  Description out_;
+};
+
 /// Rules that only one side has, in order, by longest common subsequence (chains are short).
-void describe_rules(const Chain& have, const Chain& want, std::vector<DiffLine>& lines) {
+void describe_rules(const Chain& have, const Chain& want, Lines& lines) {
   const auto& a = have.rules;
   const auto& b = want.rules;
   std::vector<std::vector<std::uint32_t>> common(a.size() + 1,
@@ -134,7 +151,7 @@ void describe_rules(const Chain& have, const Chain& want, std::vector<DiffLine>&
   }
   const std::string place = "chain " + want.name;
   auto line = [&](char sign, const Rule& rule) {
-    lines.push_back({sign, place, to_text(rule), rule.id, rule.where});
+    lines.add([&] { return DiffLine{sign, place, to_text(rule), rule.id, rule.where}; });
   };
   std::size_t i = 0;
   std::size_t j = 0;
@@ -149,22 +166,25 @@ void describe_rules(const Chain& have, const Chain& want, std::vector<DiffLine>&
   }
 }
 
-void describe_sets(const Ruleset& have, const Ruleset& want, const Stale& stale,
-                   std::vector<DiffLine>& lines) {
+void describe_sets(const Ruleset& have, const Ruleset& want, const Stale& stale, Lines& lines) {
   auto place = [](const Set& set) { return (set.is_map() ? "map " : "set ") + set.name; };
   auto elements = [&](char sign, const Set& set, const std::vector<Element>& list) {
-    for (const Element& e : list) lines.push_back({sign, place(set), to_text(set, e), {}, e.where});
+    for (const Element& e : list) {
+      lines.add([&] { return DiffLine{sign, place(set), to_text(set, e), {}, e.where}; });
+    }
+  };
+  auto whole = [&](char sign, const Set& set) {
+    lines.add([&] { return DiffLine{sign, place(set), to_text(set), {}, set.where}; });
   };
   for (const Set& set : have.sets) {
     if (set.name == kManifest) continue;  // what it says of lists is told by their own lines
-    if (stale.sets.contains(set.name))
-      lines.push_back({'-', place(set), to_text(set), {}, set.where});
+    if (stale.sets.contains(set.name)) whole('-', set);
   }
   for (const Set& set : want.sets) {
     if (set.name == kManifest) continue;
     const Set* old = find(have.sets, set.name);
     if (old == nullptr || stale.sets.contains(set.name)) {
-      lines.push_back({'+', place(set), to_text(set), {}, set.where});
+      whole('+', set);
       elements('+', set, set.elements);
     } else if (set.content == Content::declared) {
       elements('-', set, missing_in(old->elements, set.elements));
@@ -212,14 +232,19 @@ Plan diff(const Ruleset* observed, const Ruleset& desired, Unused unused) {
   return plan;
 }
 
-std::vector<DiffLine> describe(const Ruleset* observed, const Ruleset& desired, Unused unused) {
+Description describe(const Ruleset* observed, const Ruleset& desired, Unused unused,
+                     std::size_t most) {
   const Ruleset& have = observed != nullptr ? *observed : kNothing;
   const Stale old = stale(have, desired, unused);
-  std::vector<DiffLine> lines;
-  if (have.dormant)
-    lines.push_back({'-', std::string("table inet ") + kTable, "flags dormant", {}, {}});
+  Lines lines(most);
+  auto line = [&lines](char sign, const std::string& place, const std::string& text) {
+    lines.add([&] { return DiffLine{sign, place, text, {}, {}}; });
+  };
+  if (have.dormant) line('-', std::string("table inet ") + kTable, "flags dormant");
   auto object_line = [&lines](char sign, const Object& object) {
-    lines.push_back({sign, object.limit ? "limit" : "counter", to_text(object), {}, object.where});
+    lines.add([&] {
+      return DiffLine{sign, object.limit ? "limit" : "counter", to_text(object), {}, object.where};
+    });
   };
   for (const Object& object : have.objects) {
     if (old.objects.contains(object.name)) object_line('-', object);
@@ -233,30 +258,26 @@ std::vector<DiffLine> describe(const Ruleset* observed, const Ruleset& desired, 
   describe_sets(have, desired, old, lines);
   for (const Chain& chain : have.chains) {
     if (find(desired.chains, chain.name) != nullptr) continue;
-    lines.push_back({'-',
-                     "chain " + chain.name,
-                     chain.base ? to_text(*chain.base) : "(not of the policy)",
-                     {},
-                     {}});
+    line('-', "chain " + chain.name, chain.base ? to_text(*chain.base) : "(not of the policy)");
     describe_rules(chain, {chain.name, {}, {}, false}, lines);
   }
   for (const Chain& chain : desired.chains) {
     const Chain* present = find(have.chains, chain.name);
     if (chain.base && (present == nullptr || present->base != chain.base)) {
       if (present != nullptr && present->base) {
-        lines.push_back({'-', "chain " + chain.name, to_text(*present->base), {}, {}});
+        line('-', "chain " + chain.name, to_text(*present->base));
       }
-      lines.push_back({'+', "chain " + chain.name, to_text(*chain.base), {}, {}});
+      line('+', "chain " + chain.name, to_text(*chain.base));
     }
     if (chain.admin) {
       if (present == nullptr) {
-        lines.push_back({'+', "chain " + chain.name, "(empty, for the admin's rules)", {}, {}});
+        line('+', "chain " + chain.name, "(empty, for the admin's rules)");
       }
       continue;
     }
     describe_rules(present != nullptr ? *present : Chain{chain.name, {}, {}, false}, chain, lines);
   }
-  return lines;
+  return lines.take();
 }
 
 }  // namespace chains

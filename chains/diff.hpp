@@ -49,7 +49,16 @@ struct DiffLine {
 
   bool operator==(const DiffLine&) const = default;
 };
-std::vector<DiffLine> describe(const Ruleset* observed, const Ruleset& desired,
-                               Unused unused = Unused::remove);
+
+/// The first lines, and how many there are.
+struct Description {
+  std::vector<DiffLine> lines;
+  std::size_t all = 0;
+
+  bool empty() const { return all == 0; }
+};
+/// At most `most` lines: of a ruleset that is all new they are thousands, and few are looked at.
+Description describe(const Ruleset* observed, const Ruleset& desired, Unused unused,
+                     std::size_t most);
 
 }  // namespace chains

@@ -98,7 +98,7 @@ void print_report(const Context& context, const LoadedPolicy& loaded, const Opti
     fw::Difference contents{{}, report.difference.contents};
     context.say(fmt::format("table inet {}: {}, {}", chains::kTable,
                             options.dry_run ? "to be made" : "made",
-                            plural(report.difference.lines.size(), "line")));
+                            plural(report.difference.rules.all, "line")));
     print_difference(context, contents, kLinesShown, tense);
     if (report.flows_admitted != 0) {
       context.say(

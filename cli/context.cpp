@@ -240,7 +240,7 @@ json::value to_json(const fw::Problem& problem) {
 
 json::value to_json(const fw::Difference& difference) {
   json::array lines;
-  for (const chains::DiffLine& line : difference.lines) {
+  for (const chains::DiffLine& line : difference.rules.lines) {
     lines.push_back(json::object{{"sign", std::string(1, line.sign)},
                                  {"place", line.place},
                                  {"text", line.text},
@@ -254,7 +254,9 @@ json::value to_json(const fw::Difference& difference) {
                                     {"removed", change.removed},
                                     {"whole", change.whole}});
   }
-  return json::object{{"lines", std::move(lines)}, {"contents", std::move(contents)}};
+  return json::object{{"lines", std::move(lines)},
+                      {"lines_in_all", difference.rules.all},
+                      {"contents", std::move(contents)}};
 }
 
 json::value to_json(const std::vector<fw::ListReport>& reports) {
@@ -309,7 +311,7 @@ void print_difference(const Context& context, const fw::Difference& difference, 
                       Tense tense) {
   std::string place;
   std::size_t shown = 0;
-  for (const chains::DiffLine& line : difference.lines) {
+  for (const chains::DiffLine& line : difference.rules.lines) {
     if (shown++ == most) break;
     if (line.place != place) context.say(context.styled(Context::Style::bold, line.place));
     place = line.place;
@@ -321,8 +323,8 @@ void print_difference(const Context& context, const fw::Difference& difference, 
     const auto style = line.sign == '+' ? Context::Style::green : Context::Style::red;
     context.say("  " + context.styled(style, fmt::format("{} {}", line.sign, line.text)) + note);
   }
-  if (difference.lines.size() > most) {
-    context.say(fmt::format("  ... and {} more lines", grouped(difference.lines.size() - most)));
+  if (difference.rules.all > most) {
+    context.say(fmt::format("  ... and {} more lines", grouped(difference.rules.all - most)));
   }
   for (const fw::ContentChange& change : difference.contents) {
     if (change.whole) {

@@ -45,8 +45,7 @@ int run(Context& context) {
                                       {"lists", to_json(report->lists.reports)},
                                       {"warnings", texts(report->warnings)}});
   } else if (report->changed) {
-    print_difference(context, report->difference, report->difference.lines.size(),
-                     Tense::to_be_done);
+    print_difference(context, report->difference, report->difference.rules.all, Tense::to_be_done);
   } else {
     context.say("nothing to do: the kernel holds " + loaded->name);
   }

@@ -36,14 +36,14 @@ void record_apply(const Context& context, const LoadedPolicy& loaded,
   if (!report.changed) return;
   constexpr std::size_t kLineShown = 200;
   json::array lines;
-  for (const chains::DiffLine& line : report.difference.lines) {
+  for (const chains::DiffLine& line : report.difference.rules.lines) {
     if (lines.size() == fw::kActivityLinesMax) break;
     lines.emplace_back(
         fmt::format("{} {}: {}", line.sign, line.place, fw::printable(line.text, kLineShown)));
   }
   json::array contents;
   std::string summary =
-      fmt::format("{}: {}", loaded.name, plural(report.difference.lines.size(), "line"));
+      fmt::format("{}: {}", loaded.name, plural(report.difference.rules.all, "line"));
   for (const fw::ContentChange& change : report.difference.contents) {
     contents.push_back(
         json::object{{"what", change.what}, {"added", change.added}, {"removed", change.removed}});
@@ -53,7 +53,7 @@ void record_apply(const Context& context, const LoadedPolicy& loaded,
          {{"policy", fw::printable(loaded.name, kLineShown)},
           {"first", report.first},
           {"took_us", report.took.count()},
-          {"lines", report.difference.lines.size()},
+          {"lines", report.difference.rules.all},
           {"first_lines", std::move(lines)},
           {"contents", std::move(contents)},
           {"flows_cut", report.flows_cut}});

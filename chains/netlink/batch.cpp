@@ -2,6 +2,7 @@
 #include "chains/netlink/batch.hpp"
 
 #include <cassert>
+#include <cstring>
 
 #include <arpa/inet.h>
 #include <libmnl/libmnl.h>
@@ -18,6 +19,11 @@ static_assert(kMessageRoom > 65'535 + 1024, "a nested attribute may be 64 KiB");
 }  // namespace
 
 Batch::Batch(std::uint32_t generation) { frame(NFNL_MSG_BATCH_BEGIN, generation); }
+
+void Batch::set_generation(std::uint32_t generation) {
+  const std::uint32_t value = htonl(generation);
+  std::memcpy(mnl_attr_get_payload(generation_), &value, sizeof value);
+}
 
 char* Batch::room(std::size_t bytes) {
   if (pieces_.empty() || pieces_.back().used + bytes > kPieceBytes) {
@@ -36,6 +42,7 @@ void Batch::frame(std::uint16_t type, std::uint32_t generation) {
   nfg->version = NFNETLINK_V0;
   nfg->res_id = htons(NFNL_SUBSYS_NFTABLES);
   if (type == NFNL_MSG_BATCH_BEGIN) {
+    generation_ = static_cast<nlattr*>(mnl_nlmsg_get_payload_tail(header));
     mnl_attr_put_u32(header, NFNL_BATCH_GENID, htonl(generation));
   }
   pieces_.back().used += header->nlmsg_len;

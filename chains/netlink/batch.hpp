@@ -10,6 +10,7 @@
 
 #include "fw/base/result.hpp"
 
+struct nlattr;
 struct nlmsghdr;
 
 namespace chains {
@@ -25,6 +26,7 @@ class Batch {
  public:
   /// The kernel refuses the batch when its ruleset is not at this generation any more.
   explicit Batch(std::uint32_t generation);
+  void set_generation(std::uint32_t generation);
 
   /// Starts a message with room for at least 64 KiB; valid until the next begin().
   /// `type` is a NFT_MSG_*; `flags` are NLM_F_* beside REQUEST.
@@ -51,6 +53,7 @@ class Batch {
 
   std::vector<Piece> pieces_;
   std::vector<Origin> origins_;
+  nlattr* generation_ = nullptr;  ///< in the first piece
   nlmsghdr* open_ = nullptr;
   nlmsghdr* last_ = nullptr;
   std::uint32_t first_sequence_ = 1;

@@ -418,12 +418,13 @@ void Daemon::say_repaired(const ApplyReport& report, std::chrono::microseconds t
                                ? "removed the firewall"
                                : fmt::format("changed {} lines of the firewall", report.repaired());
   const std::string text = fmt::format("{} {}; repaired in {} ms", by, what, took_ms);
-  messages_.send(Level::warning, text,
-                 {{"CHANGED_BY", by},
-                  {"RULE", report.difference.lines.empty() ? std::string()
-                                                           : report.difference.lines.front().id}});
+  messages_.send(
+      Level::warning, text,
+      {{"CHANGED_BY", by},
+       {"RULE", report.difference.rules.empty() ? std::string()
+                                                : report.difference.rules.lines.front().id}});
   json::array lines;
-  for (const chains::DiffLine& line : report.difference.lines) {
+  for (const chains::DiffLine& line : report.difference.rules.lines) {
     if (lines.size() == kActivityLinesMax) break;
     lines.emplace_back(fmt::format("{} {}: {}", line.sign, line.place, printable(line.text, 200)));
   }
@@ -544,7 +545,7 @@ void Daemon::put_apps_in_force() {
                                        policy_.apps.size(), policy_.addons.size());
   messages_.send(Level::info, text);
   json::array lines;
-  for (const chains::DiffLine& line : report->difference.lines) {
+  for (const chains::DiffLine& line : report->difference.rules.lines) {
     if (lines.size() == kActivityLinesMax) break;
     lines.emplace_back(fmt::format("{} {}: {}", line.sign, line.place, printable(line.text, 200)));
   }

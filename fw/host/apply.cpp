@@ -103,10 +103,11 @@ Result<void> Manager::commit(const Policy& policy, const Target& target, chains:
   const bool noted = unused == chains::Unused::remove;
   const auto generation = kernel_.generation();
   if (!generation) return std::unexpected(generation.error());
-  const Digest wanted = fingerprint(target);
+  Anew anew = make_anew(target);
+  const Digest wanted = fingerprint(target, anew);
   const WallTime began = timers_began(wall_clock());
   if (noted && held_.is(wanted, *generation, began)) return {};
-  const auto held_at = make_so(policy, target, ApplyMode::commit, unused, report);
+  const auto held_at = make_so(policy, target, ApplyMode::commit, unused, report, &anew);
   if (!held_at) return std::unexpected(held_at.error());
   // Whoever is blocked lives in no admitted flow: not even in one that was adopted just now, or
   // that an apply which died behind its commit left alone.
@@ -125,7 +126,7 @@ Result<ApplyReport> Manager::apply(const Policy& policy, ApplyMode mode, chains:
   if (!target) return std::unexpected(target.error());
   report.lists = target->lists;
   if (mode == ApplyMode::dry_run) {
-    if (const auto done = make_so(policy, *target, mode, unused, report); !done) {
+    if (const auto done = make_so(policy, *target, mode, unused, report, nullptr); !done) {
       return std::unexpected(done.error());
     }
     return report;
@@ -185,17 +186,22 @@ Result<void> Manager::wake(std::uint32_t generation) {
 }
 
 Result<std::uint32_t> Manager::make_so(const Policy& policy, const Target& target, ApplyMode mode,
-                                       chains::Unused unused, ApplyReport& report) {
+                                       chains::Unused unused, ApplyReport& report, Anew* anew) {
   for (int attempt = 1;; ++attempt) {
     auto observed = kernel_.read();
     if (!observed) return std::unexpected(observed.error());
-    const chains::Plan plan = chains::diff(observed->table(), target.ruleset, unused);
+    if (observed->table() != nullptr || attempt > 1) anew = nullptr;
+    const chains::Plan plan = anew != nullptr
+                                  ? std::move(anew->plan)
+                                  : chains::diff(observed->table(), target.ruleset, unused);
     auto contents = Contents::plan(*observed, target, plan, lists_, store_);
     if (!contents) return std::unexpected(contents.error());
     report.first = plan.make_table;
     report.changed = !plan.empty() || !contents->empty();
     if (!plan.empty()) {
-      report.difference.lines = chains::describe(observed->table(), target.ruleset, unused);
+      report.difference.rules =
+          chains::describe(observed->table(), target.ruleset, unused,
+                           mode == ApplyMode::dry_run ? SIZE_MAX : kDescribedMax);
     }
     report.difference.contents = contents->summary();
     report.clock_step = contents->clock_step();
@@ -231,8 +237,9 @@ Result<std::uint32_t> Manager::make_so(const Policy& policy, const Target& targe
                                   to_string(flows.error()));
       }
     }
-    chains::Batch batch(generation);
-    chains::encode(plan, batch);
+    chains::Batch batch = anew != nullptr ? std::move(anew->batch) : chains::Batch(generation);
+    batch.set_generation(generation);
+    if (anew == nullptr) chains::encode(plan, batch);
     contents->encode(batch);
     const auto committed = kernel_.commit(batch);
     if (!committed && committed.error().code == ErrorCode::kernel_busy && attempt < kApplyTries) {

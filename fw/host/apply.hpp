@@ -45,11 +45,12 @@ struct ContentChange {
 };
 
 struct Difference {
-  std::vector<chains::DiffLine> lines;
+  chains::Description rules;  ///< of a commit, kDescribedMax lines at most
   std::vector<ContentChange> contents;
 
-  bool empty() const { return lines.empty() && contents.empty(); }
+  bool empty() const { return rules.empty() && contents.empty(); }
 };
+inline constexpr std::size_t kDescribedMax = 1000;
 
 struct ApplyReport {
   bool changed = false;
@@ -68,7 +69,7 @@ struct ApplyReport {
   /// How many lines or sets differed by more than the timers of blocks.
   std::size_t repaired() const {
     const std::size_t sets = difference.contents.size() - (clock_step.count() != 0 ? 1 : 0);
-    return std::max(difference.lines.size(), sets);
+    return std::max(difference.rules.all, sets);
   }
 };
 
@@ -111,9 +112,9 @@ class Manager {
   void cut_blocked(const Policy& policy, const Target& target, ApplyReport& report);
 
   /// Reads the kernel, and changes it unless it is a dry run. Returns the generation at which it
-  /// holds the target; with a dry run, the one that was read.
+  /// holds the target; with a dry run, the one that was read. `anew` is used up where nothing is.
   Result<std::uint32_t> make_so(const Policy& policy, const Target& target, ApplyMode mode,
-                                chains::Unused unused, ApplyReport& report);
+                                chains::Unused unused, ApplyReport& report, Anew* anew);
   /// Unless the kernel is known to hold it.
   Result<void> commit(const Policy& policy, const Target& target, chains::Unused unused,
                       ApplyReport& report);

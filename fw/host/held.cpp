@@ -56,15 +56,19 @@ std::string note(const std::string& kernel, std::uint32_t generation, const Dige
 
 }  // namespace
 
-Digest fingerprint(const Target& target) {
-  chains::Batch batch(0);
-  chains::encode(chains::diff(nullptr, target.ruleset), batch);
+Anew make_anew(const Target& target) {
+  Anew out{chains::diff(nullptr, target.ruleset), chains::Batch(0)};
+  chains::encode(out.plan, out.batch);
+  return out;
+}
+
+Digest fingerprint(const Target& target, const Anew& anew) {
   std::string outside = fmt::format("{}", target.around.block_generation);
   for (const chains::Device& device : target.around.devices) {
     outside += fmt::format(" {} {}", device.name, device.index);
   }
   std::vector<Bytes> parts{std::as_bytes(std::span(outside))};
-  for (const iovec& piece : batch.pieces()) {
+  for (const iovec& piece : anew.batch.pieces()) {
     parts.emplace_back(static_cast<const std::byte*>(piece.iov_base), piece.iov_len);
   }
   return digest_bytes(parts);

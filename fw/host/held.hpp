@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <string>
 
+#include "chains/diff.hpp"
+#include "chains/netlink/batch.hpp"
 #include "fw/lists/address_set.hpp"
 #include "fw/store/blocks.hpp"
 
@@ -11,8 +13,15 @@ namespace fw {
 
 struct Target;
 
+/// How a target is made where there is nothing yet.
+struct Anew {
+  chains::Plan plan;
+  chains::Batch batch;  ///< of that, for generation 0
+};
+Anew make_anew(const Target& target);
+
 /// Of every byte that would be sent to make the target anew, and of what stands outside its rules.
-Digest fingerprint(const Target& target);
+Digest fingerprint(const Target& target, const Anew& anew);
 
 /// A note in the state folder: this kernel, since this boot and in this network namespace, held a
 /// target at a generation of its ruleset. Every change of nf_tables, by whomever, is a new

@@ -82,7 +82,7 @@ Result<Status> read_status(Manager& manager, const Policy& policy, chains::Unuse
   Status out;
   out.present = observed.table() != nullptr;
   out.equal = !report->changed;
-  out.differences = report->difference.lines.size() + report->difference.contents.size();
+  out.differences = report->difference.rules.all + report->difference.contents.size();
   if (keeps_apart(policy)) {
     const auto filtered = bridged_packets_are_filtered();
     if (!filtered) out.warnings.push_back(to_string(filtered.error()));

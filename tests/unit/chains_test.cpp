@@ -254,8 +254,11 @@ TEST(Diff, AnOpenedPortIsOneElement) {
   ASSERT_EQ(plan.add_elements.size(), 2u);
   EXPECT_EQ(plan.add_elements[0].set.name, "open_tcp");
   EXPECT_EQ(plan.add_elements[1].set.name, "limited_tcp");
-  const auto lines = describe(&before, after);
+  const auto lines = describe(&before, after, Unused::remove, 10).lines;
   ASSERT_EQ(lines.size(), 2u);
+  const Description first = describe(&before, after, Unused::remove, 1);
+  EXPECT_EQ(first.all, 2u);
+  EXPECT_EQ(first.lines, std::vector{lines.front()});
   EXPECT_EQ(lines.front().sign, '+');
   EXPECT_EQ(lines.front().text, "25 : jump mail.look");
   EXPECT_EQ(to_string(lines.front().where).substr(0, 13), "policy.toml:2");
