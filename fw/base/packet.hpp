@@ -14,12 +14,12 @@ struct Packet {
   Ip destination;
   std::uint16_t source_port = 0;
   std::uint16_t destination_port = 0;
+  std::uint8_t protocol = 0;   ///< IANA number of what follows IPv6's extension headers
+  std::uint8_t tcp_flags = 0;  ///< FIN 1, SYN 2, RST 4, ACK 16
+  std::uint8_t icmp_type = 0;  ///< of ICMP and ICMPv6
+  bool complete = true;  ///< the ports are there: false for later fragments and cut-off packets
   std::uint32_t sequence = 0;      ///< of TCP
   std::uint32_t acknowledged = 0;  ///< of TCP
-  std::uint8_t protocol = 0;       ///< IANA number of what follows IPv6's extension headers
-  std::uint8_t tcp_flags = 0;      ///< FIN 1, SYN 2, RST 4, ACK 16
-  std::uint8_t icmp_type = 0;      ///< of ICMP and ICMPv6
-  bool complete = true;  ///< the ports are there: false for later fragments and cut-off packets
 
   bool operator==(const Packet&) const = default;
 };

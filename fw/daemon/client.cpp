@@ -31,7 +31,7 @@ Result<File> connect_to(const std::string& path) {
   }
   return fail(ErrorCode::io,
               fmt::format("the daemon does not run: nobody listens on {} (systemctl start "
-                          "cloudron-fwd)",
+                          "cloudron-fwd; root needs none: sudo)",
                           path));
 }
 

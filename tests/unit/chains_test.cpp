@@ -236,7 +236,7 @@ TEST(Netlink, RulesComeBackFromTheKernelsFormAsTheyWere) {
 TEST(Diff, NothingToDoBetweenEquals) {
   const Ruleset ruleset = rich();
   EXPECT_TRUE(diff(&ruleset, ruleset).empty());
-  EXPECT_TRUE(describe(&ruleset, ruleset).empty());
+  EXPECT_TRUE(describe(&ruleset, ruleset, Unused::remove, 1).empty());
 }
 
 TEST(Diff, ARuleThatOnlyMovedInThePolicyIsTheSame) {
@@ -298,7 +298,7 @@ TEST(Diff, WhatIsKeptUnusedIsNoDifference) {
   }
   EXPECT_EQ(held.sets.size(), after.sets.size() + 10);
   EXPECT_TRUE(diff(&held, after, Unused::keep).empty());
-  EXPECT_TRUE(describe(&held, after, Unused::keep).empty());
+  EXPECT_TRUE(describe(&held, after, Unused::keep, 1).empty());
   EXPECT_EQ(diff(&held, after).remove_sets.size(), 10u);
   const Plan back = diff(&held, before);
   for (const Set& set : back.add_sets) ADD_FAILURE() << set.name << " would forget";
