@@ -8,6 +8,7 @@
 
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
+#include <boost/json/monotonic_resource.hpp>
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 #include <fmt/format.h>
@@ -66,7 +67,9 @@ Result<json::value> parse(std::string_view text, std::string_view what) {
   boost::system::error_code error;
   json::parse_options options;
   options.max_depth = 32;
-  json::value value = json::parse(text, error, {}, options);
+  // Thousands of small values that all go at once.
+  auto memory = json::make_shared_resource<json::monotonic_resource>();
+  json::value value = json::parse(text, error, std::move(memory), options);
   if (!error) return value;
   return fail(ErrorCode::io, fmt::format("{} is no JSON: {}", what, error.message()));
 }
