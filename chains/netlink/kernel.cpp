@@ -2,9 +2,11 @@
 #include "chains/netlink/kernel.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <functional>
+#include <mutex>
 
 #include <arpa/inet.h>
 #include <fmt/format.h>
@@ -237,6 +239,32 @@ Kernel::Kernel(Kernel&&) noexcept = default;
 Kernel& Kernel::operator=(Kernel&&) noexcept = default;
 Kernel::~Kernel() = default;
 
+namespace {
+
+struct OwnPorts {
+  std::mutex mutex;
+  std::array<std::uint32_t, 64> ports{};
+  std::size_t next = 0;
+};
+OwnPorts& own_ports() {
+  static OwnPorts ports;
+  return ports;
+}
+
+void remember_own_port(std::uint32_t port) {
+  OwnPorts& own = own_ports();
+  const std::lock_guard lock(own.mutex);
+  own.ports[own.next++ % own.ports.size()] = port;
+}
+
+}  // namespace
+
+bool is_own_port(std::uint32_t port) {
+  OwnPorts& own = own_ports();
+  const std::lock_guard lock(own.mutex);
+  return port != 0 && std::ranges::find(own.ports, port) != own.ports.end();
+}
+
 Result<Kernel> Kernel::open() {
   auto impl = std::make_unique<Impl>();
   impl->socket.reset(mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC));
@@ -248,6 +276,7 @@ Result<Kernel> Kernel::open() {
     }
     return fail_errno(ErrorCode::unsupported, "cannot open a netfilter netlink socket", errno);
   }
+  remember_own_port(mnl_socket_get_portid(impl->socket.get()));
   const int one = 1;
   (void)mnl_socket_setsockopt(impl->socket.get(), NETLINK_EXT_ACK, const_cast<int*>(&one),
                               sizeof one);

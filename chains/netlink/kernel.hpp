@@ -31,6 +31,10 @@ struct Observed {
   const Ruleset* table() const { return ruleset ? &*ruleset : nullptr; }
 };
 
+/// Is that the netlink port of a Kernel of this process, one of the last 64? So it is known who
+/// changed a ruleset where the kernel's number of a process says nothing: in a PID namespace.
+bool is_own_port(std::uint32_t port);
+
 class Kernel {
  public:
   /// Opens a netlink socket. Fails with permission or unsupported, and the remedy.

@@ -68,6 +68,7 @@ bool ChangeReader::read(const nlmsghdr* message, RulesetChange& out) {
     return false;
   }
   out = RulesetChange{};
+  out.port = message->nlmsg_pid;
   for_each_attribute(message, sizeof(nfgenmsg), [&out](const nlattr* a) {
     switch (mnl_attr_get_type(a)) {
       case NFTA_GEN_ID:

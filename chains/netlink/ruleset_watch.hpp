@@ -17,10 +17,11 @@ namespace chains {
 /// One transaction of somebody.
 struct RulesetChange {
   std::uint32_t generation = 0;  ///< after it
-  pid_t pid = 0;                 ///< of the process that made it; 0: the kernel does not say
+  pid_t pid = 0;                 ///< of the process, in the first PID namespace; 0: it is not said
   std::string process;           ///< its name, at most 15 bytes, which it chose itself
   bool ours = false;             ///< it touched table inet cloudron
   bool only_elements = false;    ///< of that table: nothing but elements of sets
+  std::uint32_t port = 0;        ///< of the netlink socket that made it
 
   bool operator==(const RulesetChange&) const = default;
 };

@@ -127,6 +127,7 @@ class Daemon final : public Host {
 
   void on_signals();
   void on_watch();
+  bool read_changes();
   void on_refusals();
   void on_flows();
   void rest_and_read_flows();
@@ -290,19 +291,24 @@ void Daemon::try_lock() {
 void Daemon::on_watch() {
   watch_fd_.async_wait(asio::posix::stream_descriptor::wait_read, [this](const ErrorOf& error) {
     if (error) return;
-    const auto drained = watch_.drain();
-    if (!drained) {
-      messages_.send(Level::error, to_string(drained.error()));
-      return;  // a check each minute remains
-    }
-    for (const auto& change : drained->changes) {
-      if (!change.ours || change.pid == ::getpid()) continue;
-      changed_by_ = fmt::format("{} (pid {})", printable(change.process), change.pid);
-      check_later(kCheckDelay);
-    }
-    if (drained->lost) check_later(kCheckDelay);
-    on_watch();
+    // Without it a check each minute remains.
+    if (read_changes()) on_watch();
   });
+}
+
+bool Daemon::read_changes() {
+  const auto drained = watch_.drain();
+  if (!drained) {
+    messages_.send(Level::error, to_string(drained.error()));
+    return false;
+  }
+  for (const auto& change : drained->changes) {
+    if (!change.ours || chains::is_own_port(change.port)) continue;
+    changed_by_ = fmt::format("{} (pid {})", printable(change.process), change.pid);
+    check_later(kCheckDelay);
+  }
+  if (drained->lost) check_later(kCheckDelay);
+  return true;
 }
 
 void Daemon::check_later(std::chrono::milliseconds delay) {
@@ -368,7 +374,9 @@ void Daemon::repair() {
   counts_.last_check = took;
   if (report->clock_step != 0ms) say_clock_set(report->clock_step);
   if (report->repaired() == 0) return;
-  changed_by_ = by;
+  // Whoever made the last change may not have been heard of when the check began.
+  (void)read_changes();
+  if (changed_by_.empty()) changed_by_ = by;
   say_repaired(*report, took);
   changed_by_.clear();
   pace_.repaired(steady_now());

@@ -1,9 +1,11 @@
 // The daemon and its control socket.
 #include "tests/lab/daemon.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <iterator>
 
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
@@ -65,10 +67,15 @@ boost::json::object Control::ask(const boost::json::object& request) {
   return boost::json::parse(answer).as_object();
 }
 
-Daemon::Daemon(const Firewall& fw) : fw_(fw), path_(fw.dir() / "control.sock") { start(); }
+Daemon::Daemon(const Firewall& fw, std::vector<std::string> before)
+    : fw_(fw), before_(std::move(before)), path_(fw.dir() / "control.sock") {
+  start();
+}
 
 void Daemon::start() {
-  process_ = std::make_unique<Process>(fw_.host(), fw_.command({"--socket", path_, "daemon"}));
+  std::vector<std::string> words = before_;
+  std::ranges::copy(fw_.command({"--socket", path_, "daemon"}), std::back_inserter(words));
+  process_ = std::make_unique<Process>(fw_.host(), words);
   const bool answers = eventually([this] { return try_connect(path_).open(); });
   errno = 0;
   if (!answers) fail("the daemon does not answer: " + process_->err_so_far());

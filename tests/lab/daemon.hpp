@@ -28,8 +28,9 @@ class Control {
 
 class Daemon {
  public:
-  /// Waits until it answers. The firewall must outlive it.
-  explicit Daemon(const Firewall& fw);
+  /// Waits until it answers. The firewall must outlive it. `before`: words before the program's
+  /// name.
+  explicit Daemon(const Firewall& fw, std::vector<std::string> before = {});
 
   boost::json::object ask(const boost::json::object& request) const {
     return Control(path_).ask(request);
@@ -49,6 +50,7 @@ class Daemon {
   void start();
 
   const Firewall& fw_;
+  std::vector<std::string> before_;
   std::string path_;
   std::unique_ptr<Process> process_;
 };

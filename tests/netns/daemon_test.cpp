@@ -77,6 +77,20 @@ TEST_F(Guarded, WhatOthersRemoveIsBackWithinASecond) {
   EXPECT_EQ(fw.run({"verify"}).exit, 0);
 }
 
+/// There the kernel's number of a process is another one than its own.
+TEST_F(Guarded, InAPidNamespaceItKnowsWhoElseChangedTheRules) {
+  const Daemon daemon(fw, {"unshare", "--pid", "--fork", "--kill-child"});
+  for (int i = 1; i <= 5; ++i) {
+    const json::object block{{"do", "block"}, {"addresses", {"198.18.7." + std::to_string(i)}}};
+    EXPECT_EQ(daemon.ask(block).at("ok"), true);
+    nft(net.host, "delete table inet cloudron");
+    ASSERT_TRUE(eventually([&] { return daemon.repairs() == i; }));
+  }
+  EXPECT_NE(activity("repair").find("nft (pid "), std::string::npos) << activity("repair");
+  EXPECT_EQ(activity("repair").find("cloudron-fw (pid "), std::string::npos) << activity("repair");
+  EXPECT_EQ(activity("repair").find("somebody"), std::string::npos) << activity("repair");
+}
+
 TEST_F(Guarded, OwnCommandsAreNoDrift) {
   const Daemon daemon(fw);
   fw.apply("[ports]\ntcp = [22, 443]\n");
