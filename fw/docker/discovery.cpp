@@ -85,21 +85,31 @@ class Looks {
   Clock::time_point due_;
 };
 
-}  // namespace
-
-Result<Inventory> ask(const std::string& socket, ImageLabels& images) {
-  const Client client(socket);
-  const auto containers = client.get("/containers/json?all=1");
+Result<Answers> ask_lists(const Client& client) {
+  auto containers = client.get("/containers/json?all=1");
   if (!containers) return std::unexpected(containers.error());
-  auto inventory = read_docker_containers(*containers, wall_seconds());
+  auto networks = client.get("/networks");
+  if (!networks) return std::unexpected(networks.error());
+  return Answers{std::move(*containers), std::move(*networks)};
+}
+
+Result<Inventory> read_lists(const Client& client, const Answers& answers, ImageLabels& images) {
+  auto inventory = read_docker_containers(answers.containers, wall_seconds());
   if (!inventory) return inventory;
-  const auto answer = client.get("/networks");
-  if (!answer) return std::unexpected(answer.error());
-  auto networks = read_docker_networks(*answer);
+  auto networks = read_docker_networks(answers.networks);
   if (!networks) return std::unexpected(networks.error());
   inventory->networks = std::move(*networks);
   tell_labels_apart(client, images, *inventory);
   return inventory;
+}
+
+}  // namespace
+
+Result<Inventory> ask(const std::string& socket, ImageLabels& images) {
+  const Client client(socket);
+  const auto answers = ask_lists(client);
+  if (!answers) return std::unexpected(answers.error());
+  return read_lists(client, *answers, images);
 }
 
 Watch::Watch(std::string socket, Tell tell)
@@ -121,6 +131,7 @@ void Watch::run() {
     std::unique_lock lock(mutex_);
     if (stop_) return;
     lock.unlock();
+    answers_ = {};
     if (!done) tell_(std::unexpected(done.error()));
     lock.lock();
     stopping_.wait_for(lock, kTryAgain, [this] { return stop_; });
@@ -160,8 +171,15 @@ Result<void> Watch::follow(Events& events) {
 }
 
 Result<void> Watch::tell_inventory() {
-  auto inventory = ask(socket_, images_);
+  const Client client(socket_);
+  auto answers = ask_lists(client);
+  if (!answers) return std::unexpected(answers.error());
+  // Of the looks behind an event most show what the first one did.
+  if (*answers == answers_) return {};
+  auto inventory = read_lists(client, *answers, images_);
   if (!inventory) return std::unexpected(inventory.error());
+  // What was left out may be told when it is asked for once more.
+  answers_ = inventory->left_out.empty() ? std::move(*answers) : Answers{};
   tell_(std::move(inventory));
   return {};
 }

@@ -25,6 +25,14 @@ inline Result<Inventory> ask(const std::string& socket) {
   return ask(socket, images);
 }
 
+/// What an engine said, byte for byte.
+struct Answers {
+  std::string containers;
+  std::string networks;
+
+  bool operator==(const Answers&) const = default;
+};
+
 /// Follows an engine in a thread of its own, for as long as it lives.
 class Watch {
  public:
@@ -46,6 +54,7 @@ class Watch {
   const std::string socket_;
   const Tell tell_;
   ImageLabels images_;  // of the thread
+  Answers answers_;     // what was told last; of the thread
   std::mutex mutex_;
   std::condition_variable stopping_;
   bool stop_ = false;         // guarded by mutex_
