@@ -166,7 +166,7 @@ void Firewall::known_tcp(const Packet& packet, Flow& flow) {
   }
   if (beginning && by_beginner) ack(packet, flow);
   // Whoever was refused had the whole connection in the capture.
-  if ((flags & kFin) != 0) {
+  if ((flags & kFin) != 0 && flow.state != FlowState::closed) {
     if (by_beginner) flow.began_fin = true;
     if (!by_beginner) flow.other_fin = true;
     flow.state = FlowState::ended;
