@@ -22,6 +22,7 @@ script=packaging/$(basename "$0")
 source_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 log=$(mktemp "/tmp/cloudron-fw-$(basename "$0").XXXXXX")
 child=''
+beside=''
 made_policy_rc=''
 
 die() {
@@ -38,9 +39,13 @@ finish() {
   local code=$?
   trap - EXIT INT TERM
   if [[ -n $child ]]; then
-    # What `begin` began is a group of its own.
-    kill -- "-$child" 2>/dev/null || kill "$child" 2>/dev/null || true
+    kill "$child" 2>/dev/null || true
     wait "$child" 2>/dev/null || true
+  fi
+  if [[ -n $beside ]]; then
+    # A group of its own.
+    kill -- "-$beside" 2>/dev/null || true
+    wait "$beside" 2>/dev/null || true
   fi
   if [[ -n $made_policy_rc ]]; then rm -f /usr/sbin/policy-rc.d; fi
   rm -f "$log"
@@ -52,23 +57,26 @@ trap 'exit 143' TERM
 
 # run COMMAND...: waits for it in a way that a kill is heard at once.
 run() {
+  local code=0
   "$@" </dev/null &
   child=$!
-  end
+  wait "$child" || code=$?
+  child=''
+  return "$code"
 }
 
-# begin COMMAND...: goes on while it runs. Nothing else is begun or run before `end`, which waits and
-# returns its exit code.
+# begin COMMAND...: goes on beside what is run, until `end`, which waits and returns its exit code.
+# One at a time.
 begin() {
   set -m
   "$@" </dev/null &
-  child=$!
+  beside=$!
   set +m
 }
 end() {
   local code=0
-  wait "$child" || code=$?
-  child=''
+  wait "$beside" || code=$?
+  beside=''
   return "$code"
 }
 
