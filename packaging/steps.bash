@@ -65,11 +65,17 @@ run() {
   return "$code"
 }
 
-# begin COMMAND...: goes on beside what is run, until `end`, which waits and returns its exit code.
-# One at a time.
+# begin LOG COMMAND...: goes on beside what is run, on what that leaves of the processors, until
+# `end`, which waits and returns its exit code. One at a time; it says what it says to LOG.
 begin() {
+  local beside_log=$1
+  shift
   set -m
-  "$@" </dev/null &
+  (
+    chrt --idle --pid 0 "$BASHPID"
+    log=$beside_log.quiet
+    "$@"
+  ) </dev/null >"$beside_log" 2>&1 &
   beside=$!
   set +m
 }
