@@ -68,16 +68,16 @@ run() {
 # begin LOG COMMAND...: goes on beside what is run, on what that leaves of the processors, until
 # `end`, which waits and returns its exit code. One at a time; it says what it says to LOG.
 begin() {
-  local beside_log=$1
-  shift
   set -m
-  (
-    chrt --idle --pid 0 "$BASHPID"
-    log=$beside_log.quiet
-    "$@"
-  ) </dev/null >"$beside_log" 2>&1 &
+  beside_the_rest "$@" </dev/null >"$1" 2>&1 &
   beside=$!
   set +m
+}
+beside_the_rest() {
+  chrt --idle --pid 0 "$BASHPID"
+  log=$1.quiet
+  shift
+  "$@"
 }
 end() {
   local code=0
