@@ -202,19 +202,23 @@ void app_budgets(Compilation& c, const LimitParts& p) {
   const RateLimit rate = p.window ? bucket(1, limit.rate.period, 1)
                                   : bucket(limit.rate.count, limit.rate.period, limit.burst);
   for (std::uint64_t slot = 1; slot <= slots; ++slot) {
-    auto object = [&](const fw::App& app) {
-      return fmt::format("{}.app.{}.{}", p.budget(), app.name, slot);
-    };
+    const std::string before = p.budget() + ".app.";
+    const std::string after = fmt::format(".{}", slot);
+    std::vector<std::string> names;
+    names.reserve(c.policy.apps.size());
     for (const fw::App& app : c.policy.apps) {
-      c.limit(object(app), rate, limit.where);
+      names.push_back(before + app.name + after);
+      c.limit(names.back(), rate, limit.where);
     }
     for (fw::Family f : kFamilies) {
       Set& map = c.set(p.app_map(f, slot), {saddr(f)}, limit.where);
       map.data = ObjectKind::limit;
-      for (const fw::App& app : c.policy.apps) {
+      map.elements.reserve(names.size());
+      for (std::size_t i = 0; i < names.size(); ++i) {
+        const fw::App& app = c.policy.apps[i];
         for (fw::Ip ip : app.addresses) {
           if (ip.family != f) continue;
-          map.elements.push_back({ip_bytes(ip), {}, object(app), {}, app.where});
+          map.elements.push_back({ip_bytes(ip), {}, names[i], {}, app.where});
         }
       }
     }

@@ -65,14 +65,13 @@ bool uses_stale(const Chain& chain, const Stale& stale) {
   return false;
 }
 
-bool by_key(const Element& a, const Element& b) { return a.key < b.key; }
-
 /// Elements of `from` that `other` does not have alike. Both sorted by key.
 std::vector<Element> missing_in(const std::vector<Element>& from,
                                 const std::vector<Element>& other) {
   std::vector<Element> out;
+  auto it = other.begin();
   for (const Element& element : from) {
-    const auto it = std::lower_bound(other.begin(), other.end(), element, by_key);
+    while (it != other.end() && it->key < element.key) ++it;
     if (it == other.end() || !(*it == element)) out.push_back(element);
   }
   return out;
@@ -91,7 +90,7 @@ void diff_elements(const Set& have, const Set& want, const Stale& stale, Plan& p
     add.push_back(element);
   }
   auto change = [&want](std::vector<Element> elements) {
-    ElementChange out{want};
+    ElementChange out{Set(static_cast<const SetDefinition&>(want))};
     out.set.elements = std::move(elements);
     return out;
   };

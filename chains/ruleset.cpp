@@ -6,8 +6,8 @@
 
 namespace chains {
 
-bool same_definition(const Set& a, const Set& b) {
-  auto parts = [](const Set& s) {
+bool same_definition(const SetDefinition& a, const SetDefinition& b) {
+  auto parts = [](const SetDefinition& s) {
     return std::tie(s.name, s.interval, s.dynamic, s.timeout, s.counter, s.size, s.timeout_default,
                     s.gc_interval, s.comment);
   };

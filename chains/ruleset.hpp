@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -69,7 +70,8 @@ enum class Content : std::uint8_t {
   managed,   ///< lists and blocks: too many to compare, their version stands in the manifest
 };
 
-struct Set {
+/// A set without its elements.
+struct SetDefinition {
   std::string name;
   std::vector<Field> key;
   std::variant<std::monostate, Verdict, ObjectKind> data;  ///< a map's kind (Verdict: any verdict)
@@ -81,15 +83,21 @@ struct Set {
   std::uint32_t size = 0;  ///< 0: unbounded
   std::chrono::milliseconds timeout_default{0};
   std::chrono::milliseconds gc_interval{0};
-  std::string comment;            ///< for the reader; with another it is another set
-  std::vector<Element> elements;  ///< sorted by key
+  std::string comment;  ///< for the reader; with another it is another set
   fw::Location where;
 
   bool is_map() const { return !std::holds_alternative<std::monostate>(data); }
 };
 
-/// Same kind of set (everything but the elements)?
-bool same_definition(const Set& a, const Set& b);
+struct Set : SetDefinition {
+  Set() = default;
+  explicit Set(SetDefinition definition) : SetDefinition(std::move(definition)) {}
+
+  std::vector<Element> elements;  ///< sorted by key
+};
+
+/// Same kind of set, wherever it was asked for?
+bool same_definition(const SetDefinition& a, const SetDefinition& b);
 
 struct Object {
   std::string name;

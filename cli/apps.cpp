@@ -6,6 +6,7 @@
 #include "cli/waiting.hpp"
 #include "fw/docker/discovery.hpp"
 #include "fw/host/discovered.hpp"
+#include "fw/host/surroundings.hpp"
 
 namespace cli {
 
@@ -17,7 +18,7 @@ void put_in_apps(const Context& context, LoadedPolicy& loaded) {
     const Waiting waiting(context, "asking the container engine for its apps");
     auto asked = fw::docker::ask(loaded.policy.discovery.docker);
     if (asked) {
-      inventory = fw::carry_over(std::move(*asked), inventory);
+      inventory = fw::carry_over(std::move(*asked), inventory, fw::wall_seconds());
       loaded.inventory = inventory;
     } else {
       loaded.engine_trouble = to_string(asked.error());
@@ -41,7 +42,7 @@ void put_in_apps(const Context& context, LoadedPolicy& loaded) {
 void remember_apps(const Context& context, const LoadedPolicy& loaded) {
   fw::Result<void> done;
   if (loaded.inventory) {
-    const auto kept = fw::remember(context.state_dir, *loaded.inventory);
+    const auto kept = fw::KeptInventory(context.state_dir).remember(*loaded.inventory);
     if (!kept) done = std::unexpected(kept.error());
   } else if (!loaded.engine_trouble.empty() && context.apps == Context::Apps::asked) {
     done = fw::remember_trouble(context.state_dir, loaded.engine_trouble);

@@ -84,6 +84,24 @@ Result<File> only_one(const std::string& state_dir) {
   return file;
 }
 
+/// Neither is another afterwards.
+bool differ_in_apps_alone(Policy& a, Policy& b) {
+  const auto exchange = [](Policy& policy, Policy& apps) {
+    std::swap(policy.apps, apps.apps);
+    std::swap(policy.addons, apps.addons);
+    std::swap(policy.app_networks, apps.app_networks);
+  };
+  Policy apps_of_a;
+  Policy apps_of_b;
+  apps_of_a.app_networks = apps_of_b.app_networks = {};
+  exchange(a, apps_of_a);
+  exchange(b, apps_of_b);
+  const bool same = a == b;
+  exchange(a, apps_of_a);
+  exchange(b, apps_of_b);
+  return same;
+}
+
 }  // namespace
 
 class Daemon final : public Host {
@@ -143,7 +161,7 @@ class Daemon final : public Host {
   void reload();
   void take_up(Policy policy);
   void follow_engine();
-  void take_inventory(const Result<Inventory>& told);
+  void take_inventory(const Result<docker::Watch::Known>& told);
   void put_apps_in_force();
   void serve_metrics();
   void open_feeds();
@@ -163,6 +181,8 @@ class Daemon final : public Host {
   RulesetWatch watch_;
   ControlServer control_;
   Policy policy_;
+  KeptInventory kept_{options_.state_dir};
+  Known known_;  ///< of the kernel
   std::optional<Sight> sight_;
   std::optional<Offenders> offenders_;
   std::optional<RefusalFeed> refusals_;
@@ -301,7 +321,9 @@ bool Daemon::read_changes() {
     messages_.send(Level::error, to_string(drained.error()));
     return false;
   }
+  if (drained->lost) known_.forget();
   for (const auto& change : drained->changes) {
+    known_.changed(change.generation, change.ours);
     if (!change.ours || chains::is_own_port(change.port)) continue;
     changed_by_ = fmt::format("{} (pid {})", printable(change.process), change.pid);
     check_later(kCheckDelay);
@@ -343,7 +365,7 @@ void Daemon::check() {
 void Daemon::repair() {
   settle_trial();
   learn_applies();
-  const InForce wanted = in_force(options_.state_dir, this_moment());
+  const InForce wanted = in_force(options_.state_dir, this_moment(), kept_);
   if (wanted.policy != policy_) reload();
   off_ = switched_off(options_.state_dir);
   const std::string by = std::exchange(changed_by_, {});
@@ -461,15 +483,11 @@ void Daemon::record(const std::string& what, const Actor& actor, const std::stri
 
 // ---- The policy, and what follows from it.
 
-void Daemon::reload() { take_up(in_force(options_.state_dir, this_moment()).policy); }
+void Daemon::reload() { take_up(in_force(options_.state_dir, this_moment(), kept_).policy); }
 
 /// What differs in its apps alone is a matter of every day: then nothing else begins anew.
 void Daemon::take_up(Policy policy) {
-  Policy other = policy;
-  other.apps = policy_.apps;
-  other.addons = policy_.addons;
-  other.app_networks = policy_.app_networks;
-  const bool apps_alone = sight_ && other == policy_;
+  const bool apps_alone = sight_ && differ_in_apps_alone(policy, policy_);
   policy_ = std::move(policy);
   if (apps_alone) return sight_->know(policy_.apps);
   sight_.emplace(policy_);
@@ -488,13 +506,13 @@ void Daemon::follow_engine() {
   engine_trouble_.clear();
   engine_at_ = policy_.discovery;
   if (engine_at_.from == Discover::none) return;
-  engine_.emplace(engine_at_.docker, [this](Result<Inventory> told) {
+  engine_.emplace(engine_at_.docker, [this](Result<docker::Watch::Known> told) {
     asio::post(io_, [this, told = std::move(told)] { take_inventory(told); });
   });
 }
 
 /// Remembered under the lock, and then in force.
-void Daemon::take_inventory(const Result<Inventory>& told) {
+void Daemon::take_inventory(const Result<docker::Watch::Known>& told) {
   const std::string trouble = told ? std::string() : to_string(told.error());
   if (!told && trouble == engine_trouble_) return;  // said before
   if (told && !engine_trouble_.empty()) {
@@ -511,7 +529,7 @@ void Daemon::take_inventory(const Result<Inventory>& told) {
           if (!noted) messages_.send(Level::error, to_string(noted.error()));
           return;
         }
-        const auto changed = remember(options_.state_dir, *told);
+        const auto changed = kept_.remember(**told);
         if (!changed) {
           messages_.send(Level::error, "apps are not remembered: " + to_string(changed.error()));
         } else if (*changed) {
@@ -529,7 +547,7 @@ void Daemon::take_inventory(const Result<Inventory>& told) {
 
 /// Under the lock. That is no repair: nobody did wrong.
 void Daemon::put_apps_in_force() {
-  InForce wanted = in_force(options_.state_dir, this_moment());
+  InForce wanted = in_force(options_.state_dir, this_moment(), kept_);
   if (switched_off(options_.state_dir) || wanted.policy == policy_) return;
   const auto begin = std::chrono::steady_clock::now();
   auto store = Store::open(options_.state_dir);
@@ -537,6 +555,8 @@ void Daemon::put_apps_in_force() {
   if (!kernel) return messages_.send(Level::error, to_string(kernel.error()));
   Manager manager(std::move(*kernel), options_.state_dir,
                   store ? std::optional(std::move(*store)) : std::nullopt);
+  (void)read_changes();
+  manager.rely_on(known_);
   const auto report =
       manager.apply(wanted.policy, ApplyMode::commit, wanted.unused, ListUse::remembered);
   if (!report) {

@@ -4,7 +4,8 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
-#include <set>
+#include <iterator>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -24,22 +25,16 @@ constexpr auto kTryAgain = 1s;
 /// once is not enough.
 constexpr std::array<std::chrono::milliseconds, 3> kLooks{20ms, 200ms, 1s};
 constexpr std::chrono::milliseconds kFirstLookMax{150};  // though events go on
+constexpr std::size_t kPartMax = 32;                     // containers that are asked for by name
+constexpr std::size_t kIdMax = 128;                      // characters of an id; Docker's have 64
 // Container and network events, as JSON with the quotes and brackets escaped.
 constexpr const char* kEvents =
     "/events?filters=%7B%22type%22%3A%5B%22container%22%2C%22network%22%5D%7D";
 
-std::int64_t wall_seconds() {
-  return std::chrono::duration_cast<std::chrono::seconds>(
-             std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
-
 /// Only of containers that have a label which is heeded: the others have none to lose.
 void tell_labels_apart(const Client& client, ImageLabels& images, Inventory& inventory) {
-  std::set<std::string> used;
   for (Container& container : inventory.containers) {
     if (container.labels.empty()) continue;
-    used.insert(container.image);
     if (!images.contains(container.image)) {
       const auto answer = client.get("/images/" + container.image + "/json");
       const auto labels =
@@ -56,18 +51,20 @@ void tell_labels_apart(const Client& client, ImageLabels& images, Inventory& inv
     }
     drop_image_labels(container, images.at(container.image));
   }
-  std::erase_if(images, [&used](const auto& image) { return !used.contains(image.first); });
 }
 
-/// When to look after events that come together: a container that starts makes several.
+/// When to look after events that come together, and at what: a container that starts makes
+/// several.
 class Looks {
  public:
   using Clock = std::chrono::steady_clock;
 
-  void heard(Clock::time_point now) {
+  void heard(const Touched& touched, Clock::time_point now) {
     if (next_ != 0) first_ = now;
+    if (next_ == kLooks.size()) at_ = {};
     next_ = 0;
     due_ = std::min(now + kLooks[0], first_ + kFirstLookMax);
+    at_.add(touched);
   }
   void looked(Clock::time_point now) {
     ++next_;
@@ -78,38 +75,87 @@ class Looks {
     if (next_ == kLooks.size()) return std::nullopt;
     return std::max(0ms, std::chrono::ceil<std::chrono::milliseconds>(due_ - now));
   }
+  const Part& at() const { return at_; }
 
  private:
   std::size_t next_ = kLooks.size();
   Clock::time_point first_;  ///< when the first event came that was not looked after
   Clock::time_point due_;
+  Part at_;
 };
 
-Result<Answers> ask_lists(const Client& client) {
-  auto containers = client.get("/containers/json?all=1");
-  if (!containers) return std::unexpected(containers.error());
-  auto networks = client.get("/networks");
-  if (!networks) return std::unexpected(networks.error());
-  return Answers{std::move(*containers), std::move(*networks)};
+/// The list of all containers, or of some, with the brackets and quotes of JSON escaped.
+std::string list_of(const Part& part) {
+  std::string target = "/containers/json?all=1";
+  if (part.everything) return target;
+  const char* separator = "&filters=%7B%22id%22%3A%5B%22";
+  for (const std::string& id : part.containers) {
+    target += separator + id;
+    separator = "%22%2C%22";
+  }
+  return target + "%22%5D%7D";
 }
 
-Result<Inventory> read_lists(const Client& client, const Answers& answers, ImageLabels& images) {
-  auto inventory = read_docker_containers(answers.containers, wall_seconds());
-  if (!inventory) return inventory;
-  auto networks = read_docker_networks(answers.networks);
-  if (!networks) return std::unexpected(networks.error());
-  inventory->networks = std::move(*networks);
-  tell_labels_apart(client, images, *inventory);
-  return inventory;
+Result<Inventory> ask(const Client& client, const Part& part, ImageLabels& images) {
+  Inventory out;
+  if (part.everything || !part.containers.empty()) {
+    const auto answer = client.get(list_of(part));
+    if (!answer) return std::unexpected(answer.error());
+    auto containers = read_docker_containers(*answer);
+    if (!containers) return containers;
+    out = std::move(*containers);
+    std::erase_if(out.containers, [&part](const Container& container) {
+      return !part.everything && !part.containers.contains(container.id);
+    });
+  }
+  if (part.everything || part.networks) {
+    const auto answer = client.get("/networks");
+    if (!answer) return std::unexpected(answer.error());
+    auto networks = read_docker_networks(*answer);
+    if (!networks) return std::unexpected(networks.error());
+    out.networks = std::move(*networks);
+  }
+  tell_labels_apart(client, images, out);
+  return out;
+}
+
+/// `all` with what is known anew of a part of it.
+Inventory merge(const Inventory& all, const Part& part, Inventory now) {
+  Inventory out;
+  out.networks = part.networks ? std::move(now.networks) : all.networks;
+  out.containers.reserve(all.containers.size() + now.containers.size());
+  auto next = now.containers.begin();
+  for (const Container& container : all.containers) {
+    for (; next != now.containers.end() && next->id < container.id; ++next) {
+      out.containers.push_back(std::move(*next));
+    }
+    if (!part.containers.contains(container.id)) out.containers.push_back(container);
+  }
+  std::move(next, now.containers.end(), std::back_inserter(out.containers));
+  return out;
+}
+
+void forget_images(ImageLabels& images, const Inventory& inventory) {
+  if (images.size() <= inventory.containers.size()) return;
+  std::set<std::string_view> used;
+  for (const Container& container : inventory.containers) used.insert(container.image);
+  std::erase_if(images, [&used](const auto& image) { return !used.contains(image.first); });
 }
 
 }  // namespace
 
+void Part::add(const Touched& touched) {
+  const bool id = !touched.container.empty() && touched.container.size() <= kIdMax &&
+                  std::ranges::all_of(touched.container, [](char c) {
+                    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+                  });
+  networks = networks || touched.networks;
+  if (id) containers.insert(touched.container);
+  everything = everything || (!id && !touched.networks) || containers.size() > kPartMax;
+}
+
 Result<Inventory> ask(const std::string& socket, ImageLabels& images) {
-  const Client client(socket);
-  const auto answers = ask_lists(client);
-  if (!answers) return std::unexpected(answers.error());
-  return read_lists(client, *answers, images);
+  return ask(Client(socket), Part{.everything = true}, images);
 }
 
 Watch::Watch(std::string socket, Tell tell)
@@ -131,7 +177,7 @@ void Watch::run() {
     std::unique_lock lock(mutex_);
     if (stop_) return;
     lock.unlock();
-    answers_ = {};
+    told_ = false;
     if (!done) tell_(std::unexpected(done.error()));
     lock.lock();
     stopping_.wait_for(lock, kTryAgain, [this] { return stop_; });
@@ -155,32 +201,38 @@ Result<void> Watch::follow() {
 
 /// The events first, so that none is missed between them and the inventory.
 Result<void> Watch::follow(Events& events) {
-  if (auto told = tell_inventory(); !told) return told;
+  if (auto told = look({.everything = true}); !told) return told;
   Looks looks;
   for (;;) {
     const auto wait = looks.wait(Looks::Clock::now());
     if (wait == 0ms) {
-      if (auto told = tell_inventory(); !told) return told;
+      if (auto told = look(looks.at()); !told) return told;
       looks.looked(Looks::Clock::now());
       continue;
     }
     const auto event = events.next(wait);
     if (!event) return std::unexpected(event.error());
-    if (*event && changes_inventory(**event)) looks.heard(Looks::Clock::now());
+    if (!*event) continue;
+    const Touched touched = touched_by(**event);
+    if (touched.inventory) looks.heard(touched, Looks::Clock::now());
   }
 }
 
-Result<void> Watch::tell_inventory() {
-  const Client client(socket_);
-  auto answers = ask_lists(client);
-  if (!answers) return std::unexpected(answers.error());
+Result<void> Watch::look(Part part) {
+  // What was left out is known of all together.
+  part.everything = part.everything || !known_ || !known_->left_out.empty();
+  auto asked = ask(Client(socket_), part, images_);
+  if (asked && !part.everything && !asked->left_out.empty()) {
+    part.everything = true;
+    asked = ask(Client(socket_), part, images_);
+  }
+  if (!asked) return std::unexpected(asked.error());
+  Inventory now = part.everything ? std::move(*asked) : merge(*known_, part, std::move(*asked));
+  forget_images(images_, now);
   // Of the looks behind an event most show what the first one did.
-  if (*answers == answers_) return {};
-  auto inventory = read_lists(client, *answers, images_);
-  if (!inventory) return std::unexpected(inventory.error());
-  // What was left out may be told when it is asked for once more.
-  answers_ = inventory->left_out.empty() ? std::move(*answers) : Answers{};
-  tell_(std::move(inventory));
+  if (std::exchange(told_, true) && now == *known_) return {};
+  known_ = std::make_shared<const Inventory>(std::move(now));
+  tell_(known_);
   return {};
 }
 

@@ -4,13 +4,15 @@
 #include <condition_variable>
 #include <functional>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <thread>
 
 #include "fw/docker/events.hpp"
-#include "fw/inventory/inventory.hpp"
+#include "fw/inventory/docker.hpp"
 
 namespace fw::docker {
 
@@ -25,12 +27,14 @@ inline Result<Inventory> ask(const std::string& socket) {
   return ask(socket, images);
 }
 
-/// What an engine said, byte for byte.
-struct Answers {
-  std::string containers;
-  std::string networks;
+/// What of an engine's inventory to ask for.
+struct Part {
+  bool everything = false;
+  bool networks = false;
+  std::set<std::string> containers{};  ///< by their ids, of hexadecimal digits
 
-  bool operator==(const Answers&) const = default;
+  /// And what an event touched; everything, when that is not known, or is much.
+  void add(const Touched& touched);
 };
 
 /// Follows an engine in a thread of its own, for as long as it lives.
@@ -38,7 +42,8 @@ class Watch {
  public:
   /// Called in that thread: with an inventory at the beginning and after each change; with an error
   /// when the engine cannot be followed, after which it is tried again each second.
-  using Tell = std::function<void(Result<Inventory>)>;
+  using Known = std::shared_ptr<const Inventory>;
+  using Tell = std::function<void(Result<Known>)>;
 
   Watch(std::string socket, Tell tell);
   ~Watch();
@@ -49,12 +54,14 @@ class Watch {
   void run();
   Result<void> follow();
   Result<void> follow(Events& events);
-  Result<void> tell_inventory();
+  /// Tells what is another than what was told last.
+  Result<void> look(Part part);
 
   const std::string socket_;
   const Tell tell_;
   ImageLabels images_;  // of the thread
-  Answers answers_;     // what was told last; of the thread
+  Known known_;         // what was told last; of the thread
+  bool told_ = false;   // since the engine is followed; of the thread
   std::mutex mutex_;
   std::condition_variable stopping_;
   bool stop_ = false;         // guarded by mutex_

@@ -97,17 +97,24 @@ Result<Target> compile_target(const Policy& policy, Lists& lists, Store* store,
   return target;
 }
 
-Result<void> Manager::commit(const Policy& policy, const Target& target, chains::Unused unused,
+Result<void> Manager::commit(const Policy& policy, Target& target, chains::Unused unused,
                              ApplyReport& report) {
-  // The note tells of what is held, not of what is held beside it.
-  const bool noted = unused == chains::Unused::remove;
+  const bool known = known_ != nullptr && known_->is_known();
+  // The note tells of what is held, not of what is held beside it. It spares reading the kernel,
+  // which costs more than to encode everything for the note.
+  const bool noted = unused == chains::Unused::remove && !known;
   const auto generation = kernel_.generation();
   if (!generation) return std::unexpected(generation.error());
-  Anew anew = make_anew(target);
-  const Digest wanted = fingerprint(target, anew);
+  std::optional<Anew> anew;
+  Digest wanted{};
   const WallTime began = timers_began(wall_clock());
-  if (noted && held_.is(wanted, *generation, began)) return {};
-  const auto held_at = make_so(policy, target, ApplyMode::commit, unused, report, &anew);
+  if (!known) anew = make_anew(target);
+  if (noted) {
+    wanted = fingerprint(target, *anew);
+    if (held_.is(wanted, *generation, began)) return {};
+  }
+  const auto held_at =
+      make_so(policy, target, ApplyMode::commit, unused, report, anew ? &*anew : nullptr);
   if (!held_at) return std::unexpected(held_at.error());
   // Whoever is blocked lives in no admitted flow: not even in one that was adopted just now, or
   // that an apply which died behind its commit left alone.
@@ -185,10 +192,15 @@ Result<void> Manager::wake(std::uint32_t generation) {
   return {};
 }
 
-Result<std::uint32_t> Manager::make_so(const Policy& policy, const Target& target, ApplyMode mode,
+Result<std::uint32_t> Manager::make_so(const Policy& policy, Target& target, ApplyMode mode,
                                        chains::Unused unused, ApplyReport& report, Anew* anew) {
+  // What is known may be wrong only in that it is late, of which the kernel tells; but a refusal of
+  // whatever kind is taken for that, once.
+  auto known = known_ != nullptr && mode == ApplyMode::commit ? known_->take() : std::nullopt;
   for (int attempt = 1;; ++attempt) {
-    auto observed = kernel_.read();
+    const bool relied = known.has_value();
+    auto observed = relied ? Result<chains::Observed>(std::move(*known)) : kernel_.read();
+    known.reset();
     if (!observed) return std::unexpected(observed.error());
     if (observed->table() != nullptr || attempt > 1) anew = nullptr;
     const chains::Plan plan = anew != nullptr
@@ -210,7 +222,11 @@ Result<std::uint32_t> Manager::make_so(const Policy& policy, const Target& targe
                                         : std::optional<std::string>();
     if (mode == ApplyMode::dry_run || !report.changed) {
       if (refused) report.warnings.push_back("without --force apply refuses this: " + *refused);
-      report.observed = std::move(*observed);
+      if (mode == ApplyMode::dry_run) {
+        report.observed = std::move(*observed);
+      } else if (known_ != nullptr) {
+        known_->holds(std::move(*observed));
+      }
       return generation;
     }
 
@@ -242,15 +258,23 @@ Result<std::uint32_t> Manager::make_so(const Policy& policy, const Target& targe
     if (anew == nullptr) chains::encode(plan, batch);
     contents->encode(batch);
     const auto committed = kernel_.commit(batch);
-    if (!committed && committed.error().code == ErrorCode::kernel_busy && attempt < kApplyTries) {
-      continue;
-    }
+    const bool again = !committed && (relied || committed.error().code == ErrorCode::kernel_busy);
+    if (again && attempt < kApplyTries) continue;
     if (!committed) return std::unexpected(committed.error());
     // A connection that was made while the above was on its way is not tracked yet. Never one of
     // the blocked: until it was cut again, it would pass.
     if (adopt) (void)chains::enter_connections(mark, open_connections_except(far));
     // The kernel took the batch at that generation alone, and counts one up, past zero.
-    return std::max(generation + 1, std::uint32_t{1});
+    const std::uint32_t after = std::max(generation + 1, std::uint32_t{1});
+    // What is kept unused, and what blocks there are now, is not told by the target.
+    if (known_ != nullptr && unused == chains::Unused::remove && contents->empty()) {
+      chains::Observed holds;
+      holds.generation = after;
+      holds.ruleset = std::move(target.ruleset);
+      holds.block_versions = std::move(observed->block_versions);
+      known_->holds(std::move(holds));
+    }
+    return after;
   }
 }
 

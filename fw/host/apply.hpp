@@ -14,6 +14,7 @@
 #include "chains/netlink/kernel.hpp"
 #include "fw/host/actor.hpp"
 #include "fw/host/held.hpp"
+#include "fw/host/known.hpp"
 #include "fw/lists/lists.hpp"
 #include "fw/policy/policy.hpp"
 #include "fw/store/store.hpp"
@@ -99,6 +100,10 @@ class Manager {
   using FindSession = std::function<std::optional<Session>()>;
   void refuse_lockout(FindSession session) { guard_ = std::move(session); }
 
+  /// From now on a commit goes by what is known of the kernel, if anything is, and says what is
+  /// known afterwards. `known` outlives the manager.
+  void rely_on(Known& known) { known_ = &known; }
+
   chains::Kernel& kernel() { return kernel_; }
   std::optional<Store>& store() { return store_; }
 
@@ -112,11 +117,12 @@ class Manager {
   void cut_blocked(const Policy& policy, const Target& target, ApplyReport& report);
 
   /// Reads the kernel, and changes it unless it is a dry run. Returns the generation at which it
-  /// holds the target; with a dry run, the one that was read. `anew` is used up where nothing is.
-  Result<std::uint32_t> make_so(const Policy& policy, const Target& target, ApplyMode mode,
+  /// holds the target; with a dry run, the one that was read. `anew` is used up where nothing is,
+  /// and the ruleset of `target` where it is known afterwards.
+  Result<std::uint32_t> make_so(const Policy& policy, Target& target, ApplyMode mode,
                                 chains::Unused unused, ApplyReport& report, Anew* anew);
   /// Unless the kernel is known to hold it.
-  Result<void> commit(const Policy& policy, const Target& target, chains::Unused unused,
+  Result<void> commit(const Policy& policy, Target& target, chains::Unused unused,
                       ApplyReport& report);
 
   std::string state_dir_;
@@ -125,6 +131,7 @@ class Manager {
   std::optional<Store> store_;
   Held held_;
   FindSession guard_;
+  Known* known_ = nullptr;
 };
 
 }  // namespace fw

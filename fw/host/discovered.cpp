@@ -1,8 +1,12 @@
 // The apps that were last discovered.
 #include "fw/host/discovered.hpp"
 
+#include <fmt/format.h>
+#include <sys/stat.h>
+
 #include "fw/base/limits.hpp"
 #include "fw/host/state_file.hpp"
+#include "fw/host/surroundings.hpp"
 #include "fw/inventory/docker.hpp"
 
 namespace fw {
@@ -12,41 +16,49 @@ constexpr const char* kInventory = "inventory.json";
 constexpr const char* kTrouble = "inventory.trouble";
 constexpr std::size_t kTroubleMax = 4096;
 
-std::optional<Inventory> read_inventory_file(const std::string& state_dir) {
-  const auto text = read_state_file(state_dir, kInventory, kInventoryBytesMax);
-  if (!text) return {};
-  auto inventory = read_inventory(*text);
-  if (!inventory) return {};
-  return std::move(*inventory);
-}
-
-/// When a container was seen is no difference.
-bool same(Inventory a, Inventory b) {
-  for (Inventory* each : {&a, &b}) {
-    for (Container& container : each->containers) container.seen = 0;
-  }
-  return a == b;
+/// Tells one file from the next, which is always a new one (see write_state_file); "": there is
+/// none.
+std::string identity_of_file(const std::string& state_dir) {
+  struct ::stat status {};
+  if (::stat((state_dir + "/" + kInventory).c_str(), &status) != 0) return {};
+  return fmt::format("{} {} {} {} {}", status.st_dev, status.st_ino, status.st_size,
+                     status.st_ctim.tv_sec, status.st_ctim.tv_nsec);
 }
 
 }  // namespace
 
 std::optional<Remembered> read_remembered(const std::string& state_dir) {
-  auto inventory = read_inventory_file(state_dir);
-  if (!inventory) return {};
-  return Remembered{std::move(*inventory),
-                    read_state_file(state_dir, kTrouble, kTroubleMax).value_or("")};
+  KeptInventory kept(state_dir);
+  const Inventory* const inventory = kept.read();
+  if (inventory == nullptr) return {};
+  return Remembered{*inventory, read_state_file(state_dir, kTrouble, kTroubleMax).value_or("")};
 }
 
-Result<bool> remember(const std::string& state_dir, const Inventory& inventory) {
-  const auto before = read_inventory_file(state_dir);
-  const Inventory now = before ? carry_over(inventory, *before) : inventory;
-  const bool changed = !before || !same(now, *before);
-  if (changed) {
-    if (const auto done = write_state_file(state_dir, kInventory, to_text(now)); !done) {
-      return std::unexpected(done.error());
+const Inventory* KeptInventory::read() {
+  const std::string file = identity_of_file(state_dir_);
+  if (file.empty()) return nullptr;
+  if (file != file_) {
+    inventory_.reset();
+    file_ = file;
+    if (const auto text = read_state_file(state_dir_, kInventory, kInventoryBytesMax)) {
+      if (auto inventory = read_inventory(*text)) inventory_ = std::move(*inventory);
     }
   }
-  if (const auto done = remove_state_file(state_dir, kTrouble); !done) {
+  return inventory_ ? &*inventory_ : nullptr;
+}
+
+Result<bool> KeptInventory::remember(const Inventory& inventory) {
+  const Inventory* const before = read();
+  Inventory now = before != nullptr ? carry_over(inventory, *before, wall_seconds()) : inventory;
+  const bool changed = before == nullptr || now != *before;
+  if (changed) {
+    if (const auto done = write_state_file(state_dir_, kInventory, to_text(now)); !done) {
+      return std::unexpected(done.error());
+    }
+    file_ = identity_of_file(state_dir_);
+    inventory_ = std::move(now);
+  }
+  if (const auto done = remove_state_file(state_dir_, kTrouble); !done) {
     return std::unexpected(done.error());
   }
   return changed;
@@ -58,10 +70,10 @@ Result<void> remember_trouble(const std::string& state_dir, const std::string& w
   return write_state_file(state_dir, kTrouble, text);
 }
 
-Discovered with_remembered(Policy policy, const std::string& state_dir) {
+Discovered with_remembered(Policy policy, KeptInventory& kept) {
   if (policy.discovery.from == Discover::none) return {std::move(policy), {}};
-  const auto remembered = read_remembered(state_dir);
-  return discover(std::move(policy), remembered ? remembered->inventory : Inventory{});
+  const Inventory* const inventory = kept.read();
+  return discover(std::move(policy), inventory != nullptr ? *inventory : Inventory{});
 }
 
 }  // namespace fw

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "chains/diff.hpp"
+#include "fw/host/discovered.hpp"
 #include "fw/host/pending.hpp"
 #include "fw/policy/policy.hpp"
 
@@ -21,9 +22,17 @@ struct InForce {
 /// The policy on trial until its time is over, else the one that was last confirmed, else the
 /// built-in default; each with the apps that were last discovered, if it asks for them. Never the
 /// policy file: that may be half written.
-InForce in_force(const std::string& state_dir, const Moment& now);
+InForce in_force(const std::string& state_dir, const Moment& now, KeptInventory& kept);
+inline InForce in_force(const std::string& state_dir, const Moment& now) {
+  KeptInventory kept(state_dir);
+  return in_force(state_dir, now, kept);
+}
 
 /// The same without a trial.
-InForce confirmed(const std::string& state_dir);
+InForce confirmed(const std::string& state_dir, KeptInventory& kept);
+inline InForce confirmed(const std::string& state_dir) {
+  KeptInventory kept(state_dir);
+  return confirmed(state_dir, kept);
+}
 
 }  // namespace fw

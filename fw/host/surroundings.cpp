@@ -101,6 +101,10 @@ WallTime wall_clock() {
   return std::chrono::time_point_cast<std::chrono::milliseconds>(std::chrono::system_clock::now());
 }
 
+std::int64_t wall_seconds() {
+  return std::chrono::floor<std::chrono::seconds>(wall_clock()).time_since_epoch().count();
+}
+
 WallTime timers_began(WallTime now) {
   timespec time{};
   (void)clock_gettime(CLOCK_MONOTONIC, &time);

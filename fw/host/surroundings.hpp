@@ -27,6 +27,8 @@ std::vector<chains::OpenConnection> open_connections();
 std::function<bool(Ip)> except_local(std::function<bool(Ip)> among);
 
 WallTime wall_clock();
+/// The same in seconds since 1970.
+std::int64_t wall_seconds();
 
 /// What the wall clock would have shown when the clock of the kernel's timers (CLOCK_MONOTONIC)
 /// began, by a wall clock of `now`. It moves when the wall clock is set, and when the machine was

@@ -14,7 +14,8 @@ namespace {
 Result<Policy> policy_of(const std::string& state_dir, const Pending& pending) {
   if (!pending.text) return default_policy();
   Parsed parsed = parse_policy(*pending.text, pending.path);
-  if (parsed.ok()) return with_remembered(std::move(parsed.policy), state_dir).policy;
+  KeptInventory kept(state_dir);
+  if (parsed.ok()) return with_remembered(std::move(parsed.policy), kept).policy;
   return fail(ErrorCode::policy,
               "the policy on trial cannot be read any more; go back: cloudron-fw rollback");
 }

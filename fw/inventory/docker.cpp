@@ -176,7 +176,7 @@ Container read_kept(const json::value& each) {
   container.id = text(each, "id");
   container.name = text(each, "name");
   container.image = text(each, "image");
-  container.seen = number(each, "seen");
+  container.gone = number(each, "gone");
   for (const auto& label : object(each, "labels")) {
     if (const json::string* value = label.value().if_string()) {
       container.labels.emplace(label.key(), std::string(value->data(), value->size()));
@@ -196,7 +196,7 @@ Container read_kept(const json::value& each) {
 
 }  // namespace
 
-Result<Inventory> read_docker_containers(std::string_view answer, std::int64_t now) {
+Result<Inventory> read_docker_containers(std::string_view answer) {
   const auto parsed = parse(answer, "the container engine's answer");
   if (!parsed) return std::unexpected(parsed.error());
   if (!parsed->is_array()) return fail(ErrorCode::io, "the container engine's answer is no list");
@@ -221,7 +221,6 @@ Result<Inventory> read_docker_containers(std::string_view answer, std::int64_t n
       break;
     }
     container.image = text(each, "ImageID");
-    container.seen = now;
     const json::value* labels = member(each, "Labels");
     if (labels != nullptr && labels->is_object()) {
       read_labels(labels->get_object(), container, left_out);
@@ -230,6 +229,7 @@ Result<Inventory> read_docker_containers(std::string_view answer, std::int64_t n
     read_ports(each, container, left_out);
     out.containers.push_back(std::move(container));
   }
+  std::ranges::sort(out.containers, {}, &Container::id);
   return out;
 }
 
@@ -272,19 +272,24 @@ void drop_image_labels(Container& container, const std::map<std::string, std::st
   });
 }
 
-bool changes_inventory(std::string_view event) {
-  boost::system::error_code error;
-  const json::value parsed = json::parse(event, error);
-  if (error) return true;  // better to look once too often
-  const std::string type = text(parsed, "Type");
-  const std::string action = text(parsed, "Action");
+Touched touched_by(std::string_view event) {
+  const auto parsed = parse(event, "the container engine's event");
+  if (!parsed) return {true, true, {}};  // better to look once too often
+  const std::string type = text(*parsed, "Type");
+  const std::string action = text(*parsed, "Action");
+  const json::value* actor = member(*parsed, "Actor");
+  Touched out;
   if (type == "network") {
-    return action == "connect" || action == "disconnect" || action == "create" ||
-           action == "destroy";
+    out.networks = action == "create" || action == "destroy";
+    out.inventory = out.networks || action == "connect" || action == "disconnect";
+    const json::value* attributes = actor == nullptr ? nullptr : member(*actor, "Attributes");
+    if (attributes != nullptr) out.container = text(*attributes, "container");
+  } else if (type == "container") {
+    out.inventory = action == "start" || action == "die" || action == "destroy" ||
+                    action == "rename" || action == "update" || action == "create";
+    if (actor != nullptr) out.container = text(*actor, "ID");
   }
-  if (type != "container") return false;
-  return action == "start" || action == "die" || action == "destroy" || action == "rename" ||
-         action == "update" || action == "create";
+  return out;
 }
 
 std::string to_text(const Inventory& inventory) {
@@ -297,7 +302,7 @@ std::string to_text(const Inventory& inventory) {
     containers.push_back({{"id", container.id},
                           {"name", container.name},
                           {"image", container.image},
-                          {"seen", container.seen},
+                          {"gone", container.gone},
                           {"labels", std::move(labels)},
                           {"addresses", std::move(addresses)},
                           {"exposes", to_json(container.exposes)},

@@ -12,10 +12,10 @@
 
 namespace fw {
 
-/// An answer to GET /containers/json?all=1, as of API 1.41 (Docker 20.10), seen at `now` in
-/// seconds. What cannot be taken (text too long, addresses that are none, containers beyond
-/// kContainersMax) goes into `left_out`, one line each. Errors: it is no such answer.
-Result<Inventory> read_docker_containers(std::string_view json, std::int64_t now);
+/// An answer to GET /containers/json?all=1, as of API 1.41 (Docker 20.10). What cannot be taken
+/// (text too long, addresses that are none, containers beyond kContainersMax) goes into `left_out`,
+/// one line each. Errors: it is no such answer.
+Result<Inventory> read_docker_containers(std::string_view json);
 
 /// An answer to GET /networks: the subnets of the bridge networks of this host.
 Result<std::vector<IpRange>> read_docker_networks(std::string_view json);
@@ -27,8 +27,14 @@ Result<std::map<std::string, std::string>> read_docker_image(std::string_view js
 /// image says alike is no word of the admin's, and goes.
 void drop_image_labels(Container& container, const std::map<std::string, std::string>& image);
 
-/// An answer of GET /events, one JSON object: whether it may change an inventory.
-bool changes_inventory(std::string_view event);
+/// What an event may have changed.
+struct Touched {
+  bool inventory = false;  ///< anything that counts
+  bool networks = false;   ///< which there are
+  std::string container;   ///< the one that was changed, by its id; "": it is not known, or none
+};
+/// An answer of GET /events, one JSON object.
+Touched touched_by(std::string_view event);
 
 /// The form that is kept in the state folder, and back.
 std::string to_text(const Inventory& inventory);

@@ -6,6 +6,7 @@
 #include <optional>
 #include <set>
 #include <string_view>
+#include <unordered_map>
 
 #include <fmt/format.h>
 
@@ -73,8 +74,8 @@ std::optional<PortRange> read_port(std::string_view text) {
 class Merge {
  public:
   Merge(Policy& policy, std::vector<Problem>& problems) : policy_(policy), problems_(problems) {
-    for (const App& app : policy.apps) take_up(app);
-    for (const Addon& addon : policy.addons) take_up(addon);
+    take_up(policy.apps, apps_);
+    take_up(policy.addons, addons_);
   }
 
   void networks(const std::vector<IpRange>& engine);
@@ -82,10 +83,15 @@ class Merge {
   void addon_names();
 
  private:
+  using Places = std::unordered_map<std::string, std::size_t>;
+
   template <class Peer>
-  void take_up(const Peer& peer) {
-    owned_.insert(peer.addresses.begin(), peer.addresses.end());
-    if (!peer.addresses.empty()) written_.insert(peer.name);
+  void take_up(const std::vector<Peer>& peers, Places& places) {
+    for (const Peer& peer : peers) {
+      places.emplace(peer.name, places.size());
+      owned_.insert(peer.addresses.begin(), peer.addresses.end());
+      if (!peer.addresses.empty()) written_.insert(peer.name);
+    }
   }
   void warn(const Container& container, std::string what) {
     problems_.push_back({Severity::warning, std::move(what), where(container)});
@@ -93,10 +99,13 @@ class Merge {
   static Location where(const Container& container) {
     return {"container " + printable(container.name), 0, 0};
   }
-  template <class Peer>
-  Peer* known(std::vector<Peer>& peers, const std::string& name) {
-    const auto it = std::ranges::find(peers, name, &Peer::name);
-    return it == peers.end() ? nullptr : &*it;
+  App* known_app(const std::string& name) {
+    const auto it = apps_.find(name);
+    return it == apps_.end() ? nullptr : &policy_.apps[it->second];
+  }
+  Addon* known_addon(const std::string& name) {
+    const auto it = addons_.find(name);
+    return it == addons_.end() ? nullptr : &policy_.addons[it->second];
   }
   App* app_of(const Container& container, const std::string& name);
   Addon* addon_of(const Container& container, const std::string& name);
@@ -106,6 +115,8 @@ class Merge {
 
   Policy& policy_;
   std::vector<Problem>& problems_;
+  Places apps_;    // by their names
+  Places addons_;  // by theirs
   std::set<Ip> owned_;
   std::set<std::string> written_;  // whose addresses the policy says
 };
@@ -126,7 +137,7 @@ void Merge::networks(const std::vector<IpRange>& engine) {
 }
 
 App* Merge::app_of(const Container& container, const std::string& name) {
-  if (App* const app = known(policy_.apps, name)) return app;
+  if (App* const app = known_app(name)) return app;
   if (policy_.apps.size() == kAppsMax) {
     warn(container, fmt::format("is no app: there are {} already", kAppsMax));
     return nullptr;
@@ -136,12 +147,13 @@ App* Merge::app_of(const Container& container, const std::string& name) {
   app.publishes = opened(container);
   app.addons = bound(container);
   app.where = where(container);
+  apps_.emplace(name, policy_.apps.size());
   policy_.apps.push_back(std::move(app));
   return &policy_.apps.back();
 }
 
 Addon* Merge::addon_of(const Container& container, const std::string& name) {
-  if (Addon* const addon = known(policy_.addons, name)) return addon;
+  if (Addon* const addon = known_addon(name)) return addon;
   if (policy_.addons.size() == kAppsMax) {
     warn(container, fmt::format("is no addon: there are {} already", kAppsMax));
     return nullptr;
@@ -156,6 +168,7 @@ Addon* Merge::addon_of(const Container& container, const std::string& name) {
                      "an [[addon]] table",
                      quote(name)));
   }
+  addons_.emplace(name, policy_.addons.size());
   policy_.addons.push_back(std::move(addon));
   return &policy_.addons.back();
 }
@@ -222,7 +235,7 @@ void Merge::container(const Container& container) {
   std::string name = label(container, kAddonLabel);
   const bool labelled = !name.empty();
   name = labelled ? name_from(name) : identity(container);
-  if (labelled || known(policy_.addons, name) != nullptr) {
+  if (labelled || known_addon(name) != nullptr) {
     if (Addon* const addon = addon_of(container, name)) place(container, name, addon->addresses);
     return;
   }
@@ -258,18 +271,18 @@ std::string identity(const Container& container) {
   return name_from(container.name);
 }
 
-Inventory carry_over(Inventory now, const Inventory& before) {
-  std::int64_t latest = 0;
+Inventory carry_over(Inventory now, const Inventory& before, std::int64_t clock) {
   std::set<std::string_view> ids;
-  for (const Container& container : now.containers) {
-    ids.insert(container.id);
-    latest = std::max(latest, container.seen);
-  }
+  for (const Container& container : now.containers) ids.insert(container.id);
   std::vector<Container> gone;
   for (const Container& container : before.containers) {
-    if (ids.contains(container.id) || container.seen + kGoneKeep.count() < latest) continue;
+    if (ids.contains(container.id)) continue;
+    // A clock that was set back makes nobody wait longer.
+    const std::int64_t since = container.gone == 0 ? clock : std::min(container.gone, clock);
+    if (since + kGoneKeep.count() < clock) continue;
     if (now.containers.size() + gone.size() == kContainersMax) break;
     gone.push_back(container);
+    gone.back().gone = since;
     gone.back().addresses.clear();
   }
   now.containers.insert(now.containers.end(), gone.begin(), gone.end());

@@ -29,13 +29,13 @@ struct Container {
   std::vector<Ip> addresses;                  ///< none while it does not run
   std::vector<PortRange> exposes;             ///< its own ports
   std::vector<PortRange> publishes;           ///< the host's ports that lead to it
-  std::int64_t seen = 0;                      ///< seconds of the wall clock
+  std::int64_t gone = 0;  ///< since when the engine does not have it, in seconds; 0: it has it
 
   bool operator==(const Container&) const = default;
 };
 
 struct Inventory {
-  std::vector<Container> containers;
+  std::vector<Container> containers;  ///< sorted by id, those that are gone behind the others
   std::vector<IpRange> networks;      ///< that the engine made for containers on this host
   std::vector<std::string> left_out;  ///< what could not be taken, for the admin to read
 
@@ -46,10 +46,10 @@ struct Inventory {
 /// its own name; made short and different from others' where that is no name of the policy.
 std::string identity(const Container& container);
 
-/// `now` with those of `before` that it does not have and that were seen in the last kGoneKeep,
-/// without their addresses: what a limit has counted outlives the moment between two containers of
-/// one app.
-Inventory carry_over(Inventory now, const Inventory& before);
+/// `now` with those of `before` that it does not have, for kGoneKeep and without their addresses:
+/// what a limit has counted outlives the moment between two containers of one app. `clock` is the
+/// wall clock in seconds.
+Inventory carry_over(Inventory now, const Inventory& before, std::int64_t clock);
 
 /// The policy with what is discovered put in: the engine's networks, and apps and addons with the
 /// addresses of their containers. What a table of the policy says of one of them goes first.

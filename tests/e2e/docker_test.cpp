@@ -6,6 +6,7 @@
 
 #include "tests/lab/daemon.hpp"
 #include "tests/lab/family.hpp"
+#include "tests/lab/nft.hpp"
 
 namespace lab {
 namespace {
@@ -136,6 +137,18 @@ TEST_F(DockerLive, ContainersAreInForceWithoutACommand) {
   EXPECT_EQ(daemon->repairs(), 0);
   EXPECT_NE(fw.must({"activity", "--what", "apps"}).out.find("containers changed"),
             std::string::npos);
+}
+
+TEST_F(DockerLive, AStrangersChangeBetweenTwoContainersIsNotTakenForOurs) {
+  engine.serve("first", {80});
+  ASSERT_TRUE(eventually([&] { return knows(engine.address("first")); }));
+  // Whatever changes other tables is no reason to read ours; but the change of ours is undone.
+  nft(net.host, "add table inet strangers");
+  nft(net.host, "flush chain inet cloudron from_app");
+  engine.serve("second", {80});
+  EXPECT_TRUE(eventually(
+      [&] { return knows(engine.address("second")) && knows(engine.address("first")); }));
+  EXPECT_EQ(fw.run({"verify"}).exit, 0);
 }
 
 TEST_F(DockerLive, AnAppKeepsItsBudgetAtANewAddress) {

@@ -1,7 +1,14 @@
-// Following an engine whose lists are behind its events, which a real one is only at times.
+// Following an engine: what it is asked, and when its lists are behind its events, as a real one's
+// are only at times.
 #include <atomic>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <set>
 #include <string>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include <gtest/gtest.h>
 #include <sys/socket.h>
@@ -12,45 +19,50 @@
 namespace lab {
 namespace {
 
-constexpr const char* kOne =
-    R"([{"Id": "d6dc73912a92", "Names": ["/web"], "Image": "web:1", "State": "running", "Labels": {},
-"NetworkSettings": {"Networks": {"bridge": {"IPAddress": "172.17.0.3"}}}}])";
-constexpr const char* kDied = R"({"Type": "container", "Action": "die"})"
-                              "\n";
+std::string container(const std::string& id, const std::string& address) {
+  return R"({"Id": ")" + id + R"(", "Names": ["/)" + id +
+         R"("], "Image": "web:1", "State": "running", "Labels": {},
+"NetworkSettings": {"Networks": {"bridge": {"IPAddress": ")" +
+         address + R"("}}}})";
+}
 
-/// Answers as Docker does: its container dies once it was listed, and is listed `behind` times
-/// more.
-class LateEngine {
+/// Speaks as Docker does; what it says to a request is the test's, called in its thread.
+class Engine {
  public:
-  LateEngine(const std::string& path, int behind) : fd_(listen_at(path)), left_(1 + behind) {
+  using Answer = std::function<std::string(const std::string& target)>;
+
+  Engine(const std::string& path, Answer answer)
+      : fd_(listen_at(path)), answer_(std::move(answer)) {
     thread_ = std::jthread([this] { serve(); });
   }
-  ~LateEngine() { ::shutdown(fd_.get(), SHUT_RDWR); }
+  ~Engine() { ::shutdown(fd_.get(), SHUT_RDWR); }
+
+  /// To whoever follows the events.
+  void tell(const std::string& event) {
+    char size[16];
+    std::snprintf(size, sizeof size, "%zx\r\n", event.size() + 1);
+    const std::lock_guard lock(mutex_);
+    say(events_, size + event + "\n\r\n");
+  }
 
  private:
   void serve() {
-    Fd events;
     for (;;) {
       Fd client(::accept4(fd_.get(), nullptr, nullptr, SOCK_CLOEXEC));
       if (client.get() < 0) return;
       char bytes[4096];
       const auto got = ::recv(client.get(), bytes, sizeof bytes, 0);
       const std::string request(bytes, got > 0 ? static_cast<std::size_t>(got) : 0);
-      if (request.starts_with("GET /events")) {
+      const std::string target = request.substr(4, request.find(' ', 4) - 4);
+      if (target.starts_with("/events")) {
         say(client, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
-        events = std::move(client);
+        const std::lock_guard lock(mutex_);
+        events_ = std::move(client);
         continue;
       }
-      const bool list = request.starts_with("GET /containers");
-      const std::string body = list && left_-- > 0 ? kOne : "[]";
+      const std::string body = answer_(target);
       say(client, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: " +
                       std::to_string(body.size()) + "\r\n\r\n" + body);
-      if (list && !std::exchange(told_, true)) {
-        const std::string line = kDied;
-        char size[16];
-        std::snprintf(size, sizeof size, "%zx\r\n", line.size());
-        say(events, size + line + "\r\n");
-      }
     }
   }
   static void say(const Fd& to, const std::string& text) {
@@ -58,25 +70,119 @@ class LateEngine {
   }
 
   Fd fd_;
-  int left_;
-  bool told_ = false;
+  Answer answer_;
+  std::mutex mutex_;
+  Fd events_;
   std::jthread thread_;
 };
 
 TEST(DockerWatch, LooksAgainWhenTheListsAreBehindTheEvents) {
   for (const int behind : {0, 1, 2}) {
     const TempDir dir;
-    const LateEngine engine(dir / "docker.sock", behind);
+    Engine* self = nullptr;
+    int left = 1 + behind;
+    bool told_death = false;
+    // Its container dies once it was listed, and is listed `behind` times more.
+    Engine engine(dir / "docker.sock", [&](const std::string& target) -> std::string {
+      if (!target.starts_with("/containers")) return "[]";
+      const bool listed = left-- > 0;
+      if (!std::exchange(told_death, true)) {
+        self->tell(R"({"Type": "container", "Action": "die"})");
+      }
+      return listed ? "[" + container("d6dc73912a92", "172.17.0.3") + "]" : "[]";
+    });
+    self = &engine;
     std::atomic<int> listed = 0;
     std::atomic<bool> gone = false;
-    const fw::docker::Watch watch(dir / "docker.sock", [&](const fw::Result<fw::Inventory>& told) {
-      if (!told) return;
-      if (told->containers.empty()) gone = true;
-      listed += static_cast<int>(told->containers.size());
-    });
+    const fw::docker::Watch watch(dir / "docker.sock",
+                                  [&](const fw::Result<fw::docker::Watch::Known>& told) {
+                                    if (!told) return;
+                                    if ((*told)->containers.empty()) gone = true;
+                                    listed += static_cast<int>((*told)->containers.size());
+                                  });
     EXPECT_TRUE(eventually([&] { return gone.load(); }, 5s)) << behind << " lists behind";
     EXPECT_EQ(listed, 1) << "what is the same is not told again";
   }
+}
+
+TEST(DockerWatch, AsksForNoMoreThanWasTouched) {
+  const TempDir dir;
+  std::mutex mutex;
+  std::vector<std::string> asked;
+  std::map<std::string, std::string> containers{{"aa", "172.17.0.2"}, {"cc", "172.17.0.4"}};
+  Engine engine(dir / "docker.sock", [&](const std::string& target) -> std::string {
+    const std::lock_guard lock(mutex);
+    asked.push_back(target);
+    if (target == "/networks")
+      return R"([{"Driver": "bridge", "IPAM": {"Config": [{"Subnet":
+"172.17.0.0/16"}]}}])";
+    std::string list;
+    for (const auto& [id, address] : containers) {
+      const bool wanted =
+          target.find("filters") == std::string::npos || target.find(id) != std::string::npos;
+      if (wanted) list += (list.empty() ? "" : ",") + container(id, address);
+    }
+    return "[" + list + "]";
+  });
+  std::vector<std::string> told_last;
+  std::size_t networks = 0;
+  const fw::docker::Watch watch(
+      dir / "docker.sock", [&](const fw::Result<fw::docker::Watch::Known>& told) {
+        ASSERT_TRUE(told);
+        const std::lock_guard lock(mutex);
+        told_last.clear();
+        for (const fw::Container& each : (*told)->containers) {
+          told_last.push_back(each.id + " " + fw::to_string(each.addresses.at(0)));
+        }
+        networks = (*told)->networks.size();
+      });
+  using Told = std::vector<std::string>;
+  const auto becomes = [&](const Told& wanted) {
+    return eventually([&] {
+      const std::lock_guard lock(mutex);
+      return told_last == wanted;
+    });
+  };
+  /// What was asked for within the looks behind an event, without what is asked twice.
+  const auto asked_for = [&](const std::string& event) {
+    {
+      const std::lock_guard lock(mutex);
+      asked.clear();
+    }
+    engine.tell(event);
+    std::this_thread::sleep_for(1500ms);
+    const std::lock_guard lock(mutex);
+    return std::set<std::string>(asked.begin(), asked.end());
+  };
+  const auto of = [](const char* action, const char* id) {
+    return std::string(R"({"Type": "container", "Action": ")") + action +
+           R"(", "Actor": {"ID": ")" + id + R"("}})";
+  };
+  ASSERT_TRUE(becomes({"aa 172.17.0.2", "cc 172.17.0.4"}));
+  EXPECT_EQ(networks, 1u);
+
+  const auto change = [&](auto what) {
+    const std::lock_guard lock(mutex);
+    what();
+  };
+  change([&] { containers["bb"] = "172.17.0.3"; });
+  const std::string all = "/containers/json?all=1";
+  const auto only = [&all](const std::string& ids) {
+    return std::set{all + "&filters=%7B%22id%22%3A%5B%22" + ids + "%22%5D%7D"};
+  };
+  EXPECT_EQ(asked_for(of("start", "bb")), only("bb"));
+  EXPECT_TRUE(becomes({"aa 172.17.0.2", "bb 172.17.0.3", "cc 172.17.0.4"}));
+  change([&] { containers.erase("aa"), containers["cc"] = "172.17.0.9"; });
+  engine.tell(of("destroy", "aa"));
+  EXPECT_EQ(asked_for(of("start", "cc")), only("aa%22%2C%22cc"));
+  EXPECT_TRUE(becomes({"bb 172.17.0.3", "cc 172.17.0.9"}));
+  EXPECT_EQ(networks, 1u) << "still known";
+  EXPECT_EQ(asked_for(R"({"Type": "network", "Action": "create", "Actor": {"ID": "n"}})"),
+            std::set<std::string>{"/networks"});
+  const std::set everything{all, std::string("/networks")};
+  EXPECT_EQ(asked_for(of("start", "../x?y")), everything) << "that is no id";
+  for (int i = 10; i < 80; ++i) engine.tell(of("start", std::to_string(i).c_str()));
+  EXPECT_EQ(asked_for(of("start", "bb")), everything) << "that are too many to name";
 }
 
 }  // namespace

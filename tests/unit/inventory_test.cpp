@@ -43,7 +43,7 @@ constexpr const char* kNetworks = R"([
 Ip ip(const char* text) { return parse_ip(text).value(); }
 
 Inventory inventory() {
-  Inventory out = read_docker_containers(kContainers, 1000).value();
+  Inventory out = read_docker_containers(kContainers).value();
   out.networks = read_docker_networks(kNetworks).value();
   return out;
 }
@@ -67,7 +67,6 @@ Container container(const std::string& name, Labels labels = {},
   out.name = name;
   out.labels = std::move(labels);
   out.addresses = {ip(address)};
-  out.seen = 1000;
   return out;
 }
 
@@ -165,16 +164,21 @@ TEST(Inventory, LabelsThatMeanNothingAreSaid) {
 }
 
 TEST(Inventory, WhoWentIsKnownForAWhileWithoutAddresses) {
+  constexpr std::int64_t kNow = 100'000;
   Inventory before;
-  before.containers = {container("web"), container("old")};
-  before.containers[1].seen = 300;
+  before.containers = {container("web"), container("old"), container("late")};
+  before.containers[1].gone = kNow - kGoneKeep.count() - 1;
+  before.containers[2].gone = kNow - kGoneKeep.count();
   Inventory now;
   now.containers = {container("other")};
-  now.containers[0].seen = 300 + kGoneKeep.count() + 1;
-  const Inventory kept = carry_over(now, before);
-  ASSERT_EQ(kept.containers.size(), 2u);
+  const Inventory kept = carry_over(now, before, kNow);
+  ASSERT_EQ(kept.containers.size(), 3u);
   EXPECT_EQ(kept.containers[1].name, "web");
+  EXPECT_EQ(kept.containers[1].gone, kNow) << "however long it was there";
   EXPECT_TRUE(kept.containers[1].addresses.empty());
+  EXPECT_EQ(kept.containers[2].name, "late");
+  EXPECT_EQ(carry_over(now, kept, kNow + 1).containers.size(), 2u);
+  EXPECT_EQ(carry_over(now, kept, 5).containers[1].gone, 5) << "a clock that was set back";
 }
 
 TEST(Inventory, ImageLabelsCountForNothing) {
@@ -190,13 +194,12 @@ TEST(Inventory, IsBounded) {
   for (std::size_t i = 0; i < kContainersMax + 5; ++i) {
     many += fmt::format(R"({}{{"Id": "{}", "Names": ["/c{}"]}})", i == 0 ? "" : ",", i, i);
   }
-  const auto all = read_docker_containers(many + "]", 0);
+  const auto all = read_docker_containers(many + "]");
   EXPECT_EQ(all->containers.size(), kContainersMax);
   EXPECT_EQ(all->left_out.size(), 1u);
   const auto bad = read_docker_containers(fmt::format(R"([{{"Id": "a", "Names": ["/x\u001b[31m"]}},
                       {{"Id": "b", "Names": ["/y"], "Labels": {{"cloudron-fw.app": "{}"}}}}])",
-                                                      std::string(1000, 'a')),
-                                          0);
+                                                      std::string(1000, 'a')));
   ASSERT_EQ(bad->containers.size(), 1u);
   EXPECT_TRUE(bad->containers[0].labels.empty());
   EXPECT_EQ(bad->left_out.size(), 2u);
@@ -210,23 +213,36 @@ TEST(Inventory, GarbageIsAnErrorOrLeftOut) {
       for (int flips = 0; flips < 3; ++flips)
         bad[random() % bad.size()] = static_cast<char>(random());
       bad.resize(random() % 4 == 0 ? random() % bad.size() : bad.size());
-      (void)read_docker_containers(bad, 0);
+      (void)read_docker_containers(bad);
       (void)read_docker_networks(bad);
       (void)read_docker_image(bad);
       (void)read_inventory(bad);
-      (void)changes_inventory(bad);
+      (void)touched_by(bad);
     }
   }
-  EXPECT_FALSE(read_docker_containers("{}", 0));
+  EXPECT_FALSE(read_docker_containers("{}"));
   EXPECT_FALSE(read_docker_networks("nothing"));
 }
 
-TEST(Inventory, EventsThatMatter) {
-  EXPECT_TRUE(changes_inventory(R"({"Type": "container", "Action": "start"})"));
-  EXPECT_TRUE(changes_inventory(R"({"Type": "container", "Action": "rename"})"));
-  EXPECT_TRUE(changes_inventory(R"({"Type": "network", "Action": "connect"})"));
-  EXPECT_FALSE(changes_inventory(R"({"Type": "container", "Action": "exec_start: sh"})"));
-  EXPECT_FALSE(changes_inventory(R"({"Type": "image", "Action": "pull"})"));
+TEST(Inventory, EventsTellWhatTheyTouched) {
+  const Touched started =
+      touched_by(R"({"Type": "container", "Action": "start", "Actor": {"ID": "abc"}})");
+  EXPECT_TRUE(started.inventory);
+  EXPECT_FALSE(started.networks);
+  EXPECT_EQ(started.container, "abc");
+  EXPECT_TRUE(touched_by(R"({"Type": "container", "Action": "rename"})").inventory);
+  const Touched joined = touched_by(
+      R"({"Type": "network", "Action": "connect", "Actor": {"ID": "n", "Attributes": {"container": "abc"}}})");
+  EXPECT_TRUE(joined.inventory);
+  EXPECT_FALSE(joined.networks);
+  EXPECT_EQ(joined.container, "abc");
+  const Touched made =
+      touched_by(R"({"Type": "network", "Action": "create", "Actor": {"ID": "n"}})");
+  EXPECT_TRUE(made.inventory && made.networks);
+  EXPECT_EQ(made.container, "");
+  EXPECT_FALSE(touched_by(R"({"Type": "container", "Action": "exec_start: sh"})").inventory);
+  EXPECT_FALSE(touched_by(R"({"Type": "image", "Action": "pull"})").inventory);
+  EXPECT_TRUE(touched_by("{").inventory) << "better once too often";
 }
 
 }  // namespace
