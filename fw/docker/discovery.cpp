@@ -122,7 +122,8 @@ Result<Inventory> ask(const Client& client, const Part& part, ImageLabels& image
 /// `all` with what is known anew of a part of it.
 Inventory merge(const Inventory& all, const Part& part, Inventory now) {
   Inventory out;
-  out.networks = part.networks ? std::move(now.networks) : all.networks;
+  if (!part.networks) now.networks = all.networks;
+  out.networks = std::move(now.networks);
   out.containers.reserve(all.containers.size() + now.containers.size());
   auto next = now.containers.begin();
   for (const Container& container : all.containers) {

@@ -192,6 +192,19 @@ Result<void> Manager::wake(std::uint32_t generation) {
   return {};
 }
 
+Result<std::function<bool(Ip)>> Manager::admit_all_but_blocked(std::uint32_t mark,
+                                                               const Target& target,
+                                                               ApplyReport& report) {
+  auto far = blocked_far(target);
+  if (!far) return far;
+  const auto flows = chains::admit_existing_flows(mark, open_connections_except(*far), *far);
+  if (flows) report.flows_admitted = *flows;
+  if (!flows) {
+    report.warnings.push_back("open connections may be interrupted: " + to_string(flows.error()));
+  }
+  return far;
+}
+
 Result<std::uint32_t> Manager::make_so(const Policy& policy, Target& target, ApplyMode mode,
                                        chains::Unused unused, ApplyReport& report, Anew* anew) {
   // What is known may be wrong only in that it is late, of which the kernel tells; but a refusal of
@@ -243,15 +256,9 @@ Result<std::uint32_t> Manager::make_so(const Policy& policy, Target& target, App
     const bool adopt = mark_of(observed->table()) != mark;
     std::function<bool(Ip)> far;
     if (adopt) {
-      auto blocked = blocked_far(target);
+      auto blocked = admit_all_but_blocked(mark, target, report);
       if (!blocked) return std::unexpected(blocked.error());
       far = std::move(*blocked);
-      const auto flows = chains::admit_existing_flows(mark, open_connections_except(far), far);
-      if (flows) report.flows_admitted = *flows;
-      if (!flows) {
-        report.warnings.push_back("open connections may be interrupted: " +
-                                  to_string(flows.error()));
-      }
     }
     chains::Batch batch = anew != nullptr ? std::move(anew->batch) : chains::Batch(generation);
     batch.set_generation(generation);
@@ -268,11 +275,7 @@ Result<std::uint32_t> Manager::make_so(const Policy& policy, Target& target, App
     const std::uint32_t after = std::max(generation + 1, std::uint32_t{1});
     // What is kept unused, and what blocks there are now, is not told by the target.
     if (known_ != nullptr && unused == chains::Unused::remove && contents->empty()) {
-      chains::Observed holds;
-      holds.generation = after;
-      holds.ruleset = std::move(target.ruleset);
-      holds.block_versions = std::move(observed->block_versions);
-      known_->holds(std::move(holds));
+      known_->holds(after, std::move(target.ruleset), std::move(observed->block_versions));
     }
     return after;
   }

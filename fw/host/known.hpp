@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "chains/netlink/kernel.hpp"
 
@@ -15,6 +16,13 @@ namespace fw {
 class Known {
  public:
   void holds(chains::Observed observed) { observed_ = std::move(observed); }
+  void holds(std::uint32_t generation, chains::Ruleset ruleset,
+             std::vector<chains::Element> block_versions) {
+    observed_.emplace();
+    observed_->generation = generation;
+    observed_->ruleset = std::move(ruleset);
+    observed_->block_versions = std::move(block_versions);
+  }
   void forget() { observed_.reset(); }
   /// Somebody made a change, which the kernel counts as `generation`. `ours`: of our table.
   void changed(std::uint32_t generation, bool ours) {
