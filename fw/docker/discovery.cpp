@@ -25,8 +25,11 @@ constexpr auto kTryAgain = 1s;
 /// once is not enough.
 constexpr std::array<std::chrono::milliseconds, 3> kLooks{20ms, 200ms, 1s};
 constexpr std::chrono::milliseconds kFirstLookMax{150};  // though events go on
-constexpr std::size_t kPartMax = 32;                     // containers that are asked for by name
-constexpr std::size_t kIdMax = 128;                      // characters of an id; Docker's have 64
+/// An engine drops events when they are not read in time, which is never told: so of looks that are
+/// due anyway one a minute is at everything.
+constexpr auto kWholePeriod = 60s;
+constexpr std::size_t kPartMax = 32;  // containers that are asked for by name
+constexpr std::size_t kIdMax = 128;   // characters of an id; Docker's have 64
 // Container and network events, as JSON with the quotes and brackets escaped.
 constexpr const char* kEvents =
     "/events?filters=%7B%22type%22%3A%5B%22container%22%2C%22network%22%5D%7D";
@@ -220,8 +223,10 @@ Result<void> Watch::follow(Events& events) {
 }
 
 Result<void> Watch::look(Part part) {
+  const auto now_at = std::chrono::steady_clock::now();
   // What was left out is known of all together.
-  part.everything = part.everything || !known_ || !known_->left_out.empty();
+  part.everything =
+      part.everything || !known_ || !known_->left_out.empty() || now_at - whole_at_ >= kWholePeriod;
   auto asked = ask(Client(socket_), part, images_);
   if (asked && !part.everything && !asked->left_out.empty()) {
     part.everything = true;
@@ -229,6 +234,7 @@ Result<void> Watch::look(Part part) {
   }
   if (!asked) return std::unexpected(asked.error());
   Inventory now = part.everything ? std::move(*asked) : merge(*known_, part, std::move(*asked));
+  if (part.everything) whole_at_ = now_at;
   forget_images(images_, now);
   // Of the looks behind an event most show what the first one did.
   if (std::exchange(told_, true) && now == *known_) return {};

@@ -1,6 +1,7 @@
 // The inventory of a Docker engine: asked for once, or followed.
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <functional>
 #include <map>
@@ -61,7 +62,9 @@ class Watch {
   const Tell tell_;
   ImageLabels images_;  // of the thread
   Known known_;         // what was told last; of the thread
-  bool told_ = false;   // since the engine is followed; of the thread
+  std::chrono::steady_clock::time_point
+      whole_at_{};     // when everything was asked for; of the thread
+  bool told_ = false;  // since the engine is followed; of the thread
   std::mutex mutex_;
   std::condition_variable stopping_;
   bool stop_ = false;         // guarded by mutex_
