@@ -115,7 +115,7 @@ void diff_chains(const Ruleset& have, const Ruleset& want, const Stale& stale, P
         old == nullptr || remake || old->rules != chain.rules || uses_stale(*old, stale);
     if (!dirty) continue;
     if (old != nullptr) plan.clear_chains.push_back(chain.name);
-    if (!chain.rules.empty()) plan.fill_chains.push_back(chain);
+    if (!chain.rules.empty()) plan.fill_chains.push_back(&chain);
   }
 }
 
@@ -201,7 +201,9 @@ bool Plan::empty() const {
          fill_chains.empty();
 }
 
-bool Plan::makes_set(const std::string& name) const { return find(add_sets, name) != nullptr; }
+bool Plan::makes_set(const std::string& name) const {
+  return std::ranges::any_of(add_sets, [&name](const Set* set) { return set->name == name; });
+}
 
 Plan diff(const Ruleset* observed, const Ruleset& desired, Unused unused) {
   const Ruleset& have = observed != nullptr ? *observed : kNothing;
@@ -216,13 +218,13 @@ Plan diff(const Ruleset* observed, const Ruleset& desired, Unused unused) {
   const Objects present_objects(have.objects);
   for (const Object& object : desired.objects) {
     if (present_objects.find(object.name) == nullptr || old.objects.contains(object.name)) {
-      plan.add_objects.push_back(object);
+      plan.add_objects.push_back(&object);
     }
   }
   for (const Set& set : desired.sets) {
     const Set* present = find(have.sets, set.name);
     if (present == nullptr || old.sets.contains(set.name)) {
-      plan.add_sets.push_back(set);
+      plan.add_sets.push_back(&set);
     } else if (set.content == Content::declared) {
       diff_elements(*present, set, old, plan);
     }

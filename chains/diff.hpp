@@ -13,7 +13,8 @@ struct ElementChange {
 };
 
 /// Steps in the order in which a transaction makes them. What a plan does not name is not touched:
-/// counters, limiter state and timers live on.
+/// counters, limiter state and timers live on. What it adds is part of the ruleset that is desired,
+/// and lives as long as that.
 struct Plan {
   bool make_table = false;
   bool wake_table = false;                ///< it is dormant
@@ -22,11 +23,11 @@ struct Plan {
   std::vector<std::string> remove_sets;
   std::vector<std::string> remove_chains;
   std::vector<Object> remove_objects;
-  std::vector<Object> add_objects;
-  std::vector<Chain> add_chains;  ///< without rules
-  std::vector<Set> add_sets;      ///< with elements; managed ones are empty
+  std::vector<const Object*> add_objects;
+  std::vector<Chain> add_chains;     ///< without rules
+  std::vector<const Set*> add_sets;  ///< with elements; managed ones are empty
   std::vector<ElementChange> add_elements;
-  std::vector<Chain> fill_chains;  ///< rules of new and cleared chains
+  std::vector<const Chain*> fill_chains;  ///< rules of new and cleared chains
 
   bool empty() const;
   bool makes_set(const std::string& name) const;
@@ -38,6 +39,7 @@ enum class Unused { remove, keep };
 
 /// `observed` is null when the table is not there.
 Plan diff(const Ruleset* observed, const Ruleset& desired, Unused unused = Unused::remove);
+Plan diff(const Ruleset* observed, Ruleset&& desired, Unused unused = Unused::remove) = delete;
 
 /// A line of the difference as an admin reads it.
 struct DiffLine {

@@ -281,17 +281,17 @@ void encode(const Plan& plan, Batch& batch) {
     remove_named(NFT_MSG_DELCHAIN, NFTA_CHAIN_TABLE, NFTA_CHAIN_NAME, "chain", chain, batch);
   }
   for (const Object& object : plan.remove_objects) remove_object(object, batch);
-  for (const Object& object : plan.add_objects) object_message(object, batch);
+  for (const Object* object : plan.add_objects) object_message(*object, batch);
   for (const Chain& chain : plan.add_chains) chain_message(chain, NFT_MSG_NEWCHAIN, batch);
-  for (const Set& set : plan.add_sets) {
-    set_message(set, batch);
-    elements_message(set, NFT_MSG_NEWSETELEM, batch);
+  for (const Set* set : plan.add_sets) {
+    set_message(*set, batch);
+    elements_message(*set, NFT_MSG_NEWSETELEM, batch);
   }
   for (const ElementChange& change : plan.add_elements) {
     elements_message(change.set, NFT_MSG_NEWSETELEM, batch);
   }
-  for (const Chain& chain : plan.fill_chains) {
-    for (const Rule& rule : chain.rules) rule_message(chain.name, rule, batch);
+  for (const Chain* chain : plan.fill_chains) {
+    for (const Rule& rule : chain->rules) rule_message(chain->name, rule, batch);
   }
 }
 

@@ -13,7 +13,7 @@ namespace fw {
 
 struct Target;
 
-/// How a target is made where there is nothing yet.
+/// How a target is made where there is nothing yet; of use for as long as the target is as it was.
 struct Anew {
   chains::Plan plan;
   chains::Batch batch;  ///< of that, for generation 0
