@@ -139,6 +139,20 @@ Inventory merge(const Inventory& all, const Part& part, Inventory now) {
   return out;
 }
 
+/// Does `now` tell of that part what is known already?
+bool is_known(const Inventory& all, const Part& part, const Inventory& now) {
+  if (part.networks && now.networks != all.networks) return false;
+  const auto of = [](const Inventory& inventory, const std::string& id) {
+    const auto it = std::ranges::lower_bound(inventory.containers, id, {}, &Container::id);
+    return it != inventory.containers.end() && it->id == id ? &*it : nullptr;
+  };
+  return std::ranges::all_of(part.containers, [&](const std::string& id) {
+    const Container* const before = of(all, id);
+    const Container* const after = of(now, id);
+    return before == nullptr ? after == nullptr : after != nullptr && *before == *after;
+  });
+}
+
 void forget_images(ImageLabels& images, const Inventory& inventory) {
   if (images.size() <= inventory.containers.size()) return;
   std::set<std::string_view> used;
@@ -233,11 +247,12 @@ Result<void> Watch::look(Part part) {
     asked = ask(Client(socket_), part, images_);
   }
   if (!asked) return std::unexpected(asked.error());
-  Inventory now = part.everything ? std::move(*asked) : merge(*known_, part, std::move(*asked));
   if (part.everything) whole_at_ = now_at;
-  forget_images(images_, now);
   // Of the looks behind an event most show what the first one did.
-  if (std::exchange(told_, true) && now == *known_) return {};
+  const bool same = part.everything ? known_ && *asked == *known_ : is_known(*known_, part, *asked);
+  if (std::exchange(told_, true) && same) return {};
+  Inventory now = part.everything ? std::move(*asked) : merge(*known_, part, std::move(*asked));
+  forget_images(images_, now);
   known_ = std::make_shared<const Inventory>(std::move(now));
   tell_(known_);
   return {};
