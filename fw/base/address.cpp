@@ -11,6 +11,7 @@
 #include <arpa/inet.h>
 #include <fmt/format.h>
 
+#include "fw/base/digit.hpp"
 #include "fw/base/suggest.hpp"
 
 namespace fw {
@@ -18,8 +19,6 @@ namespace {
 
 constexpr U128 kMappedFirst = U128{0xffff} << 32;  // ::ffff:0.0.0.0
 constexpr int kMappedBits = 96;                    // prefix length of ::ffff:0:0/96
-
-bool digit(char c) { return c >= '0' && c <= '9'; }
 
 /// Four decimal numbers, no leading zeros: some programs read those as octal.
 std::optional<std::uint32_t> read_ipv4(std::string_view text) {
@@ -29,7 +28,7 @@ std::optional<std::uint32_t> read_ipv4(std::string_view text) {
     if (part > 0 && (at == text.size() || text[at++] != '.')) return {};
     const std::size_t begin = at;
     std::uint32_t number = 0;
-    while (at < text.size() && at - begin < 4 && digit(text[at]))
+    while (at < text.size() && at - begin < 4 && is_digit(text[at]))
       number = number * 10 + static_cast<std::uint32_t>(text[at++] - '0');
     if (at == begin || number > 255 || (at - begin > 1 && text[begin] == '0')) return {};
     bits = bits << 8 | number;
@@ -61,7 +60,7 @@ Ip unmapped(Ip ip) { return mapped(ip) ? Ip{Family::ipv4, ip.bits - kMappedFirst
 
 bool zero_padded(std::string_view text) {
   for (std::size_t i = 0; i + 1 < text.size(); ++i) {
-    if (text[i] == '0' && digit(text[i + 1]) && (i == 0 || text[i - 1] == '.')) return true;
+    if (text[i] == '0' && is_digit(text[i + 1]) && (i == 0 || text[i - 1] == '.')) return true;
   }
   return false;
 }
@@ -98,7 +97,7 @@ Result<IpRange> parse_network(std::string_view text, std::size_t slash) {
   if (digits.find('.') != digits.npos)
     return refuse(text, "needs a prefix length after the /, not a mask; write e.g. \"10.0.0.0/8\"");
   int prefix = digits.empty() || digits.size() > 3 ? bits + 1 : 0;
-  for (const char c : digits) prefix = digit(c) ? std::min(prefix * 10 + (c - '0'), 999) : bits + 1;
+  for (const char c : digits) prefix = is_digit(c) ? std::min(prefix * 10 + (c - '0'), 999) : bits + 1;
   if (prefix > bits || (digits.size() > 1 && digits[0] == '0'))
     return refuse(text, fmt::format("needs a prefix length between 0 and {}", bits));
   if (mapped(*address)) {

@@ -3,13 +3,14 @@
 
 #include <algorithm>
 
+#include "fw/base/digit.hpp"
 #include "fw/base/limits.hpp"
 
 namespace fw {
 namespace {
 
 bool name_character(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+  return (c >= 'a' && c <= 'z') || is_digit(c) || c == '-' || c == '_';
 }
 
 bool letter(char c) { return c >= 'a' && c <= 'z'; }

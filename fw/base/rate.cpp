@@ -8,17 +8,18 @@
 
 #include <fmt/format.h>
 
+#include "fw/base/digit.hpp"
 #include "fw/base/limits.hpp"
 #include "fw/base/suggest.hpp"
 
 namespace fw {
 namespace {
 
-struct Unit {
+struct TimeUnit {
   char letter;
   std::chrono::seconds length;
 };
-constexpr std::array<Unit, 5> kUnits{{{'w', std::chrono::weeks{1}},
+constexpr std::array<TimeUnit, 5> kTimeUnits{{{'w', std::chrono::weeks{1}},
                                       {'d', std::chrono::days{1}},
                                       {'h', std::chrono::hours{1}},
                                       {'m', std::chrono::minutes{1}},
@@ -37,8 +38,6 @@ std::uint64_t take_number(std::string_view& text) {
   return error == std::errc::result_out_of_range ? UINT64_MAX : number;
 }
 
-bool digit(char c) { return c >= '0' && c <= '9'; }
-
 /// A number (`bare`, when none is written) and a unit; at most `longest`.
 Part<std::chrono::seconds> take_duration(std::string_view text, std::optional<std::uint64_t> bare,
                                          std::chrono::seconds longest) {
@@ -46,7 +45,7 @@ Part<std::chrono::seconds> take_duration(std::string_view text, std::optional<st
   const char* const units = weeks ? "s, m, h, d or w" : "s, m, h or d";
   const std::string_view written = text;
   std::uint64_t number = 0;
-  if (!text.empty() && digit(text[0])) {
+  if (!text.empty() && is_digit(text[0])) {
     number = take_number(text);
     if (text.empty()) {
       return std::unexpected(
@@ -61,7 +60,7 @@ Part<std::chrono::seconds> take_duration(std::string_view text, std::optional<st
     return std::unexpected(
         std::string("a time has no fraction; use a smaller unit, e.g. \"90m\" for 1.5 hours"));
   }
-  for (const Unit& unit : kUnits) {
+  for (const TimeUnit& unit : kTimeUnits) {
     if (text.size() != 1 || text[0] != unit.letter || (unit.letter == 'w' && !weeks)) continue;
     if (number == 0) return std::unexpected(std::string("a time is at least 1s"));
     if (number > static_cast<std::uint64_t>(longest / unit.length))
@@ -88,7 +87,7 @@ Result<std::chrono::seconds> parse_duration(std::string_view text) {
 Result<Rate> parse_rate(std::string_view text) {
   constexpr const char* kForm = "write count/time, e.g. \"5/10s\" or \"50/s\"";
   std::string_view rest = text;
-  if (rest.empty() || !digit(rest[0])) return refuse("rate", text, kForm);
+  if (rest.empty() || !is_digit(rest[0])) return refuse("rate", text, kForm);
   const std::uint64_t count = take_number(rest);
   if (rest.empty() || rest[0] != '/') return refuse("rate", text, kForm);
   rest.remove_prefix(1);
@@ -103,7 +102,7 @@ Result<Rate> parse_rate(std::string_view text) {
 }
 
 std::string to_string(std::chrono::seconds duration) {
-  for (const Unit& unit : kUnits) {
+  for (const TimeUnit& unit : kTimeUnits) {
     if (duration.count() != 0 && duration % unit.length == std::chrono::seconds{0})
       return fmt::format("{}{}", duration / unit.length, unit.letter);
   }

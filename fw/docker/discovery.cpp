@@ -9,6 +9,7 @@
 
 #include <fmt/format.h>
 
+#include "fw/base/digit.hpp"
 #include "fw/base/limits.hpp"
 #include "fw/base/suggest.hpp"
 #include "fw/docker/client.hpp"
@@ -36,7 +37,7 @@ constexpr const char* kEvents =
 
 /// Only of containers that have a label which is heeded: the others have none to lose.
 void tell_labels_apart(const Client& client, ImageLabels& images, Inventory& inventory) {
-  for (Container& container : inventory.containers) {
+  for (fw::Container& container : inventory.containers) {
     if (container.labels.empty()) continue;
     if (!images.contains(container.image)) {
       const auto answer = client.get("/images/" + container.image + "/json");
@@ -107,7 +108,7 @@ Result<Inventory> ask(const Client& client, const Part& part, ImageLabels& image
     auto containers = read_docker_containers(*answer);
     if (!containers) return containers;
     out = std::move(*containers);
-    std::erase_if(out.containers, [&part](const Container& container) {
+    std::erase_if(out.containers, [&part](const fw::Container& container) {
       return !part.everything && !part.containers.contains(container.id);
     });
   }
@@ -129,7 +130,7 @@ Inventory merge(const Inventory& all, const Part& part, Inventory now) {
   out.networks = std::move(now.networks);
   out.containers.reserve(all.containers.size() + now.containers.size());
   auto next = now.containers.begin();
-  for (const Container& container : all.containers) {
+  for (const fw::Container& container : all.containers) {
     for (; next != now.containers.end() && next->id < container.id; ++next) {
       out.containers.push_back(std::move(*next));
     }
@@ -156,7 +157,7 @@ bool is_known(const Inventory& all, const Part& part, const Inventory& now) {
 void forget_images(ImageLabels& images, const Inventory& inventory) {
   if (images.size() <= inventory.containers.size()) return;
   std::set<std::string_view> used;
-  for (const Container& container : inventory.containers) used.insert(container.image);
+  for (const fw::Container& container : inventory.containers) used.insert(container.image);
   std::erase_if(images, [&used](const auto& image) { return !used.contains(image.first); });
 }
 
@@ -164,9 +165,8 @@ void forget_images(ImageLabels& images, const Inventory& inventory) {
 
 void Part::add(const Touched& touched) {
   const bool id = !touched.container.empty() && touched.container.size() <= kIdMax &&
-                  std::ranges::all_of(touched.container, [](char c) {
-                    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
-                  });
+                  std::ranges::all_of(touched.container,
+                                      [](char c) { return is_digit(c) || (c >= 'a' && c <= 'f'); });
   networks = networks || touched.networks;
   if (id) containers.insert(touched.container);
   everything = everything || (!id && !touched.networks) || containers.size() > kPartMax;

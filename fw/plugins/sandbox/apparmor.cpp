@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "fw/base/digit.hpp"
 #include "fw/base/limits.hpp"
 
 namespace fw::sandbox {
@@ -71,7 +72,7 @@ bool is_app_name(std::string_view name) {
   const auto letter = [](char c) { return c >= 'a' && c <= 'z'; };
   return !name.empty() && name.size() <= kNameLengthMax && letter(name[0]) &&
          std::all_of(name.begin(), name.end(), [&](char c) {
-           return letter(c) || (c >= '0' && c <= '9') || c == '-' || c == '_';
+           return letter(c) || is_digit(c) || c == '-' || c == '_';
          });
 }
 

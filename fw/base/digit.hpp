@@ -1,0 +1,8 @@
+// Decimal digits in text, whatever the locale says.
+#pragma once
+
+namespace fw {
+
+constexpr bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
+}  // namespace fw
