@@ -41,7 +41,7 @@ json::value to_json(const fw::Activity& row) {
   if (error) details = nullptr;
   return json::object{{"id", row.id},
                       {"time", time_text(row.time)},
-                      {"time_ms", row.time.time_since_epoch().count()},
+                      {"time_ms", fw::ms_of(row.time)},
                       {"what", fw::printable(row.what)},
                       {"user", fw::printable(row.actor.user)},
                       {"uid", row.actor.uid},

@@ -259,7 +259,7 @@ fw::Result<std::vector<fw::Activity>> activity_of_daemon(const Context& context,
                                                          const std::string& what) {
   return told(context,
               {{"do", "activity"},
-               {"since_ms", std::max<std::int64_t>(since.time_since_epoch().count(), 0)},
+               {"since_ms", std::max<std::int64_t>(fw::ms_of(since), 0)},
                {"after", after},
                {"count", count},
                {"what", what}},

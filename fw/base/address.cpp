@@ -97,7 +97,8 @@ Result<IpRange> parse_network(std::string_view text, std::size_t slash) {
   if (digits.find('.') != digits.npos)
     return refuse(text, "needs a prefix length after the /, not a mask; write e.g. \"10.0.0.0/8\"");
   int prefix = digits.empty() || digits.size() > 3 ? bits + 1 : 0;
-  for (const char c : digits) prefix = is_digit(c) ? std::min(prefix * 10 + (c - '0'), 999) : bits + 1;
+  for (const char c : digits)
+    prefix = is_digit(c) ? std::min(prefix * 10 + (c - '0'), 999) : bits + 1;
   if (prefix > bits || (digits.size() > 1 && digits[0] == '0'))
     return refuse(text, fmt::format("needs a prefix length between 0 and {}", bits));
   if (mapped(*address)) {

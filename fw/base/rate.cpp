@@ -20,10 +20,10 @@ struct TimeUnit {
   std::chrono::seconds length;
 };
 constexpr std::array<TimeUnit, 5> kTimeUnits{{{'w', std::chrono::weeks{1}},
-                                      {'d', std::chrono::days{1}},
-                                      {'h', std::chrono::hours{1}},
-                                      {'m', std::chrono::minutes{1}},
-                                      {'s', std::chrono::seconds{1}}}};
+                                              {'d', std::chrono::days{1}},
+                                              {'h', std::chrono::hours{1}},
+                                              {'m', std::chrono::minutes{1}},
+                                              {'s', std::chrono::seconds{1}}}};
 
 // What is wrong with a number or a duration; the caller says in what.
 template <class T>

@@ -66,15 +66,13 @@ Read<std::vector<IpRange>> addresses(const json::object& request) {
   return out;
 }
 
-std::int64_t milliseconds(WallTime time) { return time.time_since_epoch().count(); }
-
 json::object block_json(const Block& block) {
   json::object out{{"address", to_string(block.range)},
-                   {"since_ms", milliseconds(block.since)},
+                   {"since_ms", ms_of(block.since)},
                    {"until_ms", nullptr},
                    {"reason", printable(block.reason, block.reason.size())},
                    {"origin", printable(block.origin, block.origin.size())}};
-  if (block.until) out["until_ms"] = milliseconds(*block.until);
+  if (block.until) out["until_ms"] = ms_of(*block.until);
   return out;
 }
 
@@ -301,12 +299,11 @@ json::object trouble_json(const Trouble& trouble) {
   if (trouble.panic) {
     json::array callers;
     for (const Ip caller : trouble.panic->panic.callers) callers.emplace_back(to_string(caller));
-    out["panic"] = {{"since_ms", milliseconds(trouble.panic->since)},
-                    {"callers", std::move(callers)}};
+    out["panic"] = {{"since_ms", ms_of(trouble.panic->since)}, {"callers", std::move(callers)}};
   }
   if (trouble.trial) {
     out["trial"] = {{"policy", printable(trouble.trial->policy, trouble.trial->policy.size())},
-                    {"until_ms", milliseconds(trouble.trial->until)},
+                    {"until_ms", ms_of(trouble.trial->until)},
                     {"left_ms", trouble.trial->left.count()}};
   }
   return out;
@@ -331,7 +328,7 @@ void do_counts(Host& host, const json::object& request, const Answer& answer) {
   }
   const auto n = static_cast<std::size_t>(*busiest);
   answer({{"ok", true},
-          {"time_ms", milliseconds(now)},
+          {"time_ms", ms_of(now)},
           {"present", counts->present},
           {"limits", limits_json(counts->limits)},
           {"dropped", named_json(counts->dropped)},
@@ -391,7 +388,7 @@ void do_activity(Host& host, const json::object& request, const Answer& answer) 
     boost::system::error_code error;
     json::value details = json::parse(row.details, error);
     out.push_back(json::object{{"id", row.id},
-                               {"time_ms", milliseconds(row.time)},
+                               {"time_ms", ms_of(row.time)},
                                {"what", row.what},
                                {"user", row.actor.user},
                                {"uid", row.actor.uid},
@@ -438,12 +435,12 @@ json::object to_json(const Sentence& sentence, WallTime end) {
   for (const std::uint16_t port : sentence.evidence.ports) ports.push_back(port);
   return {{"address", to_string(sentence.range)},
           {"times", sentence.times},
-          {"end_ms", milliseconds(end)},
+          {"end_ms", ms_of(end)},
           {"what", sentence.evidence.what},
           {"count", sentence.evidence.count},
           {"ports", std::move(ports)},
-          {"first_ms", milliseconds(sentence.evidence.first)},
-          {"last_ms", milliseconds(sentence.evidence.last)},
+          {"first_ms", ms_of(sentence.evidence.first)},
+          {"last_ms", ms_of(sentence.evidence.last)},
           {"rule", to_string(sentence.where)}};
 }
 

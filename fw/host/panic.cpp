@@ -33,9 +33,7 @@ std::optional<PanicState> read_panic(const std::string& state_dir) {
 
 Result<void> save_panic(const std::string& state_dir, const std::optional<PanicState>& state) {
   if (!state) return remove_state_file(state_dir, kName);
-  const auto since =
-      std::chrono::duration_cast<std::chrono::milliseconds>(state->since.time_since_epoch());
-  std::string text = fmt::format("since {}\n", since.count());
+  std::string text = fmt::format("since {}\n", ms_of(state->since));
   for (const Ip ip : state->panic.callers) text += to_string(ip) + "\n";
   return write_state_file(state_dir, kName, text);
 }

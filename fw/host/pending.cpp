@@ -33,10 +33,6 @@ std::optional<std::int64_t> number(std::string_view text) {
 
 WallTime wall(std::int64_t ms) { return WallTime{} + milliseconds{ms}; }
 
-std::int64_t ms_of(WallTime time) {
-  return std::chrono::duration_cast<milliseconds>(time.time_since_epoch()).count();
-}
-
 /// "key value" lines up to an empty one, which is taken off too.
 std::map<std::string, std::string, std::less<>> take_header(std::string_view& text) {
   std::map<std::string, std::string, std::less<>> out;

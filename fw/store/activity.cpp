@@ -18,7 +18,7 @@ struct ActivityLog::Impl {
 namespace {
 
 // The newest row never goes, so ids are given once: who follows the log knows its place.
-constexpr const char* kSchema = R"sql(
+constexpr const char* kActivitySchema = R"sql(
 CREATE TABLE activity(
   id INTEGER PRIMARY KEY,
   time_ms INTEGER NOT NULL,
@@ -34,7 +34,7 @@ CREATE TABLE activity(
 
 constexpr DatabaseForm kForm{.file = "activity.db",
                              .name = "the activity log",
-                             .schema = kSchema,
+                             .schema = kActivitySchema,
                              .version = 1,
                              .application_id = 0x6366'7761,  // "cfwa"
                              // A row needs no fsync of its own: it outlives its process, and what a
@@ -44,7 +44,7 @@ constexpr DatabaseForm kForm{.file = "activity.db",
                              .busy_timeout_ms = 1'000,  // the command has more to do than to wait
                              .afresh = "and a new one begins"};
 
-constexpr const char* kColumns = "time_ms, what, user, uid, tty, remote, summary, details";
+constexpr const char* kActivityColumns = "time_ms, what, user, uid, tty, remote, summary, details";
 
 /// At most so many bytes, without half a character at the end.
 std::string cut(std::string_view text, std::size_t bytes_max) {
@@ -52,12 +52,6 @@ std::string cut(std::string_view text, std::size_t bytes_max) {
     while (bytes_max > 0 && (text[bytes_max] & 0xc0) == 0x80) --bytes_max;  // UTF-8 goes on
   }
   return std::string(text.substr(0, bytes_max));
-}
-
-std::int64_t milliseconds(WallTime time) { return time.time_since_epoch().count(); }
-
-std::int64_t pragma(SQLite::Database& db, const char* name) {
-  return db.execAndGet(fmt::format("PRAGMA {}", name)).getInt64();
 }
 
 /// Bytes that rows take; pages that rows have left are used again first.
@@ -72,7 +66,7 @@ std::uint64_t used_bytes(SQLite::Database& db) {
 std::size_t take_oldest(SQLite::Database& db, WallTime now, const ActivityBounds& bounds) {
   const std::int64_t time_max = used_bytes(db) > bounds.bytes
                                     ? std::numeric_limits<std::int64_t>::max()
-                                    : milliseconds(now - bounds.keep);
+                                    : ms_of(now - bounds.keep);
   SQLite::Statement remove(db,
                            "DELETE FROM activity WHERE time_ms < ? AND id IN "
                            "(SELECT id FROM activity ORDER BY id LIMIT ?) AND "
@@ -114,9 +108,9 @@ Result<std::int64_t> ActivityLog::add(const Activity& activity, const ActivityBo
     SQLite::Database& db = impl_->db;
     SQLite::Transaction transaction(db, SQLite::TransactionBehavior::IMMEDIATE);
     SQLite::Statement insert(
-        db, fmt::format("INSERT INTO activity ({}) VALUES (?,?,?,?,?,?,?,?)", kColumns));
+        db, fmt::format("INSERT INTO activity ({}) VALUES (?,?,?,?,?,?,?,?)", kActivityColumns));
     const Actor& actor = activity.actor;
-    insert.bind(1, milliseconds(activity.time));
+    insert.bind(1, ms_of(activity.time));
     insert.bind(2, cut(activity.what, kActivityWordMax));
     insert.bind(3, cut(actor.user, kActivityWordMax));
     insert.bind(4, actor.uid);
@@ -138,9 +132,9 @@ Result<std::vector<Activity>> ActivityLog::read(WallTime since, std::int64_t aft
     SQLite::Statement select(
         impl_->db, fmt::format("SELECT id, {} FROM activity WHERE id > ? AND time_ms >= ? AND "
                                "(? = '' OR what = ?) ORDER BY id LIMIT ?",
-                               kColumns));
+                               kActivityColumns));
     select.bind(1, after_id);
-    select.bind(2, milliseconds(since));
+    select.bind(2, ms_of(since));
     select.bindNoCopy(3, what);
     select.bindNoCopy(4, what);
     select.bind(5, static_cast<std::int64_t>(count));

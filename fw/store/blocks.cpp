@@ -8,11 +8,6 @@
 namespace fw {
 namespace {
 
-using Until = std::optional<WallTime>;
-
-/// Absent is for ever, which is later than any time.
-bool ends_before(const Until& a, const Until& b) { return a && (!b || *a < *b); }
-
 bool by_range(const BlockedPiece& a, const BlockedPiece& b) { return a.range < b.range; }
 
 /// Appends a piece, grown into its left neighbour where both end at the same time.

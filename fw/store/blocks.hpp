@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -12,6 +13,13 @@ namespace fw {
 
 /// Wall-clock time in milliseconds (blocks must survive a reboot).
 using WallTime = std::chrono::sys_time<std::chrono::milliseconds>;
+/// As it is stored and sent: since 1970.
+constexpr std::int64_t ms_of(WallTime time) { return time.time_since_epoch().count(); }
+
+/// Is one end of a block before another? Absent is for ever, which is later than any time.
+inline bool ends_before(const std::optional<WallTime>& a, const std::optional<WallTime>& b) {
+  return a && (!b || *a < *b);
+}
 
 struct Block {
   IpRange range;

@@ -3,17 +3,12 @@
 
 #include <algorithm>
 #include <iterator>
-#include <optional>
 #include <utility>
 
 namespace fw {
 namespace {
 
 bool by_range(const Block& a, const Block& b) { return a.range < b.range; }
-
-bool ends_before(const std::optional<WallTime>& a, const std::optional<WallTime>& b) {
-  return a && (!b || *a < *b);
-}
 
 /// What one more block of the same range makes of a row; true when the row lasts longer already.
 /// Its origin is whoever gave it the latest end.

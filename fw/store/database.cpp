@@ -11,7 +11,7 @@
 namespace fw {
 namespace {
 
-constexpr const char* kSchema = R"sql(
+constexpr const char* kStateSchema = R"sql(
 CREATE TABLE meta(
   id INTEGER PRIMARY KEY CHECK (id = 1),
   generation INTEGER NOT NULL,
@@ -39,7 +39,7 @@ CREATE TABLE regions(
 ) STRICT, WITHOUT ROWID;
 )sql";
 
-constexpr const char* kColumns = "family, first, last, until_ms, reason, origin, since_ms";
+constexpr const char* kBlockColumns = "family, first, last, until_ms, reason, origin, since_ms";
 
 /// An address as it sorts: 16 bytes, most significant first.
 void bind_address(SQLite::Statement& statement, int index, U128 bits) {
@@ -80,8 +80,6 @@ WallTime time_of(const SQLite::Column& column) {
   return WallTime(std::chrono::milliseconds(column.getInt64()));
 }
 
-std::int64_t milliseconds(WallTime time) { return time.time_since_epoch().count(); }
-
 Block block_of(SQLite::Statement& row) {
   Block block;
   block.range = range_of(row);
@@ -108,13 +106,13 @@ std::vector<Block> read_windows(SQLite::Database& db, const std::string& sql,
 void write_row(SQLite::Statement& replace, const Block& block) {
   bind_range(replace, block.range);
   if (block.until) {
-    replace.bind(4, milliseconds(*block.until));
+    replace.bind(4, ms_of(*block.until));
   } else {
     replace.bind(4);
   }
   replace.bindNoCopy(5, block.reason);
   replace.bindNoCopy(6, block.origin);
-  replace.bind(7, milliseconds(block.since));
+  replace.bind(7, ms_of(block.since));
   replace.exec();
   replace.reset();
 }
@@ -129,7 +127,7 @@ void erase(SQLite::Statement& erase_range, const IpRange& range) {
 
 const DatabaseForm kStateForm{.file = "state.db",
                               .name = "the state database",
-                              .schema = kSchema,
+                              .schema = kStateSchema,
                               .version = 1,
                               .application_id = 0x6366'7764,  // "cfwd"
                               .synchronous = "FULL",          // a commit is on disk when it returns
@@ -154,8 +152,8 @@ void write_meta(SQLite::Database& db, const Meta& meta) {
 std::vector<Block> read_active(SQLite::Database& db, WallTime now, std::size_t expected) {
   SQLite::Statement select(db, fmt::format("SELECT {} FROM blocks WHERE until_ms IS NULL OR "
                                            "until_ms > ? ORDER BY family, first, last",
-                                           kColumns));
-  select.bind(1, milliseconds(now));
+                                           kBlockColumns));
+  select.bind(1, ms_of(now));
   std::vector<Block> blocks;
   blocks.reserve(expected);
   while (select.executeStep()) blocks.push_back(block_of(select));
@@ -166,7 +164,7 @@ std::map<std::string, std::uint64_t> count_origins(SQLite::Database& db, WallTim
   SQLite::Statement select(db,
                            "SELECT origin, count(*) FROM blocks WHERE until_ms IS NULL OR "
                            "until_ms > ? GROUP BY origin");
-  select.bind(1, milliseconds(now));
+  select.bind(1, ms_of(now));
   std::map<std::string, std::uint64_t> counts;
   while (select.executeStep()) {
     counts[select.getColumn(0).getString()] =
@@ -177,7 +175,7 @@ std::map<std::string, std::uint64_t> count_origins(SQLite::Database& db, WallTim
 
 std::vector<IpRange> read_ended(SQLite::Database& db, WallTime now) {
   SQLite::Statement select(db, "SELECT family, first, last FROM blocks WHERE until_ms <= ?");
-  select.bind(1, milliseconds(now));
+  select.bind(1, ms_of(now));
   std::vector<IpRange> ranges;
   while (select.executeStep()) ranges.push_back(range_of(select));
   return ranges;
@@ -187,7 +185,7 @@ std::vector<Block> read_singles(SQLite::Database& db, const std::vector<IpRange>
   return read_windows(db,
                       fmt::format("SELECT {} FROM blocks WHERE family = ? AND first BETWEEN ? AND "
                                   "? AND first = last",
-                                  kColumns),
+                                  kBlockColumns),
                       windows);
 }
 
@@ -195,7 +193,7 @@ std::vector<Block> read_networks(SQLite::Database& db, const std::vector<IpRange
   return read_windows(db,
                       fmt::format("SELECT {} FROM blocks INDEXED BY networks WHERE family = ? AND "
                                   "first BETWEEN ? AND ? AND first <> last",
-                                  kColumns),
+                                  kBlockColumns),
                       windows);
 }
 
@@ -227,7 +225,8 @@ void replace_rows(SQLite::Database& db, const std::vector<Block>& before,
                   const std::vector<Block>& after) {
   SQLite::Statement remove(db, "DELETE FROM blocks WHERE family = ? AND first = ? AND last = ?");
   SQLite::Statement replace(
-      db, fmt::format("INSERT OR REPLACE INTO blocks ({}) VALUES (?, ?, ?, ?, ?, ?, ?)", kColumns));
+      db, fmt::format("INSERT OR REPLACE INTO blocks ({}) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                      kBlockColumns));
   auto old = before.begin();
   for (const Block& block : after) {
     for (; old != before.end() && old->range < block.range; ++old) erase(remove, old->range);

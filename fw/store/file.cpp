@@ -98,11 +98,11 @@ int copy_log(void* of, sqlite3* db, const char* schema, int pages) {
   return SQLITE_OK;
 }
 
-int pragma(SQLite::Database& db, const char* name) {
-  return db.execAndGet(fmt::format("PRAGMA {}", name)).getInt();
-}
-
 }  // namespace
+
+std::int64_t pragma(SQLite::Database& db, const char* name) {
+  return db.execAndGet(fmt::format("PRAGMA {}", name)).getInt64();
+}
 
 std::string path_in(const std::string& state_dir, const DatabaseForm& form) {
   return fmt::format("{}/{}", state_dir, form.file);
@@ -135,7 +135,7 @@ SQLite::Database open_database(const std::string& path, const DatabaseForm& form
   sqlite3_db_config(handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
   sqlite3_wal_hook(handle, copy_log, const_cast<DatabaseForm*>(&form));
   db.exec(fmt::format("PRAGMA synchronous = {}", form.synchronous));
-  const int version = pragma(db, "user_version");
+  const std::int64_t version = pragma(db, "user_version");
   if (pragma(db, "schema_version") == 0)
     throw Unusable(fmt::format("is empty: move it away, {}", form.afresh));
   if (pragma(db, "application_id") != form.application_id)

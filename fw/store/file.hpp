@@ -1,6 +1,7 @@
 // A SQLite database as a file of the state folder: made whole, opened, its failures explained.
 #pragma once
 
+#include <cstdint>
 #include <exception>
 #include <stdexcept>
 #include <string>
@@ -32,6 +33,9 @@ Result<void> make_database(const std::string& state_dir, const DatabaseForm& for
 
 /// Opens one that was made. Throws SQLite::Exception, or Unusable when it is of no use.
 SQLite::Database open_database(const std::string& path, const DatabaseForm& form);
+
+/// What a PRAGMA says, which is a number. Throws SQLite::Exception.
+std::int64_t pragma(SQLite::Database& db, const char* name);
 
 /// Why a database is of no use to this program.
 class Unusable : public std::runtime_error {
