@@ -7,6 +7,7 @@
 
 #include "chains/ruleset.hpp"
 #include "fw/base/address.hpp"
+#include "fw/base/packet.hpp"
 #include "fw/base/port.hpp"
 
 namespace chains::build {
@@ -17,7 +18,10 @@ inline constexpr std::uint32_t kStateRelated = 4;
 inline constexpr std::uint32_t kStateNew = 8;
 inline constexpr std::uint32_t kStateUntracked = 64;
 
-inline constexpr std::uint8_t kFin = 1, kSyn = 2, kRst = 4, kAck = 16;
+using fw::kAck;
+using fw::kFin;
+using fw::kRst;
+using fw::kSyn;
 
 Bytes u8(std::uint8_t value);
 Bytes u16(std::uint16_t value);  ///< network order

@@ -9,12 +9,15 @@ namespace simulate {
 
 using capture::Direction;
 using capture::Packet;
+using fw::kAck;
+using fw::kFin;
+using fw::kRst;
+using fw::kSyn;
 using fw::Protocol;
 using fw::Source;
 
 namespace {
 
-constexpr std::uint8_t kFin = 1, kSyn = 2, kRst = 4, kAck = 16;
 constexpr std::uint8_t kIcmp = 1, kTcp = 6, kUdp = 17, kIcmp6 = 58;
 constexpr std::uint16_t kDns = 53;
 constexpr std::size_t kTopCounters = 4096;

@@ -67,7 +67,6 @@ bool is_better(const Evidence& a, const Evidence& b) {
 /// Of each family the one address that most speaks for.
 void most_likely(std::span<const Packet> sample, const std::vector<fw::IpRange>& apart,
                  Hosts& hosts) {
-  constexpr std::uint8_t kSyn = 2, kAck = 16;
   std::map<Ip, Evidence> all;
   for (const Packet& p : sample) {
     Evidence& source = all[p.source];
@@ -75,8 +74,8 @@ void most_likely(std::span<const Packet> sample, const std::vector<fw::IpRange>&
     ++source.packets;
     ++source.sent;
     ++destination.packets;
-    if ((p.tcp_flags & kSyn) == 0) continue;
-    const bool answer = (p.tcp_flags & kAck) != 0;
+    if ((p.tcp_flags & fw::kSyn) == 0) continue;
+    const bool answer = (p.tcp_flags & fw::kAck) != 0;
     ++(answer ? source : destination).served;
     if (answer) source.answers = true;
   }

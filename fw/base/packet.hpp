@@ -8,14 +8,17 @@
 
 namespace fw {
 
+// Bits of a packet's tcp_flags.
+inline constexpr std::uint8_t kFin = 1, kSyn = 2, kRst = 4, kAck = 16;
+
 /// A packet of IPv4 or IPv6. What its protocol does not have, or the bytes do not hold, is zero.
 struct Packet {
   Ip source;
   Ip destination;
   std::uint16_t source_port = 0;
   std::uint16_t destination_port = 0;
-  std::uint8_t protocol = 0;   ///< IANA number of what follows IPv6's extension headers
-  std::uint8_t tcp_flags = 0;  ///< FIN 1, SYN 2, RST 4, ACK 16
+  std::uint8_t protocol = 0;  ///< IANA number of what follows IPv6's extension headers
+  std::uint8_t tcp_flags = 0;
   std::uint8_t icmp_type = 0;  ///< of ICMP and ICMPv6
   bool complete = true;  ///< the ports are there: false for later fragments and cut-off packets
   std::uint32_t sequence = 0;      ///< of TCP
