@@ -13,7 +13,7 @@
 namespace chains {
 namespace {
 
-const Ruleset kNothing;
+const Ruleset kEmptyRuleset;
 
 /// Names of observed things that cannot stay as they are.
 struct Stale {
@@ -206,7 +206,7 @@ bool Plan::makes_set(const std::string& name) const {
 }
 
 Plan diff(const Ruleset* observed, const Ruleset& desired, Unused unused) {
-  const Ruleset& have = observed != nullptr ? *observed : kNothing;
+  const Ruleset& have = observed != nullptr ? *observed : kEmptyRuleset;
   const Stale old = stale(have, desired, unused);
   Plan plan;
   plan.make_table = observed == nullptr;
@@ -235,7 +235,7 @@ Plan diff(const Ruleset* observed, const Ruleset& desired, Unused unused) {
 
 Description describe(const Ruleset* observed, const Ruleset& desired, Unused unused,
                      std::size_t most) {
-  const Ruleset& have = observed != nullptr ? *observed : kNothing;
+  const Ruleset& have = observed != nullptr ? *observed : kEmptyRuleset;
   const Stale old = stale(have, desired, unused);
   Lines lines(most);
   auto line = [&lines](char sign, const std::string& place, const std::string& text) {

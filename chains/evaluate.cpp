@@ -360,7 +360,7 @@ class Evaluating {
   }
 
   Go too_many(const ConnLimit& most, LearnedElement& element, const std::string& set) {
-    const Flow flow = flow_of(arrival_.packet);
+    const FlowEnds flow = ends_of(arrival_.packet);
     if (std::find(element.open.begin(), element.open.end(), flow) == element.open.end()) {
       element.open.push_back(flow);
     }
@@ -508,11 +508,11 @@ Bytes source_key(const Key& key, fw::Ip source) {
   return bytes;
 }
 
-Flow flow_of(const fw::Packet& p) {
+FlowEnds ends_of(const fw::Packet& p) {
   return {p.source, p.destination, p.source_port, p.destination_port, p.protocol};
 }
 
-void forget(State& state, const Flow& flow) {
+void forget(State& state, const FlowEnds& flow) {
   for (auto& [set, elements] : state.learned) {
     for (auto& [key, element] : elements) std::erase(element.open, flow);
   }
@@ -531,7 +531,7 @@ Evaluation evaluate(const Ruleset& ruleset, Hook hook, const Arrival& arrival,
   // The connection of a first packet that is dropped never is one.
   const bool first = arrival.connection && arrival.connection->state == kStateNew;
   if (first && (out.outcome == Outcome::dropped || out.outcome == Outcome::reset)) {
-    forget(state, flow_of(arrival.packet));
+    forget(state, ends_of(arrival.packet));
   }
   return out;
 }

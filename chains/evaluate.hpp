@@ -62,13 +62,13 @@ struct Bucket {
 };
 
 /// Both ends of a connection, to know it again.
-using Flow = std::tuple<fw::Ip, fw::Ip, std::uint16_t, std::uint16_t, std::uint8_t>;
+using FlowEnds = std::tuple<fw::Ip, fw::Ip, std::uint16_t, std::uint16_t, std::uint8_t>;
 
 struct LearnedElement {
   std::optional<Time> ends;
   std::optional<Bucket> bucket;
-  std::vector<Flow> open;  ///< of a ConnLimit
-  bool open_exact = true;  ///< false: there may be more; the kernel does not tell
+  std::vector<FlowEnds> open;  ///< of a ConnLimit
+  bool open_exact = true;      ///< false: there may be more; the kernel does not tell
 
   bool operator==(const LearnedElement&) const = default;
 };
@@ -90,9 +90,9 @@ struct State {
 /// The key that a set has for packets of a source; empty when the key asks for more than that, or
 /// for the other family.
 Bytes source_key(const Key& key, fw::Ip source);
-Flow flow_of(const fw::Packet& packet);
+FlowEnds ends_of(const fw::Packet& packet);
 /// The connection has ended: no ConnLimit counts it any more.
-void forget(State& state, const Flow& flow);
+void forget(State& state, const FlowEnds& flow);
 
 enum class Outcome : std::uint8_t {
   accepted,

@@ -21,12 +21,13 @@ constexpr std::array kTcpFlags{Names{1, "fin"}, Names{2, "syn"}, Names{4, "rst"}
 constexpr std::array kStatus{Names{16, "snat"}, Names{32, "dnat"}};
 constexpr std::array kProtocols{Names{1, "icmp"}, Names{6, "tcp"}, Names{17, "udp"},
                                 Names{58, "icmpv6"}};
-constexpr std::array kIcmp{Names{8, "echo-request"}};
-constexpr std::array kIcmpv6{Names{128, "echo-request"},        Names{130, "mld-listener-query"},
-                             Names{131, "mld-listener-report"}, Names{132, "mld-listener-done"},
-                             Names{133, "nd-router-solicit"},   Names{134, "nd-router-advert"},
-                             Names{135, "nd-neighbor-solicit"}, Names{136, "nd-neighbor-advert"},
-                             Names{143, "mld2-listener-report"}};
+constexpr std::array kIcmpTypes{Names{8, "echo-request"}};
+constexpr std::array kIcmpv6Types{
+    Names{128, "echo-request"},        Names{130, "mld-listener-query"},
+    Names{131, "mld-listener-report"}, Names{132, "mld-listener-done"},
+    Names{133, "nd-router-solicit"},   Names{134, "nd-router-advert"},
+    Names{135, "nd-neighbor-solicit"}, Names{136, "nd-neighbor-advert"},
+    Names{143, "mld2-listener-report"}};
 
 template <std::size_t N>
 std::string name_of(const std::array<Names, N>& names, std::uint32_t value) {
@@ -83,9 +84,9 @@ std::string value_text(Field field, const Bytes& value) {
     case Field::ct_original_dport:
       return std::to_string(big_endian(value));
     case Field::icmp_type:
-      return name_of(kIcmp, host_u32(value));
+      return name_of(kIcmpTypes, host_u32(value));
     case Field::icmpv6_type:
-      return name_of(kIcmpv6, host_u32(value));
+      return name_of(kIcmpv6Types, host_u32(value));
     case Field::ct_state:
       return name_of(kStates, host_u32(value));
     case Field::ct_status:

@@ -40,6 +40,9 @@ fw::Result<Descriptor> netfilter_socket();
 /// fit be counted instead of being an error. False without CAP_NET_ADMIN; errno says so.
 bool make_queue(int fd, std::size_t bytes);
 
+/// Room for what one recv() takes of the queue.
+inline constexpr std::size_t kFeedBytes = 64 * 1024;
+
 /// How many messages found no room since the socket was opened, modulo 2^32.
 std::uint32_t dropped(int fd);
 

@@ -23,7 +23,6 @@ using fw::Result;
 namespace {
 
 constexpr std::uint32_t kCopyBytes = 128;  // IPv6 with some extension headers, and TCP
-constexpr std::size_t kBufferBytes = 64 * 1024;
 constexpr int kAnswerMs = 5000;
 
 /// A request about a group. Each is answered before the next is sent.
@@ -46,7 +45,7 @@ class Request {
   /// 0, or the kernel's reason.
   int send_to(int fd) const {
     if (send(fd, header_, header_->nlmsg_len, 0) < 0) return errno;
-    std::vector<char> answer(kBufferBytes);
+    std::vector<char> answer(kFeedBytes);
     pollfd ready{fd, POLLIN, 0};
     while (poll(&ready, 1, kAnswerMs) > 0) {
       const ssize_t got = recv(fd, answer.data(), answer.size(), 0);
@@ -117,7 +116,7 @@ struct RefusalFeed::State {
   Counts counts;
   std::uint32_t dropped_before = 0;
   std::vector<Refusal> refusals;
-  std::vector<char> buffer = std::vector<char>(kBufferBytes);
+  std::vector<char> buffer = std::vector<char>(kFeedBytes);
 
   Result<void> open(std::size_t buffer_bytes) {
     auto socket = netfilter_socket();

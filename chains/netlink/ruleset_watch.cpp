@@ -24,7 +24,6 @@ using fw::Result;
 
 namespace {
 
-constexpr std::size_t kBufferBytes = 64 * 1024;
 constexpr std::size_t kChangesMax = 1024;  // of one call
 // NFTA_TABLE_NAME, NFTA_CHAIN_TABLE, NFTA_RULE_TABLE, NFTA_SET_TABLE, NFTA_SET_ELEM_LIST_TABLE and
 // NFTA_OBJ_TABLE are one number.
@@ -97,7 +96,7 @@ struct RulesetWatch::State {
   std::uint64_t lost = 0;
   std::uint32_t dropped_before = 0;
   std::vector<RulesetChange> changes;
-  std::vector<char> buffer = std::vector<char>(kBufferBytes);
+  std::vector<char> buffer = std::vector<char>(kFeedBytes);
 };
 
 RulesetWatch::RulesetWatch(std::unique_ptr<State> state) : state_(std::move(state)) {}

@@ -275,7 +275,7 @@ TEST(Evaluate, ConnLimitsCountConnectionsNotPackets) {
   EXPECT_EQ(t.outcome(tcp(22)), Outcome::accepted);
   EXPECT_EQ(t.outcome(tcp(22)), Outcome::accepted);
   EXPECT_EQ(t.outcome(second), Outcome::dropped);
-  forget(t.state, flow_of(tcp(22).packet));
+  forget(t.state, ends_of(tcp(22).packet));
   EXPECT_EQ(t.outcome(second), Outcome::accepted) << "the refused attempt is not kept";
 }
 
