@@ -20,8 +20,6 @@
 
 namespace capture {
 
-namespace {
-
 constexpr std::size_t kChunk = std::size_t{1} << 20;
 
 /// What is compressed, and was not asked for yet.
@@ -39,7 +37,6 @@ struct Made {
   std::size_t bytes = 0;
   const char* wrong = nullptr;
 };
-constexpr const char* kCorrupt = "are corrupt";
 
 /// Decompresses from an input, which may be empty, into room; both may be used up or not.
 class Codec {
@@ -49,6 +46,10 @@ class Codec {
   /// May the data end here?
   virtual bool at_end() const = 0;
 };
+
+namespace {
+
+constexpr const char* kCorrupt = "are corrupt";
 
 class Plain : public Codec {
  public:

@@ -21,6 +21,17 @@
 
 namespace fw {
 
+/// What a policy says about lists.
+struct ListsRequest {
+  struct Entry {
+    std::string name;
+    std::string path;  ///< absolute
+    ListAction action = ListAction::block;
+  };
+  std::vector<Entry> lists;
+  AddressSet trusted;
+};
+
 std::string list_path(const Policy& policy, const List& list) {
   const auto path = std::filesystem::path(policy.file).parent_path() / list.file;
   std::error_code error;  // only the working folder can be at fault: then the path stays relative
@@ -35,19 +46,8 @@ constexpr std::size_t kIndexBytesMax = 16u << 20;
 
 using SharedSet = std::shared_ptr<const AddressSet>;
 
-/// What a policy says about lists.
-struct Request {
-  struct Entry {
-    std::string name;
-    std::string path;  ///< absolute
-    ListAction action = ListAction::block;
-  };
-  std::vector<Entry> lists;
-  AddressSet trusted;
-};
-
-Request request_of(const Policy& policy) {
-  Request request;
+ListsRequest request_of(const Policy& policy) {
+  ListsRequest request;
   for (const List& list : policy.lists) {
     request.lists.push_back({list.name, list_path(policy, list), list.action});
   }
@@ -96,7 +96,7 @@ ListSize size_of(const AddressSet& set) {
   return size;
 }
 
-ListReport report_of(const Request::Entry& list, const RememberedFile& file,
+ListReport report_of(const ListsRequest::Entry& list, const RememberedFile& file,
                      const std::string& unreadable) {
   ListReport report{list.name, list.path, list.action, file.digest, file.entries, 0, {}, false, {}};
   const std::string content =
@@ -136,7 +136,7 @@ struct Lists::State {
   Result<AddressSet> content(const Digest& digest);
   Result<void> save();
 
-  Request request;
+  ListsRequest request;
 
  private:
   std::optional<Index> read_index() const;
@@ -229,7 +229,7 @@ Result<void> Lists::State::refresh(const std::string& path, const RememberedFile
 bool Lists::State::combine() {
   std::set<Digest> block;
   std::set<Digest> allow;
-  for (const Request::Entry& list : request.lists)
+  for (const ListsRequest::Entry& list : request.lists)
     (list.action == ListAction::block ? block : allow).insert(index->files[list.path].digest);
   std::string inputs = "trusted " + to_string(digest(request.trusted));
   for (const Digest& digest : block) inputs += " block " + to_string(digest);
@@ -258,7 +258,7 @@ EffectiveLists Lists::State::resolve() {
   do {
     unreadable.clear();
     std::map<std::string, RememberedFile> files;
-    for (const Request::Entry& list : request.lists) {
+    for (const ListsRequest::Entry& list : request.lists) {
       const auto [file, first] = files.try_emplace(list.path);
       if (!first) continue;
       if (auto fresh_now = refresh(list.path, index->files[list.path], file->second); !fresh_now)
@@ -268,19 +268,19 @@ EffectiveLists Lists::State::resolve() {
   } while (!combine());
 
   EffectiveLists effective{index->block, index->allow, {}, index->block_size, index->allow_size};
-  for (const Request::Entry& list : request.lists)
+  for (const ListsRequest::Entry& list : request.lists)
     effective.reports.push_back(report_of(list, index->files[list.path], unreadable[list.path]));
   return effective;
 }
 
 EffectiveLists Lists::State::remembered() {
   if (!index) index = read_index().value_or(Index{});
-  for (const Request::Entry& list : request.lists) {
+  for (const ListsRequest::Entry& list : request.lists) {
     if (!index->files.contains(list.path)) return resolve();
   }
   if (!combine()) return resolve();
   EffectiveLists effective{index->block, index->allow, {}, index->block_size, index->allow_size};
-  for (const Request::Entry& list : request.lists)
+  for (const ListsRequest::Entry& list : request.lists)
     effective.reports.push_back(report_of(list, index->files[list.path], {}));
   return effective;
 }
