@@ -10,19 +10,19 @@ namespace {
 
 namespace json = boost::json;
 
-std::uint64_t count(const json::object& of, std::string_view key) {
+std::uint64_t count_at(const json::object& of, std::string_view key) {
   const json::value* const value = of.if_contains(key);
   return value == nullptr ? 0 : value->to_number<std::uint64_t>();
 }
 
-std::string text(const json::object& of, std::string_view key) {
+std::string text_at(const json::object& of, std::string_view key) {
   return std::string(of.at(key).as_string());
 }
 
 /// The row of that name in an earlier answer; empty when there was none.
 json::object row(const json::array& rows, const std::string& name) {
   for (const json::value& one : rows) {
-    if (text(one.as_object(), "name") == name) return one.as_object();
+    if (text_at(one.as_object(), "name") == name) return one.as_object();
   }
   return {};
 }
@@ -38,7 +38,7 @@ class Between {
     return after < before ? 0 : static_cast<double>(after - before) / seconds_;
   }
   double rate(const json::object& before, const json::object& after, std::string_view key) const {
-    return rate(count(before, key), count(after, key));
+    return rate(count_at(before, key), count_at(after, key));
   }
 
  private:
@@ -48,7 +48,7 @@ class Between {
 std::vector<NamedCount> sources(const json::array& rows) {
   std::vector<NamedCount> out;
   for (const json::value& one : rows) {
-    out.push_back({text(one.as_object(), "source"), count(one.as_object(), "count")});
+    out.push_back({text_at(one.as_object(), "source"), count_at(one.as_object(), "count")});
   }
   return out;
 }
@@ -59,24 +59,24 @@ Rates rates(const json::object& before, const json::object& after) {
   const Between time(before, after);
   Rates out;
   out.connections = time.rate(before, after, "connections");
-  out.open = count(after, "open");
+  out.open = count_at(after, "open");
   for (const json::value& one : after.at("limits").as_array()) {
     const json::object& limit = one.as_object();
-    const std::string name = text(limit, "name");
+    const std::string name = text_at(limit, "name");
     const json::object earlier = row(before.at("limits").as_array(), name);
-    const auto capacity = std::max<std::uint64_t>(count(limit, "capacity"), 1);
-    const auto fullest = static_cast<double>(count(limit, "fullest"));
-    out.limits.push_back({name, text(limit, "rate"), time.rate(earlier, limit, "accepted"),
-                          time.rate(earlier, limit, "refused"), count(limit, "sources"),
+    const auto capacity = std::max<std::uint64_t>(count_at(limit, "capacity"), 1);
+    const auto fullest = static_cast<double>(count_at(limit, "fullest"));
+    out.limits.push_back({name, text_at(limit, "rate"), time.rate(earlier, limit, "accepted"),
+                          time.rate(earlier, limit, "refused"), count_at(limit, "sources"),
                           fullest / static_cast<double>(capacity)});
     out.refused += out.limits.back().refused;
   }
   for (const auto& [name, packets] : after.at("dropped").as_object()) {
-    out.dropped.push_back({name, time.rate(count(before.at("dropped").as_object(), name),
+    out.dropped.push_back({name, time.rate(count_at(before.at("dropped").as_object(), name),
                                            packets.to_number<std::uint64_t>())});
   }
   for (const json::value& one : after.at("apps").as_array()) {
-    const std::string name = text(one.as_object(), "name");
+    const std::string name = text_at(one.as_object(), "name");
     out.apps.push_back(
         {name, time.rate(row(before.at("apps").as_array(), name), one.as_object(), "connections")});
   }
@@ -86,9 +86,9 @@ Rates rates(const json::object& before, const json::object& after) {
     out.blocks.push_back({std::string(origin), blocked.to_number<std::uint64_t>()});
   }
   const json::object& daemon = after.at("daemon").as_object();
-  out.repairs = count(daemon, "repairs");
-  out.lost = count(daemon, "flow_events_lost") + count(daemon, "refusals_lost") +
-             count(daemon, "changes_lost");
+  out.repairs = count_at(daemon, "repairs");
+  out.lost = count_at(daemon, "flow_events_lost") + count_at(daemon, "refusals_lost") +
+             count_at(daemon, "changes_lost");
   out.off = daemon.at("off").as_bool();
   return out;
 }

@@ -13,7 +13,7 @@
 namespace fw {
 namespace {
 
-constexpr const char* kName = "last-good.toml";
+constexpr const char* kLastGoodFile = "last-good.toml";
 constexpr const char* kOff = "off";
 // The last line: list files are named relative to the policy's own folder.
 constexpr const char* kFrom = "\n# last applied from ";
@@ -23,12 +23,12 @@ constexpr const char* kFrom = "\n# last applied from ";
 Result<void> save_last_good(const std::string& state_dir, const std::string& policy_path,
                             const std::string& text) {
   const std::string whole = text + kFrom + policy_path + "\n";
-  if (read_state_file(state_dir, kName, 2 * kPolicyBytesMax) == whole) return {};
-  return write_state_file(state_dir, kName, whole);
+  if (read_state_file(state_dir, kLastGoodFile, 2 * kPolicyBytesMax) == whole) return {};
+  return write_state_file(state_dir, kLastGoodFile, whole);
 }
 
 Result<void> forget_last_good(const std::string& state_dir) {
-  return remove_state_file(state_dir, kName);
+  return remove_state_file(state_dir, kLastGoodFile);
 }
 
 Result<void> switch_off(const std::string& state_dir) {
@@ -42,7 +42,7 @@ bool switched_off(const std::string& state_dir) {
 }
 
 std::optional<Policy> read_last_good(const std::string& state_dir) {
-  const auto whole = read_state_file(state_dir, kName, 2 * kPolicyBytesMax);
+  const auto whole = read_state_file(state_dir, kLastGoodFile, 2 * kPolicyBytesMax);
   if (!whole) return {};
   const auto from = whole->rfind(kFrom);
   if (from == std::string::npos || whole->back() != '\n') return {};

@@ -11,13 +11,14 @@
 namespace fw {
 namespace {
 
-constexpr const char* kName = "panic";
-constexpr std::size_t kFileMax = kPanicCallersMax * 64;  // an address has 39 characters at most
+constexpr const char* kPanicFile = "panic";
+constexpr std::size_t kPanicBytesMax =
+    kPanicCallersMax * 64;  // an address has 39 characters at most
 
 }  // namespace
 
 std::optional<PanicState> read_panic(const std::string& state_dir) {
-  const auto text = read_state_file(state_dir, kName, kFileMax);
+  const auto text = read_state_file(state_dir, kPanicFile, kPanicBytesMax);
   if (!text) return {};
   std::istringstream words(*text);
   PanicState state;
@@ -32,10 +33,10 @@ std::optional<PanicState> read_panic(const std::string& state_dir) {
 }
 
 Result<void> save_panic(const std::string& state_dir, const std::optional<PanicState>& state) {
-  if (!state) return remove_state_file(state_dir, kName);
+  if (!state) return remove_state_file(state_dir, kPanicFile);
   std::string text = fmt::format("since {}\n", ms_of(state->since));
   for (const Ip ip : state->panic.callers) text += to_string(ip) + "\n";
-  return write_state_file(state_dir, kName, text);
+  return write_state_file(state_dir, kPanicFile, text);
 }
 
 }  // namespace fw
