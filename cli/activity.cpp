@@ -29,13 +29,13 @@ using Style = Context::Style;
 
 constexpr std::size_t kPage = 1000;  // rows that are in memory at once, or in an answer
 
-struct Options {
+struct ActivityOptions {
   std::string since = "7d";
   std::string what;
   bool follow = false;
 };
 
-json::value to_json(const fw::Activity& row) {
+json::value activity_json(const fw::Activity& row) {
   json::error_code error;
   json::value details = row.details.empty() ? json::value() : json::parse(row.details, error);
   if (error) details = nullptr;
@@ -54,7 +54,7 @@ json::value to_json(const fw::Activity& row) {
 /// Prints rows as they come: a line each, or JSON.
 class Printer {
  public:
-  Printer(const Context& context, const Options& options)
+  Printer(const Context& context, const ActivityOptions& options)
       : context_(context),
         lines_(context.json && options.follow),
         nothing_(fmt::format("nothing is noted of the last {}{}", options.since,
@@ -82,7 +82,7 @@ class Printer {
 
  private:
   void print_json(const fw::Activity& row) {
-    const std::string text = json::serialize(to_json(row));
+    const std::string text = json::serialize(activity_json(row));
     if (lines_) return fmt::print("{}\n", text);
     fmt::print("{}{}", first_ ? "[" : ",\n", text);
     first_ = false;
@@ -159,7 +159,8 @@ class Rows {
   std::optional<fw::ActivityLog> log_;
 };
 
-fw::Result<void> print_rows(const Context& context, const Options& options, fw::WallTime since) {
+fw::Result<void> print_rows(const Context& context, const ActivityOptions& options,
+                            fw::WallTime since) {
   auto log = Rows::open(context);
   if (!log) return std::unexpected(log.error());
   Printer printer(context, options);
@@ -179,7 +180,7 @@ fw::Result<void> print_rows(const Context& context, const Options& options, fw::
   }
 }
 
-int run(const Context& context, const Options& options) {
+int run_activity(const Context& context, const ActivityOptions& options) {
   const auto since = fw::parse_duration(options.since);
   if (!since) {
     context.error("--since " + to_string(since.error()));
@@ -193,7 +194,7 @@ int run(const Context& context, const Options& options) {
 }  // namespace
 
 void add_activity(CLI::App& program, Context& context, int& exit) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ActivityOptions>();
   CLI::App* command = program.add_subcommand(
       "activity",
       "What was done to the firewall, when and by whom. Newest last. How long that is kept is "
@@ -207,7 +208,7 @@ void add_activity(CLI::App& program, Context& context, int& exit) {
       ->check(not_empty);
   command->add_flag("--follow,-f", options->follow,
                     "Go on with what is done from now on; with --json a line each");
-  command->callback([&context, &exit, options] { exit = run(context, *options); });
+  command->callback([&context, &exit, options] { exit = run_activity(context, *options); });
 }
 
 }  // namespace cli

@@ -19,9 +19,7 @@ namespace {
 namespace json = boost::json;
 using Style = Context::Style;
 
-constexpr std::size_t kLinesShown = 40;
-
-struct Options {
+struct ApplyOptions {
   bool dry_run = false;
   bool boot = false;
   bool force = false;
@@ -37,12 +35,12 @@ fw::Result<fw::Manager> manager_without_store(const Context& context, const fw::
   return fw::Manager(std::move(*kernel), context.state_dir, std::nullopt);
 }
 
-bool spoils_boot(const fw::Error& error, const Options& options) {
+bool spoils_boot(const fw::Error& error, const ApplyOptions& options) {
   return options.boot && error.code == fw::ErrorCode::store;
 }
 
 /// The next boot goes on with what was just applied.
-void remember(const Context& context, const LoadedPolicy& loaded, const Options& options) {
+void remember(const Context& context, const LoadedPolicy& loaded, const ApplyOptions& options) {
   if (options.dry_run) return;
   if (!options.boot) {
     if (const auto done = fw::forget_refused(context.state_dir); !done) {
@@ -61,7 +59,7 @@ void remember(const Context& context, const LoadedPolicy& loaded, const Options&
   }
 }
 
-void print_report(const Context& context, const LoadedPolicy& loaded, const Options& options,
+void print_report(const Context& context, const LoadedPolicy& loaded, const ApplyOptions& options,
                   const fw::ApplyReport& report, const fw::Pending* trial) {
   const fw::Trouble trouble = fw::read_trouble(context.state_dir);
   if (context.json) {
@@ -125,7 +123,7 @@ int end(const Context& context, const fw::ApplyReport& report) {
 
 /// With the lock held. Nothing when the policy changes nothing: then it is applied as any other.
 std::optional<int> run_on_trial(const Context& context, const LoadedPolicy& loaded,
-                                const Options& options, std::chrono::seconds time) {
+                                const ApplyOptions& options, std::chrono::seconds time) {
   const auto trial =
       apply_on_trial(context, loaded, time, options.force ? Lockout::allow : Lockout::refuse);
   if (!trial) {
@@ -152,7 +150,7 @@ LoadedPolicy load_at_boot(const Context& context) {
   return loaded;
 }
 
-int run(Context& context, const Options& options) {
+int run_apply(Context& context, const ApplyOptions& options) {
   context.boot = options.boot;
   context.apps = Context::Apps::asked;
   std::chrono::seconds trial{0};
@@ -230,7 +228,7 @@ int run(Context& context, const Options& options) {
 }  // namespace
 
 void add_apply(CLI::App& program, Context& context, int& exit) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ApplyOptions>();
   CLI::App* command = program.add_subcommand(
       "apply",
       "Compile the policy and make the kernel hold it, in one transaction.\n"
@@ -257,7 +255,7 @@ void add_apply(CLI::App& program, Context& context, int& exit) {
           "else the built-in default, and say so in the journal")
       ->excludes(confirm)
       ->group("At boot");
-  command->callback([&context, &exit, options] { exit = run(context, *options); });
+  command->callback([&context, &exit, options] { exit = run_apply(context, *options); });
 }
 
 }  // namespace cli

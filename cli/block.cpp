@@ -27,7 +27,7 @@ namespace {
 
 namespace json = boost::json;
 
-struct Options {
+struct BlockOptions {
   std::vector<std::string> addresses;
   std::string from;
   std::string for_time;
@@ -55,7 +55,8 @@ void read_lines(std::istream& in, const std::string& name, std::vector<fw::IpRan
 }
 
 /// Everything that was named, or nothing and all complaints printed.
-std::optional<std::vector<fw::IpRange>> ranges_of(const Context& context, const Options& options) {
+std::optional<std::vector<fw::IpRange>> ranges_of(const Context& context,
+                                                  const BlockOptions& options) {
   std::vector<fw::IpRange> ranges;
   std::vector<std::string> errors;
   for (const std::string& text : options.addresses) {
@@ -162,7 +163,7 @@ std::string described(const std::vector<fw::Block>& blocks) {
                             : plural(blocks.size(), "entry", "entries");
 }
 
-void record_block(const Context& context, const LoadedPolicy& loaded, const Options& options,
+void record_block(const Context& context, const LoadedPolicy& loaded, const BlockOptions& options,
                   const std::vector<fw::Block>& blocks, const fw::BlockOutcome& outcome) {
   const std::string reason = fw::printable(options.reason, 256);
   const std::string length = options.for_time.empty() ? "for good" : "for " + options.for_time;
@@ -176,7 +177,7 @@ void record_block(const Context& context, const LoadedPolicy& loaded, const Opti
           {"flows_cut", outcome.flows_cut}});
 }
 
-int run_block(const Context& context, const Options& options) {
+int run_block(const Context& context, const BlockOptions& options) {
   const auto ranges = ranges_of(context, options);
   if (!ranges) return kError;
   const auto duration = fw::parse_duration(options.for_time);
@@ -270,7 +271,7 @@ bool warn_listed(const Context& context, const std::vector<fw::IpRange>& ranges)
   return any;
 }
 
-int run_unblock(const Context& context, const Options& options) {
+int run_unblock(const Context& context, const BlockOptions& options) {
   const auto ranges = ranges_of(context, options);
   if (!ranges) return kError;
   fw::WallTime now;
@@ -373,7 +374,7 @@ std::string fits_origin(const std::string& value) {
   return fmt::format("it must have 1 to {} bytes", fw::kOriginMax);
 }
 
-void add_addresses(CLI::App* command, Options& options) {
+void add_addresses(CLI::App* command, BlockOptions& options) {
   command->add_option("ADDR", options.addresses,
                       "IPv4 or IPv6 address, network (203.0.113.0/24) or range "
                       "(203.0.113.5-203.0.113.9)");
@@ -392,7 +393,7 @@ void add_addresses(CLI::App* command, Options& options) {
 }  // namespace
 
 void add_block(CLI::App& program, Context& context, int& exit) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<BlockOptions>();
   CLI::App* block = program.add_subcommand(
       "block",
       "Block addresses, networks or ranges, at once and for open connections too. Blocks outlive a "

@@ -22,7 +22,7 @@ namespace {
 
 namespace json = boost::json;
 
-constexpr std::chrono::seconds kPatience{20};
+constexpr std::chrono::seconds kCommandPatience{20};
 constexpr std::size_t kBlocksTold = 50'000;  // as many as the daemon tells at once
 
 std::vector<fw::Block> blocks_of(const json::object& answer, std::string_view key) {
@@ -149,7 +149,7 @@ template <class Read>
 auto told(const Context& context, json::object request, Read read)
     -> fw::Result<decltype(read(json::object()))> {
   request["state_dir"] = state_dir_of(context);
-  const auto answer = fw::ask(context.socket, json::serialize(request), kPatience);
+  const auto answer = fw::ask(context.socket, json::serialize(request), kCommandPatience);
   if (!answer) return std::unexpected(answer.error());
   try {
     const json::value value = json::parse(*answer);
@@ -180,7 +180,7 @@ std::optional<fw::Result<fw::BlockOutcome>> ask(const Context& context, json::ob
   boost::system::error_code not_json;
   (void)json::parse(line, not_json);
   if (not_json) return {};
-  const auto answer = fw::ask(context.socket, line, kPatience);
+  const auto answer = fw::ask(context.socket, line, kCommandPatience);
   if (!answer) return {};
   try {
     const json::value value = json::parse(*answer);

@@ -37,7 +37,7 @@ void check_lists(const fw::Policy& policy, std::vector<fw::Problem>& problems) {
   }
 }
 
-int run(const Context& context, const std::string& file) {
+int run_check(const Context& context, const std::string& file) {
   Context with = context;
   if (!file.empty()) with.policy_path = file;
   std::vector<fw::Problem> problems;
@@ -77,7 +77,7 @@ void add_check(CLI::App& program, Context& context, int& exit) {
       "kernel; needs no root. Warns when no SSH port would stay open.");
   command->add_option("FILE", *file, "The policy to check (default: that of --policy)")
       ->check(not_empty);
-  command->callback([&context, &exit, file] { exit = run(context, *file); });
+  command->callback([&context, &exit, file] { exit = run_check(context, *file); });
 }
 
 }  // namespace cli

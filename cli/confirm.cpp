@@ -14,11 +14,6 @@ namespace {
 
 namespace json = boost::json;
 
-int failed(const Context& context, const fw::Error& error) {
-  context.error(error);
-  return kError;
-}
-
 int run_confirm(const Context& context) {
   const auto lock = fw::StateLock::take(context.state_dir);
   if (!lock) return failed(context, lock.error());

@@ -94,6 +94,11 @@ void Context::problems(const std::vector<fw::Problem>& problems) const {
   }
 }
 
+int failed(const Context& context, const fw::Error& error) {
+  context.error(error);
+  return kError;
+}
+
 std::optional<LoadedPolicy> load_policy(const Context& context) {
   LoadedPolicy loaded;
   const bool given = !context.policy_path.empty();

@@ -60,6 +60,9 @@ struct Context {
   void problems(const std::vector<fw::Problem>& problems) const;
 };
 
+/// Says why a command came to nothing, and gives the code that it ends with.
+int failed(const Context& context, const fw::Error& error);
+
 /// The policy that the options name: the file, or without one the built-in default.
 struct LoadedPolicy {
   fw::Policy policy;
@@ -116,6 +119,7 @@ boost::json::value to_json(const std::vector<fw::ListReport>& reports);
 boost::json::value to_json(const fw::Block& block, fw::WallTime now);
 
 void print_lists(const Context& context, const std::vector<fw::ListReport>& reports);
+inline constexpr std::size_t kLinesShown = 40;  ///< of a difference
 enum class Tense { done, to_be_done };
 void print_difference(const Context& context, const fw::Difference& difference, std::size_t most,
                       Tense tense);

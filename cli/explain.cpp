@@ -35,7 +35,7 @@ using fw::Result;
 constexpr std::uint8_t kPing = 1, kTcp = 6, kUdp = 17;
 constexpr std::uint32_t kDnat = 1u << 5;  // IPS_DST_NAT
 
-struct Options {
+struct ExplainOptions {
   std::string from;
   std::vector<std::string> to;  ///< one or two words
   bool live = false;
@@ -444,7 +444,7 @@ void print_text(const Context& context, const World& world, const Explanation& e
   context.say("decided by " + (where.empty() ? "what is built in" : where));
 }
 
-json::value to_json(const World& world, const Explanation& e) {
+json::value explanation_json(const World& world, const Explanation& e) {
   json::array packets;
   for (const auto& [which, evaluation] : e.beginning.packets) {
     json::array steps;
@@ -452,7 +452,7 @@ json::value to_json(const World& world, const Explanation& e) {
       steps.push_back(json::object{{"chain", step.chain},
                                    {"rule", rule_text(world, step)},
                                    {"matched", step.matched()},
-                                   {"where", cli::to_json(step.where)}});
+                                   {"where", to_json(step.where)}});
     }
     json::array assumed(evaluation.assumed.begin(), evaluation.assumed.end());
     packets.push_back(json::object{{"packet", packet_text(which, e.question.first.packet.protocol)},
@@ -468,7 +468,7 @@ json::value to_json(const World& world, const Explanation& e) {
   }
   return json::object{{"question", e.question.text},
                       {"verdict", outcome_text(e.beginning.outcome())},
-                      {"where", cli::to_json(deciding_line(e))},
+                      {"where", to_json(deciding_line(e))},
                       {"packets", std::move(packets)},
                       {"limits", std::move(budgets)}};
 }
@@ -478,7 +478,7 @@ int exit_of(Outcome outcome) {
   return outcome == Outcome::unknown ? kError : kDifferent;
 }
 
-int run(const Context& context, const Options& options) {
+int run_explain(const Context& context, const ExplainOptions& options) {
   const auto loaded = load_policy(context);
   if (!loaded) return kError;
   World world{
@@ -504,7 +504,7 @@ int run(const Context& context, const Options& options) {
       return kError;
     }
     if (context.json) {
-      all.push_back(to_json(world, *explained));
+      all.push_back(explanation_json(world, *explained));
     } else {
       print_text(context, world, *explained);
     }
@@ -523,7 +523,7 @@ int run(const Context& context, const Options& options) {
 }  // namespace
 
 void add_explain(CLI::App& program, Context& context, int& exit) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ExplainOptions>();
   CLI::App* command = program.add_subcommand(
       "explain",
       "Say what would happen to a connection, and which rules it meets. From the policy, every "
@@ -538,7 +538,7 @@ void add_explain(CLI::App& program, Context& context, int& exit) {
       ->expected(1, 2);
   command->add_flag("--live", options->live,
                     "Ask the rules, sets and budgets that the kernel holds now");
-  command->callback([&context, &exit, options] { exit = run(context, *options); });
+  command->callback([&context, &exit, options] { exit = run_explain(context, *options); });
 }
 
 }  // namespace cli

@@ -16,7 +16,7 @@
 namespace cli {
 namespace {
 
-struct Options {
+struct PanicOptions {
   std::string what;
   bool force = false;
 };
@@ -58,7 +58,7 @@ fw::Result<fw::ApplyReport> put_in_force(const Context& context, fw::Manager& ma
   return report;
 }
 
-int run(const Context& context, const Options& options) {
+int run_panic(const Context& context, const PanicOptions& options) {
   const auto lock = fw::StateLock::take(context.state_dir);
   if (!lock) {
     context.error(lock.error());
@@ -104,7 +104,7 @@ int run(const Context& context, const Options& options) {
 }  // namespace
 
 void add_panic(CLI::App& program, Context& context, int& exit) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<PanicOptions>();
   CLI::App* command = program.add_subcommand(
       "panic",
       "on: drop all new connections, of apps too, but SSH from trusted networks and from the "
@@ -114,7 +114,7 @@ void add_panic(CLI::App& program, Context& context, int& exit) {
       ->required()
       ->check(CLI::IsMember({"on", "off"}));
   command->add_flag("--force", options->force, "Even when nobody could log in any more");
-  command->callback([&context, &exit, options] { exit = run(context, *options); });
+  command->callback([&context, &exit, options] { exit = run_panic(context, *options); });
 }
 
 }  // namespace cli

@@ -16,7 +16,7 @@ boost::json::array texts(const std::vector<std::string>& from) {
   return out;
 }
 
-int run(Context& context) {
+int run_plan(Context& context) {
   context.apps = Context::Apps::asked;
   const auto loaded = load_policy(context);
   if (!loaded) return kError;
@@ -61,7 +61,7 @@ void add_plan(CLI::App& program, Context& context, int& exit) {
       "Print the exact difference between the kernel and the policy, as rule lines (+ to be added, "
       "- to be removed), each with the policy line that it comes from. Changes nothing.\n"
       "Exit code: 0 nothing to do, 2 something to do, 1 error.");
-  command->callback([&context, &exit] { exit = run(context); });
+  command->callback([&context, &exit] { exit = run_plan(context); });
 }
 
 }  // namespace cli

@@ -43,7 +43,7 @@ int nothing_to_do(const Context& context) {
   return kOk;
 }
 
-int run(const Context& context, bool yes) {
+int run_reset(const Context& context, bool yes) {
   auto kernel = chains::Kernel::open();
   if (!kernel) {
     context.error(kernel.error());
@@ -89,7 +89,7 @@ void add_reset(CLI::App& program, Context& context, int& exit) {
       "Remove exactly our table from the kernel. Every port is open afterwards. Stored blocks are "
       "kept and come back at the next apply. Asks first.");
   command->add_flag("--yes,-y", *yes, "Do not ask");
-  command->callback([&context, &exit, yes] { exit = run(context, *yes); });
+  command->callback([&context, &exit, yes] { exit = run_reset(context, *yes); });
 }
 
 }  // namespace cli

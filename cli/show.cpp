@@ -45,13 +45,13 @@ void print_text(const Context& context, const chains::Ruleset& ruleset) {
   for (const chains::Object& object : ruleset.objects) context.say(chains::to_text(object));
 }
 
-json::value to_json(const chains::Ruleset& ruleset) {
+json::value ruleset_json(const chains::Ruleset& ruleset) {
   json::array chains;
   for (const chains::Chain& chain : ruleset.chains) {
     json::array rules;
     for (const chains::Rule& rule : chain.rules) {
       rules.push_back(json::object{
-          {"text", chains::to_text(rule)}, {"id", rule.id}, {"where", cli::to_json(rule.where)}});
+          {"text", chains::to_text(rule)}, {"id", rule.id}, {"where", to_json(rule.where)}});
     }
     chains.push_back(json::object{
         {"name", chain.name},
@@ -79,7 +79,7 @@ json::value to_json(const chains::Ruleset& ruleset) {
                       {"objects", std::move(objects)}};
 }
 
-int run(const Context& context, const std::string& format) {
+int run_show(const Context& context, const std::string& format) {
   const auto loaded = load_policy(context);
   if (!loaded) return kError;
   context.problems(loaded->warnings);
@@ -98,7 +98,7 @@ int run(const Context& context, const std::string& format) {
   }
   const fw::Target& target = *compiled;
   if (context.json || format == "json") {
-    context.print(to_json(target.ruleset));
+    context.print(ruleset_json(target.ruleset));
   } else if (format == "nft") {
     const auto managed = fw::managed_elements(target, lists, store);
     if (!managed) {
@@ -127,7 +127,7 @@ void add_show(CLI::App& program, Context& context, int& exit) {
   command->add_option("--format", *format, "nft, text or json")
       ->check(CLI::IsMember({"nft", "text", "json"}))
       ->capture_default_str();
-  command->callback([&context, &exit, format] { exit = run(context, *format); });
+  command->callback([&context, &exit, format] { exit = run_show(context, *format); });
 }
 
 }  // namespace cli

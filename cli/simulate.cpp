@@ -24,7 +24,7 @@ namespace {
 
 using simulate::Firewall;
 
-struct Options {
+struct SimulateOptions {
   std::vector<std::string> captures;
   std::string compare;
   std::vector<std::string> hosts;
@@ -167,7 +167,7 @@ bool names_one_twice(const Context& context, const std::vector<std::string>& cap
 }
 
 /// A plot would take the place of what it is made from.
-bool plots_over_capture(const Context& context, const Options& options) {
+bool plots_over_capture(const Context& context, const SimulateOptions& options) {
   if (options.plot.empty()) return false;
   if (options.plot == "-") {
     context.error("--plot writes to a file only: name one (./- if it is called so)");
@@ -183,7 +183,8 @@ bool plots_over_capture(const Context& context, const Options& options) {
   return false;
 }
 
-std::optional<std::vector<fw::Ip>> given_hosts(const Context& context, const Options& options) {
+std::optional<std::vector<fw::Ip>> given_hosts(const Context& context,
+                                               const SimulateOptions& options) {
   std::vector<fw::Ip> hosts;
   for (const std::string& text : options.hosts) {
     const auto ip = fw::parse_ip(text);
@@ -196,13 +197,13 @@ std::optional<std::vector<fw::Ip>> given_hosts(const Context& context, const Opt
   return hosts;
 }
 
-std::optional<LoadedPolicy> other_policy(const Context& context, const Options& options) {
+std::optional<LoadedPolicy> other_policy(const Context& context, const SimulateOptions& options) {
   Context other = context;
   other.policy_path = options.compare;
   return load_policy(other);
 }
 
-int finish(const Context& context, const Options& options, const Simulated& simulated) {
+int finish(const Context& context, const SimulateOptions& options, const Simulated& simulated) {
   if (context.json) {
     context.print(to_json(simulated));
   } else {
@@ -214,7 +215,7 @@ int finish(const Context& context, const Options& options, const Simulated& simu
   return has_refusals(*simulated.firewall) ? kDifferent : kOk;
 }
 
-int run(const Context& context, const Options& options) {
+int run_simulate(const Context& context, const SimulateOptions& options) {
   const auto hosts = given_hosts(context, options);
   if (!hosts || names_one_twice(context, options.captures) ||
       plots_over_capture(context, options)) {
@@ -266,7 +267,7 @@ int run(const Context& context, const Options& options) {
 }  // namespace
 
 void add_simulate(CLI::App& program, Context& context, int& exit) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<SimulateOptions>();
   CLI::App* command = program.add_subcommand(
       "simulate",
       "What would the policy have refused in captured traffic? Reads pcap and pcapng (tcpdump, "
@@ -295,7 +296,7 @@ void add_simulate(CLI::App& program, Context& context, int& exit) {
       ->type_name("NUMBER")
       ->check(CLI::Range(1, 1'000'000))
       ->capture_default_str();
-  command->callback([&context, &exit, options] { exit = run(context, *options); });
+  command->callback([&context, &exit, options] { exit = run_simulate(context, *options); });
 }
 
 }  // namespace cli

@@ -27,7 +27,7 @@ json::array array_of(const Values& values) {
 /// Seconds since 1970.
 double seconds(simulate::Nanoseconds time) { return static_cast<double>(time) / 1e9; }
 
-json::value to_json(const Tally& tally, const fw::Policy& policy) {
+json::value tally_json(const Tally& tally, const fw::Policy& policy) {
   const simulate::LimitTotals& t = tally.totals;
   json::array refused;
   for (const simulate::ClientTally& c : tally.refused_clients()) {
@@ -73,7 +73,7 @@ json::value to_json(const Tally& tally, const fw::Policy& policy) {
                                               {"busiest_client", array_of(curve.busiest)}}}};
 }
 
-json::array to_json(const std::vector<Firewall::Sender>& senders) {
+json::array senders_json(const std::vector<Firewall::Sender>& senders) {
   json::array array;
   for (const Firewall::Sender& sender : senders) {
     array.push_back(
@@ -82,10 +82,10 @@ json::array to_json(const std::vector<Firewall::Sender>& senders) {
   return array;
 }
 
-json::value to_json(const Firewall& firewall, const std::string& policy) {
+json::value firewall_json(const Firewall& firewall, const std::string& policy) {
   json::array limits;
   for (const Tally& tally : firewall.tallies()) {
-    limits.push_back(to_json(tally, firewall.rules().policy()));
+    limits.push_back(tally_json(tally, firewall.rules().policy()));
   }
   json::array ports;
   for (const simulate::PortTally& p : firewall.closed_ports()) {
@@ -105,11 +105,11 @@ json::value to_json(const Firewall& firewall, const std::string& policy) {
                                                {"pings", drops.pings},
                                                {"other_protocols", drops.others}}},
                       {"closed_ports", std::move(ports)},
-                      {"closed_port_senders", to_json(firewall.closed_senders(100))},
-                      {"blocked_senders", to_json(firewall.blocked_senders(100))}};
+                      {"closed_port_senders", senders_json(firewall.closed_senders(100))},
+                      {"blocked_senders", senders_json(firewall.blocked_senders(100))}};
 }
 
-json::object to_json(const simulate::Comparison& comparison) {
+json::object comparison_json(const simulate::Comparison& comparison) {
   json::array clients;
   for (const simulate::ClientChange& c : comparison.clients) {
     if (clients.size() == kListed) break;
@@ -165,10 +165,10 @@ json::value to_json(const Simulated& s) {
                                                {"not_ip", s.counts.not_ip},
                                                {"flows_forgotten", seen.forgotten},
                                                {"clock_back", seen.clock_back}}},
-                   {"result", to_json(*s.firewall, s.policy)}};
+                   {"result", firewall_json(*s.firewall, s.policy)}};
   if (s.other != nullptr) {
-    out["other"] = to_json(*s.other, s.other_policy);
-    out["comparison"] = to_json(compare(*s.firewall, *s.other));
+    out["other"] = firewall_json(*s.other, s.other_policy);
+    out["comparison"] = comparison_json(compare(*s.firewall, *s.other));
   }
   return out;
 }

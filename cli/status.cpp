@@ -116,7 +116,7 @@ void print_dropped(const Context& context, const fw::Status& status) {
   table.print(context);
 }
 
-json::value to_json(const Told& told) {
+json::value told_json(const Told& told) {
   const fw::Status& status = told.status;
   json::array ports;
   for (const fw::Status::Port& port : status.ports) {
@@ -139,7 +139,7 @@ json::value to_json(const Told& told) {
   }
   json::array blocks;
   for (const fw::Block& block : told.blocks.blocks) {
-    blocks.push_back(cli::to_json(block, fw::wall_clock()));
+    blocks.push_back(to_json(block, fw::wall_clock()));
   }
   json::array warnings;
   for (const std::string& warning : status.warnings) warnings.emplace_back(warning);
@@ -153,7 +153,7 @@ json::value to_json(const Told& told) {
                       {"limits", std::move(limits)},
                       {"dropped", std::move(dropped)},
                       {"blocks", std::move(blocks)},
-                      {"lists", cli::to_json(status.lists)},
+                      {"lists", to_json(status.lists)},
                       {"warnings", std::move(warnings)},
                       {"confirmation", trial_json(told.trouble)},
                       {"panic", panic_json(told.trouble)}};
@@ -220,14 +220,14 @@ int finish(const Context& context, const fw::Result<Told>& told) {
   }
   print_trouble(context, told->trouble);
   if (context.json) {
-    context.print(to_json(*told));
+    context.print(told_json(*told));
   } else {
     print_status(context, *told);
   }
   return told->status.equal && told->status.warnings.empty() ? kOk : kDifferent;
 }
 
-int run(const Context& context) {
+int run_status(const Context& context) {
   if (asks_daemon(context)) return finish(context, ask_daemon(context));
   const LoadedPolicy loaded = load_some_policy(context);
   context.problems(loaded.warnings);
@@ -247,7 +247,7 @@ void add_status(CLI::App& program, Context& context, int& exit) {
       "by the daemon.\nExit code: 0 it holds the policy, 2 it does not or something keeps the "
       "rules from "
       "doing what they should, 1 error.");
-  command->callback([&context, &exit] { exit = run(context); });
+  command->callback([&context, &exit] { exit = run_status(context); });
 }
 
 }  // namespace cli

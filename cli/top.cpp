@@ -33,11 +33,11 @@ using fw::NamedCount;
 using fw::NamedRate;
 using fw::Rates;
 
-constexpr std::chrono::seconds kPatience{5};
+constexpr std::chrono::seconds kCountsPatience{5};
 constexpr std::chrono::milliseconds kPeriod{1000};
 
 fw::Result<json::object> sample(const Context& context) {
-  const auto answer = fw::ask(context.socket, R"({"do":"counts","sources":10})", kPatience);
+  const auto answer = fw::ask(context.socket, R"({"do":"counts","sources":10})", kCountsPatience);
   if (!answer) return std::unexpected(answer.error());
   boost::system::error_code error;
   const json::value value = json::parse(*answer, error);
@@ -172,7 +172,7 @@ std::vector<std::string> view(const Context& context, const Rates& now) {
   return lines;
 }
 
-json::array to_json(const std::vector<NamedCount>& counts) {
+json::array counts_json(const std::vector<NamedCount>& counts) {
   json::array out;
   for (const NamedCount& one : counts) {
     out.push_back(json::object{{"name", one.name}, {"count", one.count}});
@@ -180,7 +180,7 @@ json::array to_json(const std::vector<NamedCount>& counts) {
   return out;
 }
 
-json::array to_json(const std::vector<NamedRate>& rates) {
+json::array rates_json(const std::vector<NamedRate>& rates) {
   json::array out;
   for (const NamedRate& one : rates) {
     out.push_back(json::object{{"name", one.name}, {"per_second", one.rate}});
@@ -188,7 +188,7 @@ json::array to_json(const std::vector<NamedRate>& rates) {
   return out;
 }
 
-json::object to_json(const Rates& now) {
+json::object rates_json(const Rates& now) {
   json::array limits;
   for (const LimitRates& limit : now.limits) {
     limits.push_back(json::object{{"name", limit.name},
@@ -203,18 +203,13 @@ json::object to_json(const Rates& now) {
           {"open", now.open},
           {"off", now.off},
           {"limits", std::move(limits)},
-          {"dropped", to_json(now.dropped)},
-          {"apps", to_json(now.apps)},
-          {"busiest", to_json(now.busiest)},
-          {"most_refused", to_json(now.most_refused)},
-          {"blocks", to_json(now.blocks)},
+          {"dropped", rates_json(now.dropped)},
+          {"apps", rates_json(now.apps)},
+          {"busiest", counts_json(now.busiest)},
+          {"most_refused", counts_json(now.most_refused)},
+          {"blocks", counts_json(now.blocks)},
           {"repairs", now.repairs},
           {"events_lost", now.lost}};
-}
-
-int failed(const Context& context, const fw::Error& error) {
-  context.error(error);
-  return kError;
 }
 
 int run_once(const Context& context) {
@@ -224,12 +219,12 @@ int run_once(const Context& context) {
   const auto after = sample(context);
   if (!after) return failed(context, after.error());
   const Rates now = fw::rates(*before, *after);
-  if (context.json) context.print(to_json(now));
+  if (context.json) context.print(rates_json(now));
   for (const std::string& line : view(context, now)) context.say(line);
   return kOk;
 }
 
-int run(const Context& context, bool once) {
+int run_top(const Context& context, bool once) {
   if (once || context.json) return run_once(context);
   if (isatty(STDOUT_FILENO) == 0) {
     context.error("this is no terminal: say --once, or --once --json");
@@ -271,7 +266,7 @@ void add_top(CLI::App& program, Context& context, int& exit) {
   command->add_flag("--once", *once, "One view of a second, for scripts with --json");
   command->callback([&context, &exit, once] {
     try {
-      exit = run(context, *once);
+      exit = run_top(context, *once);
     } catch (const std::system_error&) {
       throw;  // the output cannot be written
     } catch (const std::exception&) {

@@ -10,9 +10,7 @@
 namespace cli {
 namespace {
 
-constexpr std::size_t kLinesShown = 40;
-
-int run(const Context& context) {
+int run_verify(const Context& context) {
   auto manager = open_manager(context);
   if (!manager) {
     context.error(manager.error());
@@ -56,7 +54,7 @@ void add_verify(CLI::App& program, Context& context, int& exit) {
       "verify",
       "Does the kernel hold what was last applied, whatever the policy file says by now? The "
       "daemon's check, once.\nExit code: 0 it does, 2 it does not, 1 error.");
-  command->callback([&context, &exit] { exit = run(context); });
+  command->callback([&context, &exit] { exit = run_verify(context); });
 }
 
 }  // namespace cli
