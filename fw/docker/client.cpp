@@ -26,7 +26,6 @@ namespace http = boost::beast::http;
 using Socket = asio::local::stream_protocol;
 using boost::system::error_code;
 
-constexpr std::size_t kSocketPathMax = 107;    // of sockaddr_un
 constexpr std::size_t kMessageShown = 200;     // characters of what Docker says of an error
 constexpr std::size_t kHeaderBytesMax = 8192;  // Docker sends 300
 

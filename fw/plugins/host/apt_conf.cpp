@@ -2,8 +2,9 @@
 #include "fw/plugins/host/apt_conf.hpp"
 
 #include <algorithm>
-#include <cctype>
 #include <vector>
+
+#include "fw/plugins/host/lower.hpp"
 
 namespace fw::host_audit {
 namespace {
@@ -53,12 +54,6 @@ class Tokens {
 
   std::string_view text_;
 };
-
-std::string lower(std::string text) {
-  std::transform(text.begin(), text.end(), text.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return text;
-}
 
 }  // namespace
 

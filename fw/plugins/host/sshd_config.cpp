@@ -2,19 +2,12 @@
 #include "fw/plugins/host/sshd_config.hpp"
 
 #include <algorithm>
-#include <cctype>
 
 #include "fw/base/limits.hpp"
+#include "fw/plugins/host/lower.hpp"
 
 namespace fw::host_audit {
 namespace {
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  std::transform(out.begin(), out.end(), out.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return out;
-}
 
 /// Words of a line: by blanks, in quotes or not; one = may stand behind the first.
 std::vector<std::string> words_of(std::string_view line) {

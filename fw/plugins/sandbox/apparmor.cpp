@@ -71,9 +71,8 @@ profile {0} flags=(attach_disconnected,mediate_deleted) {{
 bool is_app_name(std::string_view name) {
   const auto letter = [](char c) { return c >= 'a' && c <= 'z'; };
   return !name.empty() && name.size() <= kNameLengthMax && letter(name[0]) &&
-         std::all_of(name.begin(), name.end(), [&](char c) {
-           return letter(c) || is_digit(c) || c == '-' || c == '_';
-         });
+         std::all_of(name.begin(), name.end(),
+                     [&](char c) { return letter(c) || is_digit(c) || c == '-' || c == '_'; });
 }
 
 std::string apparmor_name(std::string_view app) {

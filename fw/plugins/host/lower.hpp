@@ -1,0 +1,16 @@
+// Words of configurations whose case says nothing.
+#pragma once
+
+#include <algorithm>
+#include <cctype>
+#include <string>
+
+namespace fw::host_audit {
+
+inline std::string lower(std::string text) {
+  std::transform(text.begin(), text.end(), text.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return text;
+}
+
+}  // namespace fw::host_audit
