@@ -13,7 +13,6 @@ namespace lab {
 namespace {
 
 using fw::ErrorCode;
-using fw::docker::Client;
 using testing::HasSubstr;
 
 /// Listens on a unix socket, and says to the first client what it is told to.
@@ -43,7 +42,7 @@ TEST(DockerClient, AsksARealDockerd) {
   const Namespace host;
   const Dockerd dockerd(host);
   dockerd.start("asked");
-  const Client client(dockerd.socket());
+  const fw::docker::Client client(dockerd.socket());
   const auto info = client.get("/info");
   ASSERT_TRUE(info) << to_string(info.error());
   EXPECT_THAT(*info, HasSubstr("\"ServerVersion\""));
@@ -58,17 +57,17 @@ TEST(DockerClient, AsksARealDockerd) {
 
 TEST(DockerClient, SaysWhyItGotNoAnswer) {
   const TempDir dir;
-  const auto refused = Client(dir / "nobody.sock").get("/info");
+  const auto refused = fw::docker::Client(dir / "nobody.sock").get("/info");
   ASSERT_FALSE(refused);
   EXPECT_THAT(to_string(refused.error()), HasSubstr("nobody listens on " + dir / "nobody.sock"));
 
   const Pretender silent(dir / "silent.sock");
-  const auto late = Client(dir / "silent.sock", 100ms).get("/info");
+  const auto late = fw::docker::Client(dir / "silent.sock", 100ms).get("/info");
   ASSERT_FALSE(late);
   EXPECT_THAT(to_string(late.error()), HasSubstr("did not answer /info within 100 ms"));
 
   for (const char* path : {"", "info", "/a b", "/a\r\nX: y"}) {
-    const auto strange = Client(dir / "silent.sock", 100ms).get(path);
+    const auto strange = fw::docker::Client(dir / "silent.sock", 100ms).get(path);
     ASSERT_FALSE(strange);
     EXPECT_EQ(strange.error().code, ErrorCode::unsupported) << path;
   }
@@ -79,25 +78,25 @@ TEST(DockerClient, ReadsChunksAndRefusesWhatHasNoEnd) {
   Pretender one(dir / "chunks.sock");
   one.answer(
       "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n");
-  const auto chunks = Client(dir / "chunks.sock").get("/info");
+  const auto chunks = fw::docker::Client(dir / "chunks.sock").get("/info");
   ASSERT_TRUE(chunks) << to_string(chunks.error());
   EXPECT_EQ(*chunks, "abcde");
 
   Pretender endless(dir / "endless.sock");
   endless.answer("HTTP/1.1 200 OK\r\n\r\n" + std::string(fw::kDockerAnswerMax + 1, 'x'));
-  const auto too_long = Client(dir / "endless.sock").get("/info");
+  const auto too_long = fw::docker::Client(dir / "endless.sock").get("/info");
   ASSERT_FALSE(too_long);
   EXPECT_THAT(to_string(too_long.error()), HasSubstr("longer than"));
 
   Pretender other(dir / "other.sock");
   other.answer("220 mail ESMTP\r\n");
-  const auto strange = Client(dir / "other.sock").get("/info");
+  const auto strange = fw::docker::Client(dir / "other.sock").get("/info");
   ASSERT_FALSE(strange);
   EXPECT_THAT(to_string(strange.error()), HasSubstr("is it Docker that listens?"));
 
   Pretender broken(dir / "broken.sock");
   broken.answer("HTTP/1.1 500 No\r\nContent-Length: 7\r\n\r\n\x1b[31mno");
-  const auto error = Client(dir / "broken.sock").get("/info");
+  const auto error = fw::docker::Client(dir / "broken.sock").get("/info");
   ASSERT_FALSE(error);
   EXPECT_THAT(to_string(error.error()), HasSubstr("Docker answered 500 to /info"));
   EXPECT_EQ(to_string(error.error()).find('\x1b'), std::string::npos) << "a stranger's escape";

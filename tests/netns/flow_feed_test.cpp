@@ -15,7 +15,7 @@ using chains::FlowEvent;
 using chains::FlowFeed;
 using Kind = FlowEvent::Kind;
 
-constexpr const char* kOpen = "[ports]\ntcp = [22, 80, 81]\nudp = [5000, 5001]\n";
+constexpr const char* kPorts = "[ports]\ntcp = [22, 80, 81]\nudp = [5000, 5001]\n";
 
 class Feed : public OverFamily {
  protected:
@@ -72,7 +72,7 @@ class Feed : public OverFamily {
 BOTH_FAMILIES(Feed);
 
 TEST_P(Feed, TellsBeginAndEndOfCountedFlowsOnly) {
-  fw.apply(kOpen);
+  fw.apply(kPorts);
   open();
   EXPECT_EQ(count(told(), Kind::snapshot), 1u);
   EXPECT_EQ(from(1).tcp(host(), 80), Outcome::served);
@@ -97,7 +97,7 @@ TEST_P(Feed, TellsBeginAndEndOfCountedFlowsOnly) {
 }
 
 TEST_P(Feed, BeginsWithWhatLives) {
-  fw.apply(kOpen);
+  fw.apply(kPorts);
   flows(1000, 10);
   flows(1000, 10, 5001);
   open();
@@ -114,7 +114,7 @@ TEST_P(Feed, BeginsWithWhatLives) {
 }
 
 TEST_P(Feed, TellsTheBeginOfWhatBeganBeforeItsFirstDrain) {
-  fw.apply(kOpen);
+  fw.apply(kPorts);
   flows(1000, 10);
   open();
   flows(2000, 10);
@@ -125,7 +125,7 @@ TEST_P(Feed, TellsTheBeginOfWhatBeganBeforeItsFirstDrain) {
 }
 
 TEST_P(Feed, FindsAgainWhatTheQueueLost) {
-  fw.apply(kOpen);
+  fw.apply(kPorts);
   open(4096);
   told();
   flows(1000, 2000);
@@ -140,7 +140,7 @@ TEST_P(Feed, FindsAgainWhatTheQueueLost) {
 }
 
 TEST_P(Feed, TellsNoEndWithoutABegin) {
-  fw.apply(kOpen);
+  fw.apply(kPorts);
   open(4096);
   auto events = told();
   flows(1000, 500);

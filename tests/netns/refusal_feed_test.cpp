@@ -50,14 +50,14 @@ class Refusals : public OverFamily {
 };
 BOTH_FAMILIES(Refusals);
 
-constexpr const char* kPolicy =
+constexpr const char* kReportingPolicy =
     "[ports]\ntcp = [22, 80]\nudp = [53]\n[advanced]\nnflog_group = 7\n"
     "[[limit]]\nname = \"ssh\"\nports = [22]\nrate = \"2/m\"\n"
     "[[limit]]\nname = \"web\"\nports = [80]\nrate = \"20/m\"\n"
     "[[limit]]\nname = \"dns\"\nports = [\"udp/53\"]\nrate = \"2/m\"\n";
 
 TEST_P(Refusals, SayWhoAndWhy) {
-  fw.apply(kPolicy);
+  fw.apply(kReportingPolicy);
   open();
   from(1).tries(host(), {22}, {3, 10ms, kShort});
   from(2).tcp(host(), 81, kShort);
@@ -83,7 +83,7 @@ TEST_P(Refusals, SayWhoAndWhy) {
 }
 
 TEST_P(Refusals, KnowWhoCompletedAHandshake) {
-  fw.apply(kPolicy);
+  fw.apply(kReportingPolicy);
   open();
   RawLink link(net);
   keep_quiet(net.outside);
@@ -99,7 +99,7 @@ TEST_P(Refusals, KnowWhoCompletedAHandshake) {
 }
 
 TEST_P(Refusals, AFloodCostsLittle) {
-  fw.apply(kPolicy);
+  fw.apply(kReportingPolicy);
   open();
   RawLink link(net);
   link.send(syns(1, 81, 20'000));
@@ -110,7 +110,7 @@ TEST_P(Refusals, AFloodCostsLittle) {
 }
 
 TEST_P(Refusals, WhatTheQueueLosesIsCounted) {
-  fw.apply(kPolicy);
+  fw.apply(kReportingPolicy);
   open(4096);
   RawLink link(net);
   link.send(syns(1, 81, 60));
@@ -121,7 +121,7 @@ TEST_P(Refusals, WhatTheQueueLosesIsCounted) {
 }
 
 TEST_P(Refusals, AGroupHasOneListener) {
-  fw.apply(kPolicy);
+  fw.apply(kReportingPolicy);
   open();
   net.host.in([] {
     const auto second = RefusalFeed::open(7);

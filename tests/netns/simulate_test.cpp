@@ -96,7 +96,7 @@ class Simulate : public OverFamily {
 };
 BOTH_FAMILIES(Simulate);
 
-constexpr const char* kPolicy =
+constexpr const char* kLimitingPolicy =
     "[ports]\ntcp = [22, 80, 202, 443, 5001]\nudp = [53, 5000]\n"
     "[[list]]\nname = \"bad\"\nfile = \"bad.txt\"\n"
     "[[limit]]\nname = \"ssh\"\nports = [22, 202]\nrate = \"3/2s\"\n"
@@ -106,7 +106,7 @@ constexpr const char* kPolicy =
 
 void Simulate::judges_like_the_kernel(const std::string& device) {
   fw.file("bad.txt", fw::to_string(stranger(family(), 7)) + "\n");
-  fw.apply(kPolicy);
+  fw.apply(kLimitingPolicy);
   fw.must({"block", fw::to_string(stranger(family(), 8))});
   Capture capture(net.host, device, capture_file());
   RawLink link(net);

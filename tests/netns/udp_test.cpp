@@ -9,7 +9,7 @@
 namespace lab {
 namespace {
 
-constexpr const char* kOpen = "[ports]\ntcp = [22]\nudp = [5000, \"6000-6010\"]\n";
+constexpr const char* kUdpPorts = "[ports]\ntcp = [22]\nudp = [5000, \"6000-6010\"]\n";
 
 class Udp : public OverFamily {
  protected:
@@ -18,7 +18,8 @@ class Udp : public OverFamily {
 BOTH_FAMILIES(Udp);
 
 TEST_P(Udp, NewFlowsAreCountedInAnExactWindow) {
-  fw.apply(kOpen + limit_toml("dns", "\"udp/5000\", \"udp/6000-6010\"", "outside", "ip", "3/10s"));
+  fw.apply(kUdpPorts +
+           limit_toml("dns", "\"udp/5000\", \"udp/6000-6010\"", "outside", "ip", "3/10s"));
   EXPECT_EQ(from(1).udp(host(), 5000), Outcome::served);
   EXPECT_EQ(from(1).udp(host(), 6005), Outcome::served);
   EXPECT_EQ(from(1).udp(host(), 5000), Outcome::served);
@@ -27,7 +28,7 @@ TEST_P(Udp, NewFlowsAreCountedInAnExactWindow) {
 }
 
 TEST_P(Udp, AFlowThatWasAdmittedGoesOnUncounted) {
-  fw.apply(kOpen + limit_toml("dns", "\"udp/5000\"", "outside", "ip", "1/10s"));
+  fw.apply(kUdpPorts + limit_toml("dns", "\"udp/5000\"", "outside", "ip", "1/10s"));
   RawLink link(net);
   std::vector<Packet> flow(500, {stranger(family(), 1), host(), kUdp, 5555, 5000});
   link.send(flow);
@@ -39,7 +40,7 @@ TEST_P(Udp, AFlowThatWasAdmittedGoesOnUncounted) {
 }
 
 TEST_P(Udp, ABucketAdmitsItsBurstOfFlows) {
-  fw.apply(kOpen + limit_toml("dns", "\"udp/5000\"", "outside", "ip", "50/1d"));
+  fw.apply(kUdpPorts + limit_toml("dns", "\"udp/5000\"", "outside", "ip", "50/1d"));
   RawLink link(net);
   std::vector<Packet> flows;
   for (std::uint16_t port = 5000; port < 5100; ++port) {
@@ -52,7 +53,7 @@ TEST_P(Udp, ABucketAdmitsItsBurstOfFlows) {
 }
 
 TEST_P(Udp, AnUnlimitedPortIsOpenToAnyNumberOfFlows) {
-  fw.apply(kOpen);
+  fw.apply(kUdpPorts);
   for (int i = 0; i < 30; ++i) EXPECT_EQ(from(1).udp(host(), 5000), Outcome::served);
 }
 
@@ -91,7 +92,7 @@ BOTH_FAMILIES(AloneFullMeter);
 
 TEST_P(AloneFullMeter, FurtherSourcesShareOneBucket) {
   // 30 in an hour for each source; the shared bucket is 16 times that: 480.
-  fw.apply(kOpen + limit_toml("dns", "\"udp/5000\"", "outside", "ip", "30/1h"));
+  fw.apply(kUdpPorts + limit_toml("dns", "\"udp/5000\"", "outside", "ip", "30/1h"));
   RawLink link(net);
   flows(link, 0, kRoom);
   ASSERT_TRUE(decided(kRoom)) << "every packet arrives";
@@ -117,7 +118,7 @@ TEST_P(AloneFullMeter, FurtherSourcesShareOneBucket) {
 }
 
 TEST_P(AloneFullMeter, AWindowOverflowsInTheSameWay) {
-  fw.apply(kOpen + limit_toml("dns", "\"udp/5000\"", "outside", "ip", "1/1h"));
+  fw.apply(kUdpPorts + limit_toml("dns", "\"udp/5000\"", "outside", "ip", "1/1h"));
   RawLink link(net);
   flows(link, 0, kRoom);
   ASSERT_TRUE(decided(kRoom));
@@ -130,7 +131,7 @@ TEST_P(AloneFullMeter, AWindowOverflowsInTheSameWay) {
 }
 
 TEST_P(AloneFullMeter, AWindowOfMoreHasThatManySetsBeforeItOverflows) {
-  fw.apply(kOpen + limit_toml("dns", "\"udp/5000\"", "outside", "ip", "2/1h"));
+  fw.apply(kUdpPorts + limit_toml("dns", "\"udp/5000\"", "outside", "ip", "2/1h"));
   RawLink link(net);
   flows(link, 0, kRoom);
   ASSERT_TRUE(decided(kRoom));

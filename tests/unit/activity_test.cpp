@@ -54,15 +54,16 @@ class ActivityFile : public testing::Test {
   fs::path folder_;
 };
 
-WallTime at(std::int64_t second) { return WallTime(seconds(second)); }
+WallTime at_second(std::int64_t second) { return WallTime(seconds(second)); }
 
 Activity activity(std::int64_t second, const std::string& what, const std::string& summary = {},
                   const std::string& details = {}) {
-  return {0, at(second), what, {"alice", 1000, "pts/3", "203.0.113.9:51234"}, summary, details};
+  return {0,      at_second(second), what, {"alice", 1000, "pts/3", "203.0.113.9:51234"}, summary,
+          details};
 }
 
 std::vector<Activity> all(ActivityLog& log, const std::string& what = {}) {
-  return log.read(at(0), 0, 1'000'000, what).value();
+  return log.read(at_second(0), 0, 1'000'000, what).value();
 }
 
 TEST_F(ActivityFile, KeepsRowsForTheNextProcess) {
@@ -90,10 +91,10 @@ TEST_F(ActivityFile, IsReadByTimePlaceCountAndKind) {
     return out;
   };
   using Times = std::vector<std::int64_t>;
-  EXPECT_EQ(times(log.read(at(20), 0, 9).value()), (Times{20, 30, 40}));
-  EXPECT_EQ(times(log.read(at(0), ids[1], 1).value()), (Times{30}));
-  EXPECT_EQ(times(log.read(at(0), 0, 9, "block").value()), (Times{10, 30, 40}));
-  EXPECT_EQ(times(log.read(at(41), 0, 9).value()), (Times{}));
+  EXPECT_EQ(times(log.read(at_second(20), 0, 9).value()), (Times{20, 30, 40}));
+  EXPECT_EQ(times(log.read(at_second(0), ids[1], 1).value()), (Times{30}));
+  EXPECT_EQ(times(log.read(at_second(0), 0, 9, "block").value()), (Times{10, 30, 40}));
+  EXPECT_EQ(times(log.read(at_second(41), 0, 9).value()), (Times{}));
 }
 
 TEST_F(ActivityFile, LongTextsAreCutAtACharacterAndLongDetailsLeftOut) {
@@ -116,7 +117,7 @@ TEST_F(ActivityFile, OldRowsGoALittleAtEachInsert) {
   EXPECT_EQ(all(log).size(), 201 - kActivityStep);
   for (int i = 0; i < 3; ++i) ASSERT_TRUE(log.add(activity(1000, "apply"), bounds));
   EXPECT_EQ(all(log).size(), 4u) << "what is as old as the bound or younger";
-  EXPECT_EQ(log.prune(at(1101), bounds).value(), 3u) << "the newest stays";
+  EXPECT_EQ(log.prune(at_second(1101), bounds).value(), 3u) << "the newest stays";
   const std::int64_t last = log.add(activity(2000, "apply"), bounds).value();
   EXPECT_EQ(last, 205) << "an id is not given twice";
 }
@@ -135,7 +136,8 @@ TEST_F(ActivityFile, TheOldestGoWhenItIsTooLarge) {
   EXPECT_LT(fs::file_size(file()), 2 * kActivityBytesMin);
   EXPECT_LT(fs::file_size(file() + "-wal"), 2 * kActivityBytesMin);
 
-  EXPECT_EQ(log.prune(at(0), {kActivityKeep, 0}).value(), rows.size() - 1) << "a smaller bound";
+  EXPECT_EQ(log.prune(at_second(0), {kActivityKeep, 0}).value(), rows.size() - 1)
+      << "a smaller bound";
   EXPECT_EQ(all(log), std::vector{rows.back()});
 }
 
@@ -203,7 +205,7 @@ TEST_F(ActivityFile, ADamagedFileIsAnErrorAndNotACrash) {
   }
   damage.close();
   ActivityLog log = open();
-  const auto read = log.read(at(0), 0, 10);
+  const auto read = log.read(at_second(0), 0, 10);
   ASSERT_FALSE(read);
   EXPECT_EQ(read.error().code, ErrorCode::store);
   EXPECT_NE(to_string(read.error()).find("activity.db is damaged: move it away, and a new one"),

@@ -14,7 +14,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-std::optional<WallTime> at(int ms) { return WallTime(milliseconds(ms)); }
+std::optional<WallTime> end_at(int ms) { return WallTime(milliseconds(ms)); }
 
 Block block(IpRange range, std::optional<WallTime> until) {
   return {range, until, "", "admin", WallTime{}};
@@ -22,54 +22,57 @@ Block block(IpRange range, std::optional<WallTime> until) {
 IpRange v4(U128 first, U128 last) { return {Family::ipv4, first, last}; }
 
 TEST(BlockedAt, LeavesOutWhatHasEnded) {
-  const std::vector<Block> blocks{block(v4(1, 1), at(100)), block(v4(8, 15), at(100))};
-  EXPECT_EQ(blocked_at(blocks, *at(99)).singles.size(), 1u);
-  EXPECT_TRUE(blocked_at(blocks, *at(100)).empty());
+  const std::vector<Block> blocks{block(v4(1, 1), end_at(100)), block(v4(8, 15), end_at(100))};
+  EXPECT_EQ(blocked_at(blocks, *end_at(99)).singles.size(), 1u);
+  EXPECT_TRUE(blocked_at(blocks, *end_at(100)).empty());
 }
 
 TEST(BlockedAt, ANestedLongerBlockSplitsItsNetwork) {
-  const BlockedNow now = blocked_at({block(v4(0, 255), at(100)), block(v4(16, 31), at(200))}, {});
+  const BlockedNow now =
+      blocked_at({block(v4(0, 255), end_at(100)), block(v4(16, 31), end_at(200))}, {});
   EXPECT_EQ(now.networks,
             (std::vector<BlockedPiece>{
-                {v4(0, 15), at(100)}, {v4(16, 31), at(200)}, {v4(32, 255), at(100)}}));
+                {v4(0, 15), end_at(100)}, {v4(16, 31), end_at(200)}, {v4(32, 255), end_at(100)}}));
 }
 
 TEST(BlockedAt, ANestedShorterBlockChangesNothing) {
-  const BlockedNow now = blocked_at({block(v4(0, 255), {}), block(v4(16, 31), at(200))}, {});
+  const BlockedNow now = blocked_at({block(v4(0, 255), {}), block(v4(16, 31), end_at(200))}, {});
   EXPECT_EQ(now.networks, (std::vector<BlockedPiece>{{v4(0, 255), {}}}));
 }
 
 TEST(BlockedAt, MergesNeighboursThatEndTogether) {
-  const BlockedNow now =
-      blocked_at({block(v4(0, 7), at(9)), block(v4(8, 15), at(9)), block(v4(16, 23), at(8))}, {});
-  EXPECT_EQ(now.networks, (std::vector<BlockedPiece>{{v4(0, 15), at(9)}, {v4(16, 23), at(8)}}));
+  const BlockedNow now = blocked_at(
+      {block(v4(0, 7), end_at(9)), block(v4(8, 15), end_at(9)), block(v4(16, 23), end_at(8))}, {});
+  EXPECT_EQ(now.networks,
+            (std::vector<BlockedPiece>{{v4(0, 15), end_at(9)}, {v4(16, 23), end_at(8)}}));
 }
 
 TEST(BlockedAt, KeepsSinglesApartFromNetworks) {
-  const BlockedNow now = blocked_at({block(v4(4, 4), at(50)), block(v4(0, 7), {})}, {});
-  EXPECT_EQ(now.singles, (std::vector<BlockedPiece>{{v4(4, 4), at(50)}}));
+  const BlockedNow now = blocked_at({block(v4(4, 4), end_at(50)), block(v4(0, 7), {})}, {});
+  EXPECT_EQ(now.singles, (std::vector<BlockedPiece>{{v4(4, 4), end_at(50)}}));
   EXPECT_EQ(now.networks, (std::vector<BlockedPiece>{{v4(0, 7), {}}}));
 }
 
 TEST(BlockedAt, APieceOfOneAddressStaysANetwork) {
-  const BlockedNow now =
-      blocked_at({block(v4(0, 9), at(50)), block(v4(5, 6), at(100)), block(v4(6, 7), at(200))}, {});
+  const BlockedNow now = blocked_at(
+      {block(v4(0, 9), end_at(50)), block(v4(5, 6), end_at(100)), block(v4(6, 7), end_at(200))},
+      {});
   EXPECT_TRUE(now.singles.empty());
-  EXPECT_EQ(now.networks[1], (BlockedPiece{v4(5, 5), at(100)}));
+  EXPECT_EQ(now.networks[1], (BlockedPiece{v4(5, 5), end_at(100)}));
 }
 
 TEST(BlockedAt, ReachesBothEndsOfTheAddressSpace) {
   const IpRange all6{Family::ipv6, 0, address_max(Family::ipv6)};
   const BlockedNow now = blocked_at(
-      {block(all6, at(7)), block(v4(0, address_max(Family::ipv4)), {}),
-       block({Family::ipv6, address_max(Family::ipv6) - 1, address_max(Family::ipv6)}, at(9))},
+      {block(all6, end_at(7)), block(v4(0, address_max(Family::ipv4)), {}),
+       block({Family::ipv6, address_max(Family::ipv6) - 1, address_max(Family::ipv6)}, end_at(9))},
       {});
   EXPECT_EQ(
       now.networks,
       (std::vector<BlockedPiece>{
           {v4(0, address_max(Family::ipv4)), {}},
-          {{Family::ipv6, 0, address_max(Family::ipv6) - 2}, at(7)},
-          {{Family::ipv6, address_max(Family::ipv6) - 1, address_max(Family::ipv6)}, at(9)}}));
+          {{Family::ipv6, 0, address_max(Family::ipv6) - 2}, end_at(7)},
+          {{Family::ipv6, address_max(Family::ipv6) - 1, address_max(Family::ipv6)}, end_at(9)}}));
 }
 
 std::vector<Block> random_blocks(std::mt19937& random) {
@@ -80,7 +83,7 @@ std::vector<Block> random_blocks(std::mt19937& random) {
     const U128 first = random() % 64;
     const U128 last = random() % 3 == 0 ? first : std::min<U128>(63, first + random() % 20);
     std::optional<WallTime> until;
-    if (random() % 5 != 0) until = at(static_cast<int>(random() % 6));
+    if (random() % 5 != 0) until = end_at(static_cast<int>(random() % 6));
     blocks.push_back(block({family, base + first, base + last}, until));
   }
   return blocks;
@@ -100,10 +103,10 @@ TEST(BlockedAt, IsTheLatestEndOfEachAddress) {
   std::mt19937 random(11);
   for (int round = 0; round < 3000; ++round) {
     const std::vector<Block> blocks = random_blocks(random);
-    const BlockedNow now = blocked_at(blocks, *at(2));
+    const BlockedNow now = blocked_at(blocks, *end_at(2));
     Ends wanted, found;
     for (const Block& b : blocks)
-      if (!b.until || *b.until > *at(2)) extend(wanted, b.range.single(), b.range, b.until);
+      if (!b.until || *b.until > *end_at(2)) extend(wanted, b.range.single(), b.range, b.until);
     for (const BlockedPiece& piece : now.singles) extend(found, true, piece.range, piece.until);
     for (const BlockedPiece& piece : now.networks) extend(found, false, piece.range, piece.until);
     ASSERT_EQ(found, wanted);
@@ -148,8 +151,8 @@ TEST(CompareBlocked, LeadsFromBeforeToAfterAndTouchesNothingElse) {
 
 TEST(CompareBlocked, AChangedEndIsInBoth) {
   const BlockDelta delta =
-      compare(blocked_at({block(v4(1, 1), at(5))}, {}), blocked_at({block(v4(1, 1), {})}, {}));
-  EXPECT_EQ(delta.removed.singles, (std::vector<BlockedPiece>{{v4(1, 1), at(5)}}));
+      compare(blocked_at({block(v4(1, 1), end_at(5))}, {}), blocked_at({block(v4(1, 1), {})}, {}));
+  EXPECT_EQ(delta.removed.singles, (std::vector<BlockedPiece>{{v4(1, 1), end_at(5)}}));
   EXPECT_EQ(delta.added.singles, (std::vector<BlockedPiece>{{v4(1, 1), {}}}));
 }
 

@@ -27,16 +27,16 @@ namespace {
 namespace fs = std::filesystem;
 
 /// A folder that is gone afterwards.
-class Folder {
+class ListFolder {
  public:
-  Folder() {
+  ListFolder() {
     std::string name = (fs::temp_directory_path() / "lists_test.XXXXXX").string();
     if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("mkdtemp");
     path_ = name;
   }
-  Folder(const Folder&) = delete;
-  Folder& operator=(const Folder&) = delete;
-  ~Folder() { fs::remove_all(path_); }
+  ListFolder(const ListFolder&) = delete;
+  ListFolder& operator=(const ListFolder&) = delete;
+  ~ListFolder() { fs::remove_all(path_); }
 
   std::string at(const std::string& name) const { return (path_ / name).string(); }
 
@@ -57,7 +57,7 @@ class Folder {
 };
 
 ListText read(const std::string& text) {
-  const Folder folder;
+  const ListFolder folder;
   auto list = read_list(folder.write("list", text));
   EXPECT_TRUE(list) << to_string(list.error());
   return list ? *list : ListText{};
@@ -212,7 +212,7 @@ TEST(ReadList, EmptyFilesAreEmptyLists) {
 }
 
 TEST(ReadList, RefusesWhatIsNoFile) {
-  const Folder folder;
+  const ListFolder folder;
   const auto reason = [](const std::string& path) {
     const auto list = read_list(path);
     EXPECT_FALSE(list);
@@ -268,7 +268,7 @@ std::string random_ipv4_text(std::mt19937& random) {
 
 TEST(ReadList, TheFastPathAgreesWithTheSlowOne) {
   std::mt19937 random(4);
-  const Folder folder;
+  const ListFolder folder;
   for (int round = 0; round < 500; ++round) {
     std::string text;
     AddressSet wanted;
@@ -323,7 +323,7 @@ List allow_list(const std::string& file) { return {file, file, ListAction::allow
 
 /// A policy in a folder, its lists beside it, and the state of the program.
 struct Host {
-  Folder folder;
+  ListFolder folder;
   Policy policy;
   std::string state = folder.at("state");
 

@@ -27,16 +27,16 @@ namespace fs = std::filesystem;
 using std::chrono::milliseconds;
 
 /// A folder that is gone afterwards.
-class Folder {
+class StateFolder {
  public:
-  Folder() {
+  StateFolder() {
     std::string name = (fs::temp_directory_path() / "store_test.XXXXXX").string();
     if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("mkdtemp");
     path_ = name;
   }
-  Folder(const Folder&) = delete;
-  Folder& operator=(const Folder&) = delete;
-  ~Folder() { fs::remove_all(path_); }
+  StateFolder(const StateFolder&) = delete;
+  StateFolder& operator=(const StateFolder&) = delete;
+  ~StateFolder() { fs::remove_all(path_); }
 
   std::string state() const { return path_ / "lib" / "state"; }
   std::string database() const { return state() + "/state.db"; }
@@ -75,14 +75,14 @@ class Folder {
   fs::path path_;
 };
 
-WallTime at(int ms) { return WallTime(milliseconds(ms)); }
+WallTime at_ms(int ms) { return WallTime(milliseconds(ms)); }
 
 IpRange range(const std::string& text) { return parse_ip_range(text).value(); }
 
 Block block(const std::string& text, std::optional<int> until = {}, const std::string& reason = "",
             int since = 0) {
-  Block result{range(text), {}, reason, "admin", at(since)};
-  if (until) result.until = at(*until);
+  Block result{range(text), {}, reason, "admin", at_ms(since)};
+  if (until) result.until = at_ms(*until);
   return result;
 }
 
@@ -92,12 +92,14 @@ std::vector<std::string> ranges_of(const std::vector<Block>& blocks) {
   return texts;
 }
 
-std::vector<Block> all(Store& store, int now = 0) { return store.blocks(at(now)).value().blocks; }
+std::vector<Block> all(Store& store, int now = 0) {
+  return store.blocks(at_ms(now)).value().blocks;
+}
 
 using Texts = std::vector<std::string>;
 
 TEST(Store, KeepsBlocksForTheNextProcess) {
-  const Folder folder;
+  const StateFolder folder;
   const std::vector<Block> blocks{block("10.0.0.1", 5000, "scanner", 7),
                                   block("10.0.0.0/8"),
                                   block("255.255.255.255"),
@@ -108,22 +110,22 @@ TEST(Store, KeepsBlocksForTheNextProcess) {
   {
     Store store = folder.open();
     start = store.generation().value();
-    EXPECT_EQ(store.block(blocks, at(0)).value().generation - start, 1u);
+    EXPECT_EQ(store.block(blocks, at_ms(0)).value().generation - start, 1u);
   }
   Store store = folder.open();
   std::vector<Block> sorted = blocks;
   std::sort(sorted.begin(), sorted.end(),
             [](const Block& a, const Block& b) { return a.range < b.range; });
-  const Store::Snapshot snapshot = store.blocks(at(0)).value();
+  const Store::Snapshot snapshot = store.blocks(at_ms(0)).value();
   EXPECT_EQ(snapshot.blocks, sorted);
   EXPECT_EQ(snapshot.generation - start, 1u);
   EXPECT_EQ(store.generation().value() - start, 1u);
 }
 
 TEST(Store, IsPrivate) {
-  const Folder folder;
+  const StateFolder folder;
   Store store = folder.open();
-  ASSERT_TRUE(store.block({block("10.0.0.1")}, at(0)));
+  ASSERT_TRUE(store.block({block("10.0.0.1")}, at_ms(0)));
   const auto mode = [](const std::string& path) {
     struct ::stat status {};
     EXPECT_EQ(::stat(path.c_str(), &status), 0) << path;
@@ -135,50 +137,52 @@ TEST(Store, IsPrivate) {
 }
 
 TEST(Store, ALaterEndWinsInEitherOrder) {
-  const Folder folder;
+  const StateFolder folder;
   Store store = folder.open();
-  ASSERT_TRUE(store.block({block("10.0.0.1", 100, "first", 1)}, at(0)));
-  const BlockChange longer = store.block({block("10.0.0.1", 200, "", 2)}, at(0)).value();
+  ASSERT_TRUE(store.block({block("10.0.0.1", 100, "first", 1)}, at_ms(0)));
+  const BlockChange longer = store.block({block("10.0.0.1", 200, "", 2)}, at_ms(0)).value();
   EXPECT_TRUE(longer.kept_longer.empty());
   EXPECT_EQ(longer.delta.removed.singles,
-            (std::vector<BlockedPiece>{{range("10.0.0.1"), at(100)}}));
-  EXPECT_EQ(longer.delta.added.singles, (std::vector<BlockedPiece>{{range("10.0.0.1"), at(200)}}));
-  const BlockChange shorter = store.block({block("10.0.0.1", 150, "third", 3)}, at(0)).value();
+            (std::vector<BlockedPiece>{{range("10.0.0.1"), at_ms(100)}}));
+  EXPECT_EQ(longer.delta.added.singles,
+            (std::vector<BlockedPiece>{{range("10.0.0.1"), at_ms(200)}}));
+  const BlockChange shorter = store.block({block("10.0.0.1", 150, "third", 3)}, at_ms(0)).value();
   EXPECT_TRUE(shorter.delta.empty());
   EXPECT_EQ(ranges_of(shorter.kept_longer), Texts{"10.0.0.1"});
   EXPECT_EQ(all(store), (std::vector<Block>{block("10.0.0.1", 200, "first", 1)}));
 
-  ASSERT_TRUE(store.block({block("10.0.0.1")}, at(0)));
-  EXPECT_EQ(ranges_of(store.block({block("10.0.0.1", 900)}, at(0)).value().kept_longer),
+  ASSERT_TRUE(store.block({block("10.0.0.1")}, at_ms(0)));
+  EXPECT_EQ(ranges_of(store.block({block("10.0.0.1", 900)}, at_ms(0)).value().kept_longer),
             Texts{"10.0.0.1"});
   EXPECT_EQ(all(store), (std::vector<Block>{block("10.0.0.1", {}, "first", 1)}));
 }
 
 TEST(Store, AChangeOfNothingIsNoChange) {
-  const Folder folder;
+  const StateFolder folder;
   Store store = folder.open();
   const std::uint64_t start = store.generation().value();
-  ASSERT_TRUE(store.block({block("10.0.0.1", 100, "why")}, at(0)));
-  EXPECT_EQ(store.block({block("10.0.0.1", 100, "why")}, at(0)).value().generation - start, 1u);
-  EXPECT_EQ(store.block({block("10.0.0.1", 50)}, at(0)).value().generation - start, 1u);
-  EXPECT_EQ(store.block({}, at(0)).value().generation - start, 1u);
-  EXPECT_EQ(store.block({block("10.0.0.2", 50)}, at(50)).value().generation - start,
+  ASSERT_TRUE(store.block({block("10.0.0.1", 100, "why")}, at_ms(0)));
+  EXPECT_EQ(store.block({block("10.0.0.1", 100, "why")}, at_ms(0)).value().generation - start, 1u);
+  EXPECT_EQ(store.block({block("10.0.0.1", 50)}, at_ms(0)).value().generation - start, 1u);
+  EXPECT_EQ(store.block({}, at_ms(0)).value().generation - start, 1u);
+  EXPECT_EQ(store.block({block("10.0.0.2", 50)}, at_ms(50)).value().generation - start,
             1u);  // has ended
-  EXPECT_EQ(store.unblock({range("10.0.0.2")}, at(0)).value().generation - start, 1u);
-  EXPECT_EQ(store.block({block("10.0.0.1", 100, "other")}, at(0)).value().generation - start, 2u);
+  EXPECT_EQ(store.unblock({range("10.0.0.2")}, at_ms(0)).value().generation - start, 1u);
+  EXPECT_EQ(store.block({block("10.0.0.1", 100, "other")}, at_ms(0)).value().generation - start,
+            2u);
 }
 
 TEST(Store, EndedBlocksAreGoneAtOnceAndForgottenAtTheNextChange) {
-  const Folder folder;
+  const StateFolder folder;
   Store store = folder.open();
   ASSERT_TRUE(store.block({block("10.0.0.1", 100), block("10.1.0.0/16", 100),
                            block("10.2.0.0/16", 300), block("10.1.5.0/24", 300)},
-                          at(0)));
+                          at_ms(0)));
   EXPECT_EQ(ranges_of(all(store, 100)), (Texts{"10.1.5.0/24", "10.2.0.0/16"}));
-  EXPECT_EQ(store.unblock({range("10.0.0.1")}, at(100)).value().not_found,
+  EXPECT_EQ(store.unblock({range("10.0.0.1")}, at_ms(100)).value().not_found,
             std::vector<IpRange>{range("10.0.0.1")});
   EXPECT_EQ(folder.sql("SELECT count(*) FROM blocks"), "4");
-  const BlockChange change = store.block({block("10.9.9.9", 500)}, at(200)).value();
+  const BlockChange change = store.block({block("10.9.9.9", 500)}, at_ms(200)).value();
   EXPECT_EQ(folder.sql("SELECT count(*) FROM blocks"), "3");
   EXPECT_EQ(folder.sql("SELECT count(*) FROM regions"), "2");
   EXPECT_EQ(folder.sql("SELECT blocks FROM meta"), "3");
@@ -187,22 +191,22 @@ TEST(Store, EndedBlocksAreGoneAtOnceAndForgottenAtTheNextChange) {
 }
 
 TEST(Store, ABlockAfterTheEndBeginsAnew) {
-  const Folder folder;
+  const StateFolder folder;
   Store store = folder.open();
-  ASSERT_TRUE(store.block({block("10.0.0.1", 100, "old", 0)}, at(0)));
-  const BlockChange change = store.block({block("10.0.0.1", 300, "", 200)}, at(200)).value();
+  ASSERT_TRUE(store.block({block("10.0.0.1", 100, "old", 0)}, at_ms(0)));
+  const BlockChange change = store.block({block("10.0.0.1", 300, "", 200)}, at_ms(200)).value();
   EXPECT_TRUE(change.delta.removed.empty());
   EXPECT_EQ(all(store, 200), (std::vector<Block>{block("10.0.0.1", 300, "", 200)}));
 }
 
 TEST(Store, UnblockTakesWhatIsEqualOrInside) {
-  const Folder folder;
+  const StateFolder folder;
   Store store = folder.open();
   ASSERT_TRUE(store.block({block("10.0.0.1"), block("10.0.0.0/24"), block("10.0.0.0/16"),
                            block("10.0.0.250-10.0.1.5"), block("10.1.0.1")},
-                          at(0)));
+                          at_ms(0)));
   const BlockChange change =
-      store.unblock({range("10.0.0.0/24"), range("192.0.2.1")}, at(0)).value();
+      store.unblock({range("10.0.0.0/24"), range("192.0.2.1")}, at_ms(0)).value();
   EXPECT_EQ(ranges_of(change.removed), (Texts{"10.0.0.0/24", "10.0.0.1"}));
   EXPECT_EQ(ranges_of(change.still_covers), (Texts{"10.0.0.0/16", "10.0.0.250-10.0.1.5"}));
   EXPECT_EQ(change.not_found, std::vector<IpRange>{range("192.0.2.1")});
@@ -213,23 +217,23 @@ TEST(Store, UnblockTakesWhatIsEqualOrInside) {
 
 /// Whoever gave a block its latest end lifts it, and takes nobody else's away.
 TEST(Store, UnblockOfOneOriginLeavesTheOthers) {
-  const Folder folder;
+  const StateFolder folder;
   Store store = folder.open();
   const auto by = [](const std::string& origin, Block block) {
     block.origin = origin;
     return block;
   };
-  ASSERT_TRUE(store.block({by("a", block("10.0.0.1", 100))}, at(0)));
-  ASSERT_TRUE(store.block({by("b", block("10.0.0.1", 100))}, at(0)));
-  ASSERT_TRUE(store.block({by("b", block("10.0.0.1", 90))}, at(0)));
+  ASSERT_TRUE(store.block({by("a", block("10.0.0.1", 100))}, at_ms(0)));
+  ASSERT_TRUE(store.block({by("b", block("10.0.0.1", 100))}, at_ms(0)));
+  ASSERT_TRUE(store.block({by("b", block("10.0.0.1", 90))}, at_ms(0)));
   EXPECT_EQ(all(store)[0].origin, "a") << "no later end";
-  ASSERT_TRUE(store.block({by("b", block("10.0.0.1"))}, at(0)));
+  ASSERT_TRUE(store.block({by("b", block("10.0.0.1"))}, at_ms(0)));
   EXPECT_EQ(all(store)[0].origin, "b");
-  ASSERT_TRUE(store.block({by("a", block("10.0.0.2"))}, at(0)));
-  const BlockChange kept = store.unblock({range("10.0.0.1")}, at(0), "a").value();
+  ASSERT_TRUE(store.block({by("a", block("10.0.0.2"))}, at_ms(0)));
+  const BlockChange kept = store.unblock({range("10.0.0.1")}, at_ms(0), "a").value();
   EXPECT_EQ(kept.not_found, std::vector<IpRange>{range("10.0.0.1")});
   EXPECT_EQ(ranges_of(kept.still_covers), Texts{"10.0.0.1"});
-  const BlockChange gone = store.unblock({range("10.0.0.0/24")}, at(0), "b").value();
+  const BlockChange gone = store.unblock({range("10.0.0.0/24")}, at_ms(0), "b").value();
   EXPECT_EQ(ranges_of(gone.removed), Texts{"10.0.0.1"});
   EXPECT_EQ(ranges_of(gone.still_covers), Texts{"10.0.0.2"});
   EXPECT_TRUE(gone.not_found.empty());
@@ -237,72 +241,72 @@ TEST(Store, UnblockOfOneOriginLeavesTheOthers) {
 }
 
 TEST(Store, UnblockOfAnAddressInABlockedNetworkSaysSo) {
-  const Folder folder;
+  const StateFolder folder;
   Store store = folder.open();
   const std::uint64_t start = store.generation().value();
-  ASSERT_TRUE(store.block({block("2001:db8::/32", 500)}, at(0)));
-  const BlockChange change = store.unblock({range("2001:db8::7")}, at(0)).value();
+  ASSERT_TRUE(store.block({block("2001:db8::/32", 500)}, at_ms(0)));
+  const BlockChange change = store.unblock({range("2001:db8::7")}, at_ms(0)).value();
   EXPECT_EQ(change.not_found, std::vector<IpRange>{range("2001:db8::7")});
   EXPECT_EQ(ranges_of(change.still_covers), Texts{"2001:db8::/32"});
   EXPECT_EQ(change.generation - start, 1u);
 }
 
 TEST(Store, TooManyBlocksChangeNothing) {
-  const Folder folder;
+  const StateFolder folder;
   Store store = folder.open();
   const std::uint64_t start = store.generation().value();
-  ASSERT_TRUE(store.block({block("10.0.0.1")}, at(0)));
+  ASSERT_TRUE(store.block({block("10.0.0.1")}, at_ms(0)));
   folder.sql(fmt::format("UPDATE meta SET blocks = {}", kBlocksMax - 1));
-  const auto refused = store.block({block("10.0.0.2"), block("10.0.0.3")}, at(0));
+  const auto refused = store.block({block("10.0.0.2"), block("10.0.0.3")}, at_ms(0));
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, ErrorCode::usage);
   EXPECT_EQ(store.generation().value() - start, 1u);
   EXPECT_EQ(ranges_of(all(store)), Texts{"10.0.0.1"});
-  EXPECT_TRUE(store.block({block("10.0.0.2")}, at(0)));
+  EXPECT_TRUE(store.block({block("10.0.0.2")}, at_ms(0)));
 }
 
 TEST(Store, SaysWhatIsWrongWithItsFile) {
   {
-    const Folder folder;
+    const StateFolder folder;
     folder.open();
     folder.sql("PRAGMA user_version = 99");
     EXPECT_NE(folder.error().find("newer version"), std::string::npos);
   }
   {
-    const Folder folder;
+    const StateFolder folder;
     folder.open();
     fs::remove(folder.database() + "-wal");
     std::ofstream(folder.database()) << std::string(10'000, 'x');
     EXPECT_NE(folder.error().find("is damaged: move it away"), std::string::npos);
   }
   {
-    const Folder folder;
+    const StateFolder folder;
     fs::create_directories(folder.state());
     folder.sql("CREATE TABLE theirs(a)");
     EXPECT_NE(folder.error().find("holds something else"), std::string::npos);
     EXPECT_EQ(folder.sql("PRAGMA journal_mode"), "delete");  // and is left as it was
   }
   {
-    const Folder folder;
+    const StateFolder folder;
     folder.open();
     fs::remove(folder.database() + "-wal");
     fs::resize_file(folder.database(), 0);
     EXPECT_NE(folder.error().find("is empty: move it away"), std::string::npos);
   }
   {  // a link to a disk that is not there now is no reason to begin anew
-    const Folder folder;
+    const StateFolder folder;
     fs::create_directories(folder.state());
     fs::create_symlink("/nonexistent/state.db", folder.database());
     EXPECT_NE(folder.error().find("cannot be read"), std::string::npos);
     EXPECT_TRUE(fs::is_symlink(folder.database()));
   }
   {
-    const Folder folder;
+    const StateFolder folder;
     fs::create_directories(folder.database());
     EXPECT_FALSE(folder.error().empty());
   }
   {
-    const Folder folder;
+    const StateFolder folder;
     fs::create_directories(fs::path(folder.state()).parent_path());
     std::ofstream(folder.state()) << "a file";
     EXPECT_NE(folder.error().find("Not a directory"), std::string::npos);
@@ -310,13 +314,13 @@ TEST(Store, SaysWhatIsWrongWithItsFile) {
 }
 
 TEST(Store, BeginsAnewWhenItsFileWasMovedAway) {
-  const Folder folder;
+  const StateFolder folder;
   std::uint64_t first = 0;
   {
     Store store = folder.open();
     first = store.generation().value();
-    ASSERT_TRUE(store.block({block("10.0.0.1"), block("10.0.0.0/8")}, at(0)));
-    ASSERT_TRUE(store.block({block("10.0.0.2")}, at(0)));
+    ASSERT_TRUE(store.block({block("10.0.0.1"), block("10.0.0.0/8")}, at_ms(0)));
+    ASSERT_TRUE(store.block({block("10.0.0.2")}, at_ms(0)));
   }
   std::this_thread::sleep_for(std::chrono::milliseconds(3100));
   ASSERT_TRUE(fs::exists(folder.database() + "-wal"));
@@ -328,13 +332,13 @@ TEST(Store, BeginsAnewWhenItsFileWasMovedAway) {
 }
 
 TEST(Store, DamageInsideIsAnErrorNotACrash) {
-  const Folder folder;
+  const StateFolder folder;
   {
     Store store = folder.open();
     std::vector<Block> many;
     for (int i = 0; i < 5000; ++i)
       many.push_back(block(fmt::format("10.0.{}.{}", i / 250, i % 250)));
-    ASSERT_TRUE(store.block(many, at(0)));
+    ASSERT_TRUE(store.block(many, at_ms(0)));
   }
   folder.sql("PRAGMA wal_checkpoint(TRUNCATE)");
   const auto size = fs::file_size(folder.database());
@@ -346,11 +350,11 @@ TEST(Store, DamageInsideIsAnErrorNotACrash) {
   file.close();
   auto store = Store::open(folder.state());
   ASSERT_TRUE(store);
-  const auto blocks = store->blocks(at(0));
+  const auto blocks = store->blocks(at_ms(0));
   ASSERT_FALSE(blocks);
   EXPECT_EQ(blocks.error().code, ErrorCode::store);
   EXPECT_NE(to_string(blocks.error()).find("is damaged"), std::string::npos);
-  EXPECT_FALSE(store->block({block("10.0.3.3", 5)}, at(0)));
+  EXPECT_FALSE(store->block({block("10.0.3.3", 5)}, at_ms(0)));
 }
 
 // The store computes a delta from the rows that a change can touch. The oracle keeps all rows in a
@@ -378,9 +382,9 @@ struct Oracle {
 
 IpRange random_range(std::mt19937& random) {
   const Family family = random() % 4 == 0 ? Family::ipv6 : Family::ipv4;
-  constexpr U128 kWindow = 400;
-  const U128 base = random() % 4 == 0 ? address_max(family) - (kWindow - 1) : 0;
-  const U128 first = random() % kWindow;
+  constexpr U128 kSpace = 400;
+  const U128 base = random() % 4 == 0 ? address_max(family) - (kSpace - 1) : 0;
+  const U128 first = random() % kSpace;
   const auto length = [&]() -> U128 {
     switch (random() % 5) {
       case 0:
@@ -392,7 +396,7 @@ IpRange random_range(std::mt19937& random) {
         return 0;
     }
   };
-  return {family, base + first, base + std::min(kWindow - 1, first + length())};
+  return {family, base + first, base + std::min(kSpace - 1, first + length())};
 }
 
 void expect_unblocked(const Oracle& before, const std::vector<IpRange>& asked,
@@ -419,7 +423,7 @@ void expect_unblocked(const Oracle& before, const std::vector<IpRange>& asked,
 }
 
 /// The regions are what the blocked networks join to, no more and no less.
-void expect_exact_regions(const Folder& folder, const Oracle& oracle) {
+void expect_exact_regions(const StateFolder& folder, const Oracle& oracle) {
   std::size_t joined = 0;
   std::optional<IpRange> region;
   for (const Block& row : oracle.rows) {
@@ -443,11 +447,11 @@ void expect_exact_regions(const Folder& folder, const Oracle& oracle) {
 
 void random_history(unsigned seed, int steps) {
   std::mt19937 random(seed);
-  const Folder folder;
+  const StateFolder folder;
   std::optional<Store> store = folder.open();
   Oracle oracle;
   std::uint64_t generation = store->generation().value();
-  WallTime now = at(0);
+  WallTime now = at_ms(0);
   for (int step = 0; step < steps; ++step) {
     now += milliseconds(random() % 3 == 0 ? random() % 5 : 0);
     if (random() % 50 == 0) store = folder.open();
@@ -503,7 +507,7 @@ template <class Work>
 }
 
 TEST(Store, ProcessesTakeTurns) {
-  const Folder folder;
+  const StateFolder folder;
   const auto second = static_cast<std::uint64_t>(std::time(nullptr));
   constexpr int kProcesses = 4;
   constexpr int kBlocksEach = 25;
@@ -512,7 +516,7 @@ TEST(Store, ProcessesTakeTurns) {
     children.push_back(child([&] {
       for (int i = 0; i < kBlocksEach; ++i) {
         auto store = Store::open(folder.state());  // the first ones make the tables, at once
-        if (!store || !store->block({block(fmt::format("10.0.{}.{}", p, i))}, at(0))) ::_exit(1);
+        if (!store || !store->block({block(fmt::format("10.0.{}.{}", p, i))}, at_ms(0))) ::_exit(1);
       }
     }));
   }
@@ -529,7 +533,7 @@ TEST(Store, ProcessesTakeTurns) {
 }
 
 TEST(Store, KilledAtAnyMomentItKeepsWhatItAcknowledged) {
-  const Folder folder;
+  const StateFolder folder;
   const std::uint64_t start = folder.open().generation().value();
   std::mt19937 random(50);
   std::uint32_t acknowledged = 0;
@@ -543,7 +547,7 @@ TEST(Store, KilledAtAnyMomentItKeepsWhatItAcknowledged) {
         // Single addresses and networks in turn, so that every table is written.
         const U128 first = U128{i} << 8;
         const IpRange what{Family::ipv4, first, first | (i % 2 == 0 ? 0 : 127)};
-        if (!store || !store->block({{what, {}, "crash", "admin", {}}}, at(0))) ::_exit(1);
+        if (!store || !store->block({{what, {}, "crash", "admin", {}}}, at_ms(0))) ::_exit(1);
         if (::write(pipe[1], &i, sizeof i) != sizeof i) ::_exit(1);
       }
     });
