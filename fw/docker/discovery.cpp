@@ -144,12 +144,12 @@ Inventory merge(const Inventory& all, const Part& part, Inventory now) {
 bool is_known(const Inventory& all, const Part& part, const Inventory& now) {
   if (part.networks && now.networks != all.networks) return false;
   const auto of = [](const Inventory& inventory, const std::string& id) {
-    const auto it = std::ranges::lower_bound(inventory.containers, id, {}, &Container::id);
+    const auto it = std::ranges::lower_bound(inventory.containers, id, {}, &fw::Container::id);
     return it != inventory.containers.end() && it->id == id ? &*it : nullptr;
   };
   return std::ranges::all_of(part.containers, [&](const std::string& id) {
-    const Container* const before = of(all, id);
-    const Container* const after = of(now, id);
+    const fw::Container* const before = of(all, id);
+    const fw::Container* const after = of(now, id);
     return before == nullptr ? after == nullptr : after != nullptr && *before == *after;
   });
 }
