@@ -84,24 +84,6 @@ Result<File> only_one(const std::string& state_dir) {
   return file;
 }
 
-/// Neither is another afterwards.
-bool differ_in_apps_alone(Policy& a, Policy& b) {
-  const auto exchange = [](Policy& policy, Policy& apps) {
-    std::swap(policy.apps, apps.apps);
-    std::swap(policy.addons, apps.addons);
-    std::swap(policy.app_networks, apps.app_networks);
-  };
-  Policy apps_of_a;
-  Policy apps_of_b;
-  apps_of_a.app_networks = apps_of_b.app_networks = {};
-  exchange(a, apps_of_a);
-  exchange(b, apps_of_b);
-  const bool same = a == b;
-  exchange(a, apps_of_a);
-  exchange(b, apps_of_b);
-  return same;
-}
-
 }  // namespace
 
 class Daemon final : public Host {
@@ -161,7 +143,7 @@ class Daemon final : public Host {
   void reload();
   void take_up(Policy policy);
   void follow_engine();
-  void take_inventory(const Result<docker::Watch::Known>& told);
+  void take_inventory(const Result<docker::SharedInventory>& told);
   void put_apps_in_force();
   void serve_metrics();
   void open_feeds();
@@ -317,11 +299,11 @@ void Daemon::on_watch() {
 
 bool Daemon::read_changes() {
   const auto drained = watch_.drain();
+  if (!drained || drained->lost) known_.forget();
   if (!drained) {
     messages_.send(Level::error, to_string(drained.error()));
     return false;
   }
-  if (drained->lost) known_.forget();
   for (const auto& change : drained->changes) {
     known_.changed(change.generation, change.ours);
     if (!change.ours || chains::is_own_port(change.port)) continue;
@@ -487,7 +469,11 @@ void Daemon::reload() { take_up(in_force(options_.state_dir, this_moment(), kept
 
 /// What differs in its apps alone is a matter of every day: then nothing else begins anew.
 void Daemon::take_up(Policy policy) {
-  const bool apps_alone = sight_ && differ_in_apps_alone(policy, policy_);
+  Policy other = policy;
+  other.apps = policy_.apps;
+  other.addons = policy_.addons;
+  other.app_networks = policy_.app_networks;
+  const bool apps_alone = sight_ && other == policy_;
   policy_ = std::move(policy);
   if (apps_alone) return sight_->know(policy_.apps);
   sight_.emplace(policy_);
@@ -506,13 +492,13 @@ void Daemon::follow_engine() {
   engine_trouble_.clear();
   engine_at_ = policy_.discovery;
   if (engine_at_.from == Discover::none) return;
-  engine_.emplace(engine_at_.docker, [this](Result<docker::Watch::Known> told) {
+  engine_.emplace(engine_at_.docker, [this](Result<docker::SharedInventory> told) {
     asio::post(io_, [this, told = std::move(told)] { take_inventory(told); });
   });
 }
 
 /// Remembered under the lock, and then in force.
-void Daemon::take_inventory(const Result<docker::Watch::Known>& told) {
+void Daemon::take_inventory(const Result<docker::SharedInventory>& told) {
   const std::string trouble = told ? std::string() : to_string(told.error());
   if (!told && trouble == engine_trouble_) return;  // said before
   if (told && !engine_trouble_.empty()) {

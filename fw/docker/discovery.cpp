@@ -195,7 +195,7 @@ void Watch::run() {
     std::unique_lock lock(mutex_);
     if (stop_) return;
     lock.unlock();
-    told_ = false;
+    known_.reset();
     if (!done) tell_(std::unexpected(done.error()));
     lock.lock();
     stopping_.wait_for(lock, kTryAgain, [this] { return stop_; });
@@ -219,7 +219,7 @@ Result<void> Watch::follow() {
 
 /// The events first, so that none is missed between them and the inventory.
 Result<void> Watch::follow(Events& events) {
-  if (auto told = look({.everything = true}); !told) return told;
+  if (auto told = look({}); !told) return told;
   Looks looks;
   for (;;) {
     const auto wait = looks.wait(Looks::Clock::now());
@@ -238,9 +238,10 @@ Result<void> Watch::follow(Events& events) {
 
 Result<void> Watch::look(Part part) {
   const auto now_at = std::chrono::steady_clock::now();
-  // What was left out is known of all together.
-  part.everything =
-      part.everything || !known_ || !known_->left_out.empty() || now_at - whole_at_ >= kWholePeriod;
+  // What is left out, and what is too much, is known of all together.
+  part.everything = part.everything || !known_ || !known_->left_out.empty() ||
+                    known_->containers.size() + part.containers.size() > kContainersMax ||
+                    now_at - whole_at_ >= kWholePeriod;
   auto asked = ask(Client(socket_), part, images_);
   if (asked && !part.everything && !asked->left_out.empty()) {
     part.everything = true;
@@ -250,7 +251,7 @@ Result<void> Watch::look(Part part) {
   if (part.everything) whole_at_ = now_at;
   // Of the looks behind an event most show what the first one did.
   const bool same = part.everything ? known_ && *asked == *known_ : is_known(*known_, part, *asked);
-  if (std::exchange(told_, true) && same) return {};
+  if (same) return {};
   Inventory now = part.everything ? std::move(*asked) : merge(*known_, part, std::move(*asked));
   forget_images(images_, now);
   known_ = std::make_shared<const Inventory>(std::move(now));

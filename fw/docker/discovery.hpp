@@ -28,6 +28,9 @@ inline Result<Inventory> ask(const std::string& socket) {
   return ask(socket, images);
 }
 
+/// Handed from thread to thread without a copy.
+using SharedInventory = std::shared_ptr<const Inventory>;
+
 /// What of an engine's inventory to ask for.
 struct Part {
   bool everything = false;
@@ -43,8 +46,7 @@ class Watch {
  public:
   /// Called in that thread: with an inventory at the beginning and after each change; with an error
   /// when the engine cannot be followed, after which it is tried again each second.
-  using Known = std::shared_ptr<const Inventory>;
-  using Tell = std::function<void(Result<Known>)>;
+  using Tell = std::function<void(Result<SharedInventory>)>;
 
   Watch(std::string socket, Tell tell);
   ~Watch();
@@ -60,11 +62,11 @@ class Watch {
 
   const std::string socket_;
   const Tell tell_;
-  ImageLabels images_;  // of the thread
-  Known known_;         // what was told last; of the thread
-  std::chrono::steady_clock::time_point
-      whole_at_{};     // when everything was asked for; of the thread
-  bool told_ = false;  // since the engine is followed; of the thread
+  // Of the thread:
+  ImageLabels images_;
+  SharedInventory known_;  ///< what was told last, since the engine is followed
+  std::chrono::steady_clock::time_point whole_at_;  ///< when everything was asked for
+
   std::mutex mutex_;
   std::condition_variable stopping_;
   bool stop_ = false;         // guarded by mutex_
