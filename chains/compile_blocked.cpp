@@ -38,7 +38,6 @@ void block_sets(Compilation& c) {
     set.content = Content::managed;
     set.interval = i % 2 == 1;
     set.timeout = true;
-    if (!set.interval) set.size = fw::kBlocksMax;
   }
 }
 

@@ -17,6 +17,7 @@
 namespace chains {
 namespace {
 
+constexpr std::uint32_t kDynamicSizeDefault = 0xffff;
 constexpr std::size_t kNestMax = 65'000;  // an attribute's length has 16 bits
 
 std::uint32_t hook_number(Hook hook) {
@@ -132,7 +133,10 @@ void set_message(const Set& set, Batch& batch) {
   nftnl_set_set_u32(s, NFTNL_SET_KEY_TYPE, type);
   nftnl_set_set_u32(s, NFTNL_SET_KEY_LEN, length);
   nftnl_set_set_u32(s, NFTNL_SET_ID, batch.messages() + 1);
-  if (set.size != 0) nftnl_set_set_u32(s, NFTNL_SET_DESC_SIZE, set.size);
+  // A set that rules fill has that size in the kernel anyway; told so, it makes room for all of it
+  // at once: a megabyte.
+  const bool usual = set.dynamic && set.size == kDynamicSizeDefault;
+  if (set.size != 0 && !usual) nftnl_set_set_u32(s, NFTNL_SET_DESC_SIZE, set.size);
   if (set.timeout_default.count() != 0) {
     nftnl_set_set_u64(s, NFTNL_SET_TIMEOUT,
                       static_cast<std::uint64_t>(set.timeout_default.count()));
