@@ -28,6 +28,7 @@ using boost::system::error_code;
 
 constexpr std::size_t kMessageShown = 200;     // characters of what Docker says of an error
 constexpr std::size_t kHeaderBytesMax = 8192;  // Docker sends 300
+constexpr std::size_t kReadBytes = 64u << 10;  // at once; Beast begins with 512, and stays there
 
 /// One request on a connection of its own. Each step leaves `error`, and is not begun after one.
 class Exchange {
@@ -40,6 +41,7 @@ class Exchange {
     answer_.body_limit(kDockerAnswerMax);
     answer_.header_limit(kHeaderBytesMax);
     stream_.expires_after(patience);
+    buffer_.reserve(kReadBytes);
   }
 
   error_code connect(const std::string& socket) {
