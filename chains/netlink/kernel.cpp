@@ -7,6 +7,8 @@
 #include <cstring>
 #include <functional>
 #include <mutex>
+#include <optional>
+#include <set>
 
 #include <arpa/inet.h>
 #include <fmt/format.h>
@@ -100,8 +102,44 @@ std::string extended_ack(const nlmsghdr* message) {
 
 }  // namespace
 
+namespace {
+
+struct OwnPorts {
+  std::mutex mutex;
+  std::multiset<std::uint32_t> open;
+  std::array<std::uint32_t, 64> closed{};  ///< of which something may be told yet
+  std::size_t next = 0;
+};
+OwnPorts& own_ports() {
+  static OwnPorts ports;
+  return ports;
+}
+
+class OwnPort {
+ public:
+  explicit OwnPort(std::uint32_t port) : port_(port) {
+    OwnPorts& own = own_ports();
+    const std::lock_guard lock(own.mutex);
+    own.open.insert(port);
+  }
+  OwnPort(const OwnPort&) = delete;
+  OwnPort& operator=(const OwnPort&) = delete;
+  ~OwnPort() {
+    OwnPorts& own = own_ports();
+    const std::lock_guard lock(own.mutex);
+    own.open.erase(own.open.find(port_));
+    own.closed[own.next++ % own.closed.size()] = port_;
+  }
+
+ private:
+  std::uint32_t port_;
+};
+
+}  // namespace
+
 struct Kernel::Impl {
   SocketHandle socket;
+  std::optional<OwnPort> port;
   // Not zeroed: most answers fill a small part of it.
   std::unique_ptr<char[]> buffer = std::make_unique_for_overwrite<char[]>(kReceiveBytes);
   std::uint32_t sequence = 1;
@@ -239,30 +277,11 @@ Kernel::Kernel(Kernel&&) noexcept = default;
 Kernel& Kernel::operator=(Kernel&&) noexcept = default;
 Kernel::~Kernel() = default;
 
-namespace {
-
-struct OwnPorts {
-  std::mutex mutex;
-  std::array<std::uint32_t, 64> ports{};
-  std::size_t next = 0;
-};
-OwnPorts& own_ports() {
-  static OwnPorts ports;
-  return ports;
-}
-
-void remember_own_port(std::uint32_t port) {
-  OwnPorts& own = own_ports();
-  const std::lock_guard lock(own.mutex);
-  own.ports[own.next++ % own.ports.size()] = port;
-}
-
-}  // namespace
-
 bool is_own_port(std::uint32_t port) {
   OwnPorts& own = own_ports();
   const std::lock_guard lock(own.mutex);
-  return port != 0 && std::ranges::find(own.ports, port) != own.ports.end();
+  return own.open.contains(port) ||
+         (port != 0 && std::ranges::find(own.closed, port) != own.closed.end());
 }
 
 Result<Kernel> Kernel::open() {
@@ -276,7 +295,7 @@ Result<Kernel> Kernel::open() {
     }
     return fail_errno(ErrorCode::unsupported, "cannot open a netfilter netlink socket", errno);
   }
-  remember_own_port(mnl_socket_get_portid(impl->socket.get()));
+  impl->port.emplace(mnl_socket_get_portid(impl->socket.get()));
   const int one = 1;
   (void)mnl_socket_setsockopt(impl->socket.get(), NETLINK_EXT_ACK, const_cast<int*>(&one),
                               sizeof one);

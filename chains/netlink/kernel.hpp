@@ -1,6 +1,7 @@
 // The kernel's nf_tables: read our table, commit a batch. The only place that talks netlink.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <map>
@@ -31,9 +32,15 @@ struct Observed {
   const Ruleset* table() const { return ruleset ? &*ruleset : nullptr; }
 };
 
-/// Is that the netlink port of a Kernel of this process, one of the last 64? So it is known who
-/// changed a ruleset where the kernel's number of a process says nothing: in a PID namespace.
+/// Is that the netlink port of a Kernel of this process, one that lives or one of the last 64 that
+/// did? So it is known who changed a ruleset where the kernel's number of a process says nothing:
+/// in a PID namespace.
 bool is_own_port(std::uint32_t port);
+
+/// The generation that a commit at that one makes: the kernel counts one up, past zero.
+constexpr std::uint32_t next_generation(std::uint32_t generation) {
+  return std::max(generation + 1, std::uint32_t{1});
+}
 
 class Kernel {
  public:

@@ -1,0 +1,65 @@
+// Who changed a ruleset: a Kernel of this process, or another's.
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "chains/netlink/encode.hpp"
+#include "chains/netlink/kernel.hpp"
+#include "chains/netlink/ruleset_watch.hpp"
+#include "tests/lab/namespace.hpp"
+#include "tests/lab/nft.hpp"
+
+namespace lab {
+namespace {
+
+/// Of the changes that are told now.
+std::vector<bool> are_own(chains::RulesetWatch& watch) {
+  std::vector<bool> out;
+  const auto drained = watch.drain();
+  if (!drained) fail(to_string(drained.error()));
+  for (const auto& change : drained->changes) out.push_back(chains::is_own_port(change.port));
+  return out;
+}
+
+fw::Result<void> make_table(chains::Kernel& kernel) {
+  const auto generation = kernel.generation();
+  if (!generation) return std::unexpected(generation.error());
+  chains::Plan plan;
+  plan.make_table = true;
+  chains::Batch batch(*generation);
+  chains::encode(plan, batch);
+  return kernel.commit(batch);
+}
+
+TEST(OwnPort, IsThatOfAKernelThatLivesOrDidLately) {
+  const Namespace host;
+  host.in([&host] {
+    auto watch = chains::RulesetWatch::open();
+    auto first = chains::Kernel::open();
+    ASSERT_TRUE(watch && first);
+    for (int i = 0; i < 200; ++i) ASSERT_TRUE(chains::Kernel::open());
+    ASSERT_TRUE(make_table(*first));
+    EXPECT_EQ(are_own(*watch), std::vector{true}) << "however many came after it";
+    nft(host, "delete table inet cloudron");
+    EXPECT_EQ(are_own(*watch), std::vector{false});
+    {
+      auto second = chains::Kernel::open();
+      ASSERT_TRUE(second && make_table(*second));
+    }
+    EXPECT_EQ(are_own(*watch), std::vector{true}) << "it is told behind its end";
+  });
+}
+
+TEST(OwnPort, IsNotAnothers) {
+  const Namespace host;
+  host.in([&host] {
+    auto watch = chains::RulesetWatch::open();
+    auto mine = chains::Kernel::open();
+    ASSERT_TRUE(watch && mine);
+    nft(host, "add table inet cloudron");
+    EXPECT_EQ(are_own(*watch), std::vector{false});
+  });
+}
+
+}  // namespace
+}  // namespace lab
