@@ -60,20 +60,40 @@ std::string manifest_text(const Surroundings& around, std::uint32_t mark) {
                      mark);
 }
 
+namespace {
+
+Compilation begin(const fw::Policy& policy, const Surroundings& around) {
+  return {policy,
+          around,
+          std::uint32_t{1} << policy.mark_bit,
+          !policy.apps.empty() || !policy.addons.empty(),
+          {}};
+}
+
+Ruleset finish(Compilation& c) {
+  for (Set& set : c.out.sets) build::sort_elements(set);
+  return std::move(c.out);
+}
+
+}  // namespace
+
+Ruleset compile_of_apps(const fw::Policy& policy) {
+  const Surroundings nothing;
+  Compilation c = begin(policy, nothing);
+  limits_of_apps(c);
+  addons_of_apps(c);
+  return finish(c);
+}
+
 Ruleset compile(const fw::Policy& policy, const Surroundings& around) {
-  Compilation c{policy,
-                around,
-                std::uint32_t{1} << policy.mark_bit,
-                !policy.apps.empty() || !policy.addons.empty(),
-                {}};
+  Compilation c = begin(policy, around);
   compile_base(c);
   compile_blocked(c);
   compile_panic(c);
   compile_limits(c);
   compile_ports(c);
   compile_apps(c);
-  for (Set& set : c.out.sets) build::sort_elements(set);
-  return std::move(c.out);
+  return finish(c);
 }
 
 }  // namespace chains

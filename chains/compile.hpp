@@ -53,6 +53,11 @@ struct Surroundings {
 /// The same policy and surroundings always give the same value. Costs no system call.
 Ruleset compile(const fw::Policy& policy, const Surroundings& around);
 
+/// Of that, alike, what is of apps alone: budgets, and elements of sets. Both are of one app each,
+/// but for the ports that apps publish, which are not among it: so of a part of the apps it is that
+/// part. Without surroundings, none of which changes it.
+Ruleset compile_of_apps(const fw::Policy& policy);
+
 /// Names that other parts of the program need.
 inline constexpr const char* kListedSets[] = {"listed4", "listed_net4", "listed6", "listed_net6"};
 inline constexpr const char* kAllowedSets[] = {"allowed4", "allowed_net4", "allowed6",

@@ -36,8 +36,10 @@ void network_sets(Compilation& c) {
   }
 }
 
+}  // namespace
+
 /// Who may reach which addon: app address, addon address, protocol, port.
-void reach_sets(Compilation& c) {
+void addons_of_apps(Compilation& c) {
   std::map<std::string, const fw::Addon*> by_name;
   for (const fw::Addon& addon : c.policy.addons) by_name[addon.name] = &addon;
   for (fw::Family family : kFamilies) {
@@ -76,6 +78,8 @@ void reach_sets(Compilation& c) {
     made.elements = std::move(set.elements);
   }
 }
+
+namespace {
 
 void accept_reachable(Compilation& c, Chain& chain) {
   if (!c.isolation) return;
@@ -188,7 +192,7 @@ void compile_apps(Compilation& c) {
   c.counter("isolated");
   c.counter("unpublished");
   network_sets(c);
-  if (c.isolation) reach_sets(c);
+  if (c.isolation) addons_of_apps(c);
   if (!c.policy.app_networks.empty()) {
     from_app(c);
     apps_to_host(c);

@@ -415,6 +415,13 @@ std::vector<std::string> meter_sets(const fw::Limit& limit) {
   return names;
 }
 
+void limits_of_apps(Compilation& c) {
+  named_apps(c);
+  for (const fw::Limit& limit : c.policy.limits) {
+    if (limit.per == fw::LimitKey::app) app_budgets(c, {limit, is_window(limit)});
+  }
+}
+
 void compile_limits(Compilation& c) {
   if (!c.policy.apps.empty()) named_apps(c);
   for (const fw::Limit& limit : c.policy.limits) compile_limit(c, limit);

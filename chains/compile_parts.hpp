@@ -62,4 +62,8 @@ void compile_ports(Compilation& c);    ///< CLOUDRON: what is open
 void compile_limits(Compilation& c);   ///< CLOUDRON_RATELIMIT and a few chains for each limit
 void compile_apps(Compilation& c);     ///< CLOUDRON_FORWARD: published ports and isolation
 
+/// Of the last two what is of apps alone.
+void limits_of_apps(Compilation& c);
+void addons_of_apps(Compilation& c);
+
 }  // namespace chains

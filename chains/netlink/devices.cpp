@@ -2,8 +2,11 @@
 #include "chains/netlink/devices.hpp"
 
 #include <algorithm>
+#include <cerrno>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
@@ -16,7 +19,11 @@
 namespace chains {
 namespace {
 
-void add_device(const nlmsghdr* message, std::vector<Device>& devices) {
+using fw::ErrorCode;
+using fw::Result;
+
+/// The device of a message about a link; nothing when the outside does not come in by it.
+std::optional<Device> outside_device(const nlmsghdr* message) {
   const auto* link = static_cast<const ifinfomsg*>(mnl_nlmsg_get_payload(message));
   std::string name;
   bool inner = (link->ifi_flags & IFF_LOOPBACK) != 0;
@@ -31,8 +38,8 @@ void add_device(const nlmsghdr* message, std::vector<Device>& devices) {
       inner = inner || text == "bridge" || text == "dummy" || text == "ifb";
     });
   });
-  if (inner || name.empty()) return;
-  devices.push_back({std::move(name), static_cast<std::uint32_t>(link->ifi_index)});
+  if (inner || name.empty()) return std::nullopt;
+  return Device{std::move(name), static_cast<std::uint32_t>(link->ifi_index)};
 }
 
 }  // namespace
@@ -48,7 +55,7 @@ std::vector<Device> outside_devices() {
   auto* link = static_cast<ifinfomsg*>(mnl_nlmsg_put_extra_header(header, sizeof(ifinfomsg)));
   link->ifi_family = AF_UNSPEC;
   if (mnl_socket_sendto(socket.get(), header, header->nlmsg_len) < 0) return devices;
-  std::vector<char> buffer(64 * 1024);
+  std::vector<char> buffer(kFeedBytes);
   for (bool done = false; !done;) {
     const ssize_t got = mnl_socket_recvfrom(socket.get(), buffer.data(), buffer.size());
     if (got <= 0) break;
@@ -56,11 +63,75 @@ std::vector<Device> outside_devices() {
     for (auto* m = reinterpret_cast<const nlmsghdr*>(buffer.data()); mnl_nlmsg_ok(m, left);
          m = mnl_nlmsg_next(m, &left)) {
       done = done || m->nlmsg_type == NLMSG_DONE || m->nlmsg_type == NLMSG_ERROR;
-      if (m->nlmsg_type == RTM_NEWLINK) add_device(m, devices);
+      if (m->nlmsg_type != RTM_NEWLINK) continue;
+      if (auto device = outside_device(m)) devices.push_back(std::move(*device));
     }
   }
   std::sort(devices.begin(), devices.end());
   return devices;
+}
+
+Result<DeviceWatch> DeviceWatch::open() {
+  DeviceWatch watch;
+  watch.fd_ =
+      Descriptor(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE));
+  sockaddr_nl any{};
+  any.nl_family = AF_NETLINK;
+  any.nl_groups = RTMGRP_LINK;
+  if (!watch.fd_ ||
+      ::bind(watch.fd_.get(), reinterpret_cast<const sockaddr*>(&any), sizeof any) != 0) {
+    return fw::fail_errno(ErrorCode::unsupported, "network devices cannot be watched", errno);
+  }
+  watch.begin();
+  return watch;
+}
+
+/// Behind the subscription: what changes meanwhile is told after it, once more maybe.
+void DeviceWatch::begin() {
+  devices_.clear();
+  for (Device& device : outside_devices()) devices_[device.index] = std::move(device.name);
+}
+
+Result<void> DeviceWatch::drain() {
+  alignas(nlmsghdr) char buffer[16 * 1024];
+  for (;;) {
+    const ssize_t got = ::recv(fd_.get(), buffer, sizeof buffer, 0);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0 && errno == EAGAIN) return {};
+    if (got < 0 && errno == ENOBUFS) {
+      begin();
+      continue;
+    }
+    if (got < 0) {
+      return fw::fail_errno(ErrorCode::kernel_refused, "network devices cannot be watched", errno);
+    }
+    int left = static_cast<int>(got);
+    for (auto* m = reinterpret_cast<const nlmsghdr*>(buffer); mnl_nlmsg_ok(m, left);
+         m = mnl_nlmsg_next(m, &left)) {
+      take(m);
+    }
+  }
+}
+
+void DeviceWatch::take(const nlmsghdr* message) {
+  const bool about_link = message->nlmsg_type == RTM_NEWLINK || message->nlmsg_type == RTM_DELLINK;
+  if (!about_link || mnl_nlmsg_get_payload_len(message) < sizeof(ifinfomsg)) return;
+  const auto* link = static_cast<const ifinfomsg*>(mnl_nlmsg_get_payload(message));
+  if (link->ifi_family != AF_UNSPEC) return;  // a bridge tells of its ports: they stay devices
+  auto device = message->nlmsg_type == RTM_NEWLINK ? outside_device(message) : std::nullopt;
+  const auto index = static_cast<std::uint32_t>(link->ifi_index);
+  if (device) {
+    devices_[index] = std::move(device->name);
+  } else {
+    devices_.erase(index);
+  }
+}
+
+std::vector<Device> DeviceWatch::devices() const {
+  std::vector<Device> out;
+  for (const auto& [index, name] : devices_) out.push_back({name, index});
+  std::sort(out.begin(), out.end());
+  return out;
 }
 
 }  // namespace chains

@@ -1,14 +1,40 @@
 // The network devices of this namespace.
 #pragma once
 
+#include <cstdint>
+#include <map>
+#include <string>
 #include <vector>
 
 #include "chains/compile.hpp"
+#include "chains/netlink/feed_socket.hpp"
+#include "fw/base/result.hpp"
+
+struct nlmsghdr;
 
 namespace chains {
 
 /// Devices by which the outside comes in: not loopback, no bridge and no port of one, nothing
 /// that only passes on what others received. Sorted.
 std::vector<Device> outside_devices();
+
+/// The same, as they come and go.
+class DeviceWatch {
+ public:
+  static fw::Result<DeviceWatch> open();
+
+  int fd() const { return fd_.get(); }
+  /// Takes in what was told since the last time; does not wait.
+  fw::Result<void> drain();
+  std::vector<Device> devices() const;
+
+ private:
+  DeviceWatch() = default;
+  void begin();
+  void take(const nlmsghdr* message);
+
+  Descriptor fd_;
+  std::map<std::uint32_t, std::string> devices_;  // by index
+};
 
 }  // namespace chains

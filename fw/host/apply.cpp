@@ -97,30 +97,27 @@ Result<Target> compile_target(const Policy& policy, Lists& lists, Store* store,
   return target;
 }
 
-Result<void> Manager::commit(const Policy& policy, Target& target, chains::Unused unused,
-                             ApplyReport& report) {
-  const bool known = known_ != nullptr && known_->is_known();
+Result<std::uint32_t> Manager::commit(const Policy& policy, const Target& target,
+                                      chains::Unused unused, ApplyReport& report) {
   // The note tells of what is held, not of what is held beside it. It spares reading the kernel,
   // which costs more than to encode everything for the note.
-  const bool noted = unused == chains::Unused::remove && !known;
+  const bool noted = unused == chains::Unused::remove;
   const auto generation = kernel_.generation();
-  if (!generation) return std::unexpected(generation.error());
-  std::optional<Anew> anew;
+  if (!generation) return generation;
+  Anew anew = make_anew(target);
   Digest wanted{};
   const WallTime began = timers_began(wall_clock());
-  if (!known) anew = make_anew(target);
   if (noted) {
-    wanted = fingerprint(target, *anew);
-    if (held_.is(wanted, *generation, began)) return {};
+    wanted = fingerprint(target, anew);
+    if (held_.is(wanted, *generation, began)) return generation;
   }
-  const auto held_at =
-      make_so(policy, target, ApplyMode::commit, unused, report, anew ? &*anew : nullptr);
-  if (!held_at) return std::unexpected(held_at.error());
+  const auto held_at = make_so(policy, target, ApplyMode::commit, unused, report, &anew);
+  if (!held_at) return held_at;
   // Whoever is blocked lives in no admitted flow: not even in one that was adopted just now, or
   // that an apply which died behind its commit left alone.
   cut_blocked(policy, target, report);
   if (noted) held_.remember(wanted, *held_at, began);
-  return {};
+  return held_at;
 }
 
 Result<ApplyReport> Manager::apply(const Policy& policy, ApplyMode mode, chains::Unused unused,
@@ -132,15 +129,16 @@ Result<ApplyReport> Manager::apply(const Policy& policy, ApplyMode mode, chains:
                                state ? std::optional(state->panic) : std::nullopt, use);
   if (!target) return std::unexpected(target.error());
   report.lists = target->lists;
+  report.devices = target->around.devices;
   if (mode == ApplyMode::dry_run) {
     if (const auto done = make_so(policy, *target, mode, unused, report, nullptr); !done) {
       return std::unexpected(done.error());
     }
     return report;
   }
-  if (const auto done = commit(policy, *target, unused, report); !done) {
-    return std::unexpected(done.error());
-  }
+  const auto held_at = commit(policy, *target, unused, report);
+  if (!held_at) return std::unexpected(held_at.error());
+  report.generation = *held_at;
   if (unused == chains::Unused::remove) {
     if (const auto saved = lists_.save(); !saved) {
       report.warnings.push_back("lists are not remembered: " + to_string(saved.error()));
@@ -205,15 +203,10 @@ Result<std::function<bool(Ip)>> Manager::admit_all_but_blocked(std::uint32_t mar
   return far;
 }
 
-Result<std::uint32_t> Manager::make_so(const Policy& policy, Target& target, ApplyMode mode,
+Result<std::uint32_t> Manager::make_so(const Policy& policy, const Target& target, ApplyMode mode,
                                        chains::Unused unused, ApplyReport& report, Anew* anew) {
-  // What is known may be wrong only in that it is late, of which the kernel tells; but a refusal of
-  // whatever kind is taken for that, once.
-  auto known = known_ != nullptr && mode == ApplyMode::commit ? known_->take() : std::nullopt;
   for (int attempt = 1;; ++attempt) {
-    const bool relied = known.has_value();
-    auto observed = relied ? Result<chains::Observed>(std::move(*known)) : kernel_.read();
-    known.reset();
+    auto observed = kernel_.read();
     if (!observed) return std::unexpected(observed.error());
     if (observed->table() != nullptr || attempt > 1) anew = nullptr;
     const chains::Plan plan = anew != nullptr
@@ -235,11 +228,7 @@ Result<std::uint32_t> Manager::make_so(const Policy& policy, Target& target, App
                                         : std::optional<std::string>();
     if (mode == ApplyMode::dry_run || !report.changed) {
       if (refused) report.warnings.push_back("without --force apply refuses this: " + *refused);
-      if (mode == ApplyMode::dry_run) {
-        report.observed = std::move(*observed);
-      } else if (known_ != nullptr) {
-        known_->holds(std::move(*observed));
-      }
+      if (mode == ApplyMode::dry_run) report.observed = std::move(*observed);
       return generation;
     }
 
@@ -265,19 +254,14 @@ Result<std::uint32_t> Manager::make_so(const Policy& policy, Target& target, App
     if (anew == nullptr) chains::encode(plan, batch);
     contents->encode(batch);
     const auto committed = kernel_.commit(batch);
-    const bool again = !committed && (relied || committed.error().code == ErrorCode::kernel_busy);
-    if (again && attempt < kApplyTries) continue;
+    if (!committed && committed.error().code == ErrorCode::kernel_busy && attempt < kApplyTries) {
+      continue;
+    }
     if (!committed) return std::unexpected(committed.error());
     // A connection that was made while the above was on its way is not tracked yet. Never one of
     // the blocked: until it was cut again, it would pass.
     if (adopt) (void)chains::enter_connections(mark, open_connections_except(far));
-    // The kernel took the batch at that generation alone, and counts one up, past zero.
-    const std::uint32_t after = std::max(generation + 1, std::uint32_t{1});
-    // What is kept unused, and what blocks there are now, is not told by the target.
-    if (known_ != nullptr && unused == chains::Unused::remove && contents->empty()) {
-      known_->holds(after, std::move(target.ruleset), std::move(observed->block_versions));
-    }
-    return after;
+    return chains::next_generation(generation);
   }
 }
 

@@ -14,7 +14,6 @@
 #include "chains/netlink/kernel.hpp"
 #include "fw/host/actor.hpp"
 #include "fw/host/held.hpp"
-#include "fw/host/known.hpp"
 #include "fw/lists/lists.hpp"
 #include "fw/policy/policy.hpp"
 #include "fw/store/store.hpp"
@@ -58,9 +57,11 @@ struct ApplyReport {
   bool first = false;     ///< there was no table before
   Difference difference;  ///< what was (or, with dry_run, would be) changed
   EffectiveLists lists;
-  chains::Observed observed;       ///< with dry_run: what the kernel holds
-  std::size_t flows_admitted = 0;  ///< existing flows that go on undisturbed
-  std::size_t flows_cut = 0;       ///< admitted flows whose ends are blocked now
+  chains::Observed observed;            ///< with dry_run: what the kernel holds
+  std::uint32_t generation = 0;         ///< at which the kernel holds the policy, unless dry_run
+  std::vector<chains::Device> devices;  ///< that have an early drop
+  std::size_t flows_admitted = 0;       ///< existing flows that go on undisturbed
+  std::size_t flows_cut = 0;            ///< admitted flows whose ends are blocked now
   /// How far the wall clock was set since the kernel got its blocks; if so, it gets them anew.
   std::chrono::milliseconds clock_step{0};
   std::chrono::microseconds took{0};  ///< all of it
@@ -100,10 +101,6 @@ class Manager {
   using FindSession = std::function<std::optional<Session>()>;
   void refuse_lockout(FindSession session) { guard_ = std::move(session); }
 
-  /// From now on a commit goes by what is known of the kernel, if anything is, and says what is
-  /// known afterwards. `known` outlives the manager.
-  void rely_on(Known& known) { known_ = &known; }
-
   chains::Kernel& kernel() { return kernel_; }
   std::optional<Store>& store() { return store_; }
 
@@ -120,13 +117,12 @@ class Manager {
                                                         ApplyReport& report);
 
   /// Reads the kernel, and changes it unless it is a dry run. Returns the generation at which it
-  /// holds the target; with a dry run, the one that was read. `anew` is used up where nothing is,
-  /// and the ruleset of `target` where it is known afterwards.
-  Result<std::uint32_t> make_so(const Policy& policy, Target& target, ApplyMode mode,
+  /// holds the target; with a dry run, the one that was read. `anew` is used up where nothing is.
+  Result<std::uint32_t> make_so(const Policy& policy, const Target& target, ApplyMode mode,
                                 chains::Unused unused, ApplyReport& report, Anew* anew);
-  /// Unless the kernel is known to hold it.
-  Result<void> commit(const Policy& policy, Target& target, chains::Unused unused,
-                      ApplyReport& report);
+  /// Unless the kernel is known to hold it. Returns the generation at which it does.
+  Result<std::uint32_t> commit(const Policy& policy, const Target& target, chains::Unused unused,
+                               ApplyReport& report);
 
   std::string state_dir_;
   chains::Kernel kernel_;
@@ -134,7 +130,6 @@ class Manager {
   std::optional<Store> store_;
   Held held_;
   FindSession guard_;
-  Known* known_ = nullptr;
 };
 
 }  // namespace fw

@@ -104,25 +104,31 @@ struct ActivityKeep {
   bool operator==(const ActivityKeep&) const = default;
 };
 
-struct Policy {
+/// All of a policy but what discovery adds to.
+struct PolicyBase {
   std::string file;                            ///< "" for the built-in default
   std::vector<Located<PortRange>> open_ports;  ///< [ports] tcp, udp as written
   Location ports_where;                        ///< of [ports] tcp
   bool mail_enabled = false;                   ///< [mail] enabled
   Location mail_where;
-  std::vector<Located<IpRange>> trusted;       ///< [trusted] networks
-  std::vector<Located<IpRange>> app_networks;  ///< [apps] network
+  std::vector<Located<IpRange>> trusted;  ///< [trusted] networks
   Discovery discovery;
   std::vector<Limit> limits;  ///< defaults first, each replaced by its namesake
   std::vector<List> lists;
-  std::vector<App> apps;
-  std::vector<Addon> addons;
   std::vector<Offender> offenders;
   ActivityKeep activity;
   std::optional<Endpoint> metrics;  ///< [metrics] listen: a loopback address
   int mark_bit = 28;  ///< [advanced] ct_mark_bit: the conntrack mark bit of admitted flows
   /// [advanced] nflog_group: where refused packets are copied, for the daemon; 0: nowhere
   int nflog_group = 2828;
+
+  bool operator==(const PolicyBase&) const = default;
+};
+
+struct Policy : PolicyBase {
+  std::vector<Located<IpRange>> app_networks;  ///< [apps] network
+  std::vector<App> apps;
+  std::vector<Addon> addons;
 
   bool operator==(const Policy&) const = default;
 };
