@@ -12,19 +12,20 @@ namespace cli {
 
 void put_in_apps(const Context& context, LoadedPolicy& loaded) {
   if (loaded.policy.discovery.from == fw::Discover::none) return;
-  const auto remembered = fw::read_remembered(context.state_dir);
-  fw::Inventory inventory = remembered ? remembered->inventory : fw::Inventory{};
+  fw::KeptInventory kept(context.state_dir);
+  const bool remembered = kept.read() != nullptr;
+  bool answered = false;
   if (context.apps == Context::Apps::asked && !context.boot) {
     const Waiting waiting(context, "asking the container engine for its apps");
     auto asked = fw::docker::ask(loaded.policy.discovery.docker);
     if (asked) {
-      inventory = fw::carry_over(std::move(*asked), inventory, fw::wall_seconds());
-      loaded.inventory = inventory;
+      kept.take({.everything = true}, std::move(*asked));
+      answered = true;
     } else {
       loaded.engine_trouble = to_string(asked.error());
     }
   } else if (remembered) {
-    loaded.engine_trouble = remembered->trouble;
+    loaded.engine_trouble = fw::read_engine_trouble(context.state_dir);
   }
   if (!loaded.engine_trouble.empty()) {
     loaded.warnings.push_back(
@@ -33,17 +34,17 @@ void put_in_apps(const Context& context, LoadedPolicy& loaded) {
              (remembered ? "; the apps that it had last stay in force" : "; no app is known yet"),
          {}});
   }
-  auto discovered = fw::discover(std::move(loaded.policy), inventory);
+  auto discovered = fw::with_remembered(std::move(loaded.policy), kept);
+  if (answered) loaded.asked = std::move(kept);
   loaded.policy = std::move(discovered.policy);
   loaded.warnings.insert(loaded.warnings.end(), discovered.problems.begin(),
                          discovered.problems.end());
 }
 
-void remember_apps(const Context& context, const LoadedPolicy& loaded) {
+void remember_apps(const Context& context, LoadedPolicy& loaded) {
   fw::Result<void> done;
-  if (loaded.inventory) {
-    const auto kept = fw::KeptInventory(context.state_dir).remember(*loaded.inventory);
-    if (!kept) done = std::unexpected(kept.error());
+  if (loaded.asked) {
+    done = loaded.asked->save();
   } else if (!loaded.engine_trouble.empty() && context.apps == Context::Apps::asked) {
     done = fw::remember_trouble(context.state_dir, loaded.engine_trouble);
   }

@@ -11,6 +11,6 @@ namespace cli {
 void put_in_apps(const Context& context, LoadedPolicy& loaded);
 
 /// With the lock held: what put_in_apps() learned is remembered.
-void remember_apps(const Context& context, const LoadedPolicy& loaded);
+void remember_apps(const Context& context, LoadedPolicy& loaded);
 
 }  // namespace cli

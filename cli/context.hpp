@@ -10,7 +10,7 @@
 
 #include "fw/base/result.hpp"
 #include "fw/host/apply.hpp"
-#include "fw/inventory/inventory.hpp"
+#include "fw/host/discovered.hpp"
 #include "fw/policy/parse.hpp"
 
 namespace cli {
@@ -70,8 +70,9 @@ struct LoadedPolicy {
   std::optional<std::string> text;  ///< of the file; none for the built-in default
   std::string name;        ///< "/etc/cloudron-fw/policy.toml" or "the built-in default policy"
   bool stands_in = false;  ///< for a policy that cannot be used
-  std::optional<fw::Inventory> inventory{};  ///< what the container engine answered
-  std::string engine_trouble{};              ///< why that is not the newest
+  /// With what the container engine answered, to be saved; none when it was not asked.
+  std::optional<fw::KeptInventory> asked{};
+  std::string engine_trouble{};  ///< why that is not the newest
   /// What its apply does with what it does not use.
   chains::Unused unused = chains::Unused::remove;
 };

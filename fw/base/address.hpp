@@ -30,6 +30,19 @@ struct Ip {
   auto operator<=>(const Ip&) const = default;
 };
 
+/// For tables of addresses that no stranger chooses.
+struct IpHash {
+  using is_avalanching = void;  // of Boost's tables
+
+  std::size_t operator()(const Ip& ip) const {
+    const auto low = static_cast<std::uint64_t>(ip.bits);
+    const auto high =
+        static_cast<std::uint64_t>(ip.bits >> 64) ^ static_cast<std::uint64_t>(ip.family);
+    const auto mixed = (low ^ high * 0x9e3779b97f4a7c15u) * 0xff51afd7ed558ccdu;
+    return mixed ^ mixed >> 32;
+  }
+};
+
 /// All addresses from first to last, both included; first <= last, of one family.
 struct IpRange {
   Family family = Family::ipv4;

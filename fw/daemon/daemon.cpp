@@ -18,6 +18,7 @@
 #include <fmt/format.h>
 #include <sys/file.h>
 
+#include "chains/netlink/devices.hpp"
 #include "chains/netlink/flow_feed.hpp"
 #include "chains/netlink/refusal_feed.hpp"
 #include "chains/netlink/ruleset_watch.hpp"
@@ -35,8 +36,10 @@
 #include "fw/docker/discovery.hpp"
 #include "fw/host/actor.hpp"
 #include "fw/host/block.hpp"
+#include "fw/host/change_apps.hpp"
 #include "fw/host/discovered.hpp"
 #include "fw/host/in_force.hpp"
+#include "fw/host/known.hpp"
 #include "fw/host/last_good.hpp"
 #include "fw/host/lock.hpp"
 #include "fw/host/surroundings.hpp"
@@ -58,10 +61,12 @@ using ErrorOf = boost::system::error_code;
 constexpr auto kLockTry = 5ms;             // between two tries for the lock of the state folder
 constexpr auto kLockPatience = 10s;        // until a request is told that it is busy
 constexpr auto kCheckDelay = 2ms;          // one check for many notifications
+constexpr auto kDevicesSettle = 300ms;     // once one is another
 constexpr auto kCheckPeriod = 60s;         // even when nobody notified
 constexpr auto kFadePeriod = 10s;          // of who is busiest
 constexpr auto kClockPeriod = 5s;          // between two looks whether the clock was set
 constexpr std::size_t kAppliesMax = 1000;  // that are counted at once
+constexpr std::size_t kNewsMax = 64;       // of an engine that wait for the lock
 constexpr auto kFeedRest = 1ms;            // one wake-up for many flows
 
 std::chrono::milliseconds steady_now() {
@@ -89,12 +94,13 @@ Result<File> only_one(const std::string& state_dir) {
 class Daemon final : public Host {
  public:
   Daemon(const DaemonOptions& options, chains::Kernel kernel, Store store, RulesetWatch watch,
-         File only)
+         chains::DeviceWatch devices, File only)
       : options_(options),
         only_(std::move(only)),
         kernel_(std::move(kernel)),
         store_(std::move(store)),
         watch_(std::move(watch)),
+        devices_(std::move(devices)),
         control_(io_, [this](const Peer& peer, const json::object& request, Answer answer) {
           serve(*this, peer, request, std::move(answer));
         }) {}
@@ -102,6 +108,7 @@ class Daemon final : public Host {
     engine_.reset();  // its thread hands over to io_
     release_feeds();
     watch_fd_.release();
+    devices_fd_.release();
   }
 
   Result<void> run();
@@ -126,6 +133,8 @@ class Daemon final : public Host {
 
   void on_signals();
   void on_watch();
+  void on_devices();
+  void devices_settled();
   bool read_changes();
   void on_refusals();
   void on_flows();
@@ -138,13 +147,19 @@ class Daemon final : public Host {
   void check_again_each_period();
   void repair();
   void settle_trial();
+  void say_devices();
   void say_clock_set(std::chrono::milliseconds step);
   void say_repaired(const ApplyReport& report, std::chrono::microseconds took);
   void reload();
-  void take_up(Policy policy);
+  void take_up(InForce wanted);
   void follow_engine();
-  void take_inventory(const Result<docker::SharedInventory>& told);
-  void put_apps_in_force();
+  void hear(const Result<docker::SharedNews>& told);
+  void take_news();
+  void take_inventory(const std::deque<docker::SharedNews>& news);
+  void put_apps_in_force(const InventoryChange& change);
+  bool move_apps(const InventoryChange& change);
+  Result<AppsChanged> apply_apps(const InForce& wanted);
+  void say_apps_changed(const AppsChanged& changed, std::chrono::steady_clock::time_point begin);
   void serve_metrics();
   void open_feeds();
   void release_feeds();
@@ -156,23 +171,29 @@ class Daemon final : public Host {
 
   DaemonOptions options_;
   File only_;
+  const Actor self_ = actor_of({});
   asio::io_context io_{1};
   Messages messages_;
   chains::Kernel kernel_;
   Store store_;
   RulesetWatch watch_;
+  chains::DeviceWatch devices_;
+  std::optional<std::vector<chains::Device>> devices_held_;  ///< that have an early drop
   ControlServer control_;
   Policy policy_;
-  KeptInventory kept_{options_.state_dir};
-  Known known_;  ///< of the kernel
+  bool apps_may_move_ = false;  ///< nothing else follows from their other addresses
+  Kept kept_{options_.state_dir};
+  Known known_;  ///< whether the kernel holds policy_
   std::optional<Sight> sight_;
   std::optional<Offenders> offenders_;
   std::optional<RefusalFeed> refusals_;
   std::optional<FlowFeed> flows_;
   std::optional<ActivityLog> log_;
   std::optional<docker::Watch> engine_;
-  Discovery engine_at_;         ///< what it follows
-  std::string engine_trouble_;  ///< why it cannot
+  Discovery engine_at_;                  ///< what it follows
+  std::string engine_trouble_;           ///< why it cannot
+  std::deque<docker::SharedNews> news_;  ///< that are not taken in yet
+  bool news_wait_ = false;               ///< for the lock
   std::optional<MetricsServer> metrics_;
   std::optional<Endpoint> metrics_at_;  ///< where it listens
   DaemonCounts counts_;
@@ -185,11 +206,14 @@ class Daemon final : public Host {
   std::deque<Waiting> waiting_;
 
   asio::posix::stream_descriptor watch_fd_{io_};
+  asio::posix::stream_descriptor devices_fd_{io_};
   asio::posix::stream_descriptor refusals_fd_{io_};
   asio::posix::stream_descriptor flows_fd_{io_};
   asio::steady_timer check_timer_{io_};
   asio::steady_timer period_timer_{io_};
   asio::steady_timer lock_timer_{io_};
+  asio::steady_timer news_timer_{io_};
+  asio::steady_timer devices_timer_{io_};
   asio::steady_timer trial_timer_{io_};
   asio::steady_timer fade_timer_{io_};
   asio::steady_timer clock_timer_{io_};
@@ -203,6 +227,8 @@ Result<void> Daemon::run() {
   reload();
   watch_fd_.assign(watch_.fd());
   on_watch();
+  devices_fd_.assign(devices_.fd());
+  on_devices();
   on_signals();
   fade();
   watch_clock();
@@ -297,6 +323,25 @@ void Daemon::on_watch() {
   });
 }
 
+/// A container that starts makes a device, which is the outside's until it is put into a bridge.
+void Daemon::on_devices() {
+  devices_fd_.async_wait(asio::posix::stream_descriptor::wait_read, [this](const ErrorOf& error) {
+    if (error) return;
+    devices_timer_.expires_after(kDevicesSettle);
+    devices_timer_.async_wait([this](const ErrorOf& cancelled) {
+      if (!cancelled) devices_settled();
+    });
+  });
+}
+
+void Daemon::devices_settled() {
+  if (const auto drained = devices_.drain(); !drained) {
+    return messages_.send(Level::error, to_string(drained.error()));  // a check each minute remains
+  }
+  if (early_drop_devices(devices_.devices()) != devices_held_) check_later(0ms);
+  on_devices();
+}
+
 bool Daemon::read_changes() {
   const auto drained = watch_.drain();
   if (!drained || drained->lost) known_.forget();
@@ -348,7 +393,7 @@ void Daemon::repair() {
   settle_trial();
   learn_applies();
   const InForce wanted = in_force(options_.state_dir, this_moment(), kept_);
-  if (wanted.policy != policy_) reload();
+  if (wanted.policy != policy_) take_up(wanted);
   off_ = switched_off(options_.state_dir);
   const std::string by = std::exchange(changed_by_, {});
   if (off_) return;
@@ -373,10 +418,14 @@ void Daemon::repair() {
   }
   const auto took =
       std::chrono::round<std::chrono::microseconds>(std::chrono::steady_clock::now() - begin);
+  if (wanted.unused == chains::Unused::remove) known_.holds(report->generation);
+  const bool other_devices = devices_held_ && *devices_held_ != report->devices;
+  devices_held_ = report->devices;
   ++counts_.checks;
   counts_.last_check = took;
   if (report->clock_step != 0ms) say_clock_set(report->clock_step);
   if (report->repaired() == 0) return;
+  if (other_devices && by.empty()) return say_devices();
   // Whoever made the last change may not have been heard of when the check began.
   (void)read_changes();
   if (changed_by_.empty()) changed_by_ = by;
@@ -401,7 +450,7 @@ void Daemon::settle_trial() {
     const std::string text =
         fmt::format("{} was not confirmed in time, and is rolled back", name_of((*done)->pending));
     messages_.send(Level::warning, text);
-    record("rollback", actor_of({}), text, {});
+    record("rollback", self_, text, {});
   }
   const auto pending = read_pending(options_.state_dir);
   if (!pending) return;
@@ -411,13 +460,23 @@ void Daemon::settle_trial() {
   });
 }
 
+/// Nobody did wrong.
+void Daemon::say_devices() {
+  std::vector<std::string_view> names;
+  for (const chains::Device& device : *devices_held_) names.push_back(device.name);
+  messages_.send(Level::info,
+                 fmt::format("network devices changed: what is blocked is dropped early "
+                             "at {}",
+                             names.empty() ? "none" : fmt::to_string(fmt::join(names, ", "))));
+}
+
 void Daemon::say_clock_set(std::chrono::milliseconds step) {
   const auto whole = std::chrono::round<std::chrono::seconds>(std::chrono::abs(step));
   const std::string text =
       fmt::format("the clock is {} {} what it was: the kernel ends the blocks by it now",
                   to_string(whole), step > 0ms ? "ahead of" : "behind");
   messages_.send(Level::notice, text);
-  record("clock", actor_of({}), text, {{"step_ms", step.count()}});
+  record("clock", self_, text, {{"step_ms", step.count()}});
 }
 
 void Daemon::say_repaired(const ApplyReport& report, std::chrono::microseconds took) {
@@ -439,7 +498,7 @@ void Daemon::say_repaired(const ApplyReport& report, std::chrono::microseconds t
     if (lines.size() == kActivityLinesMax) break;
     lines.emplace_back(fmt::format("{} {}: {}", line.sign, line.place, printable(line.text, 200)));
   }
-  record("repair", actor_of({}), text,
+  record("repair", self_, text,
          {{"by", by}, {"first_lines", std::move(lines)}, {"took_ms", took_ms}});
 }
 
@@ -465,16 +524,14 @@ void Daemon::record(const std::string& what, const Actor& actor, const std::stri
 
 // ---- The policy, and what follows from it.
 
-void Daemon::reload() { take_up(in_force(options_.state_dir, this_moment(), kept_).policy); }
+void Daemon::reload() { take_up(in_force(options_.state_dir, this_moment(), kept_)); }
 
 /// What differs in its apps alone is a matter of every day: then nothing else begins anew.
-void Daemon::take_up(Policy policy) {
-  Policy other = policy;
-  other.apps = policy_.apps;
-  other.addons = policy_.addons;
-  other.app_networks = policy_.app_networks;
-  const bool apps_alone = sight_ && other == policy_;
-  policy_ = std::move(policy);
+void Daemon::take_up(InForce wanted) {
+  const bool apps_alone = sight_ && static_cast<const PolicyBase&>(wanted.policy) == policy_;
+  policy_ = std::move(wanted.policy);
+  apps_may_move_ = wanted.why == InForce::Why::confirmed && !wanted.contested;
+  known_.forget();  // what the kernel held was another
   if (apps_alone) return sight_->know(policy_.apps);
   sight_.emplace(policy_);
   offenders_.emplace(policy_);
@@ -492,65 +549,112 @@ void Daemon::follow_engine() {
   engine_trouble_.clear();
   engine_at_ = policy_.discovery;
   if (engine_at_.from == Discover::none) return;
-  engine_.emplace(engine_at_.docker, [this](Result<docker::SharedInventory> told) {
-    asio::post(io_, [this, told = std::move(told)] { take_inventory(told); });
+  engine_.emplace(engine_at_.docker, [this](Result<docker::SharedNews> told) {
+    asio::post(io_, [this, told = std::move(told)] { hear(told); });
   });
 }
 
-/// Remembered under the lock, and then in force.
-void Daemon::take_inventory(const Result<docker::SharedInventory>& told) {
+void Daemon::hear(const Result<docker::SharedNews>& told) {
   const std::string trouble = told ? std::string() : to_string(told.error());
   if (!told && trouble == engine_trouble_) return;  // said before
   if (told && !engine_trouble_.empty()) {
     messages_.send(Level::info, "the container engine answers again");
   }
   engine_trouble_ = trouble;
-  if (!told) {
+  if (told) {
+    if ((*told)->part.everything) news_.clear();
+    news_.push_back(*told);
+  } else {
     messages_.send(Level::warning, trouble + "; the apps that it had last stay in force");
   }
+  // What waits for the lock for so long begins anew.
+  if (news_.size() > kNewsMax) {
+    news_.clear();
+    return engine_->again();
+  }
+  if (!std::exchange(news_wait_, true)) take_news();
+}
+
+/// In the order in which it was told.
+void Daemon::take_news() {
   with_lock(
-      [this, told, trouble] {
-        if (!told) {
-          const auto noted = remember_trouble(options_.state_dir, trouble);
-          if (!noted) messages_.send(Level::error, to_string(noted.error()));
-          return;
-        }
-        const auto changed = kept_.remember(**told);
-        if (!changed) {
-          messages_.send(Level::error, "apps are not remembered: " + to_string(changed.error()));
-        } else if (*changed) {
-          put_apps_in_force();
-        }
+      [this] {
+        news_wait_ = false;
+        take_inventory(std::exchange(news_, {}));
       },
-      [this, told](const Error& error) {
+      [this](const Error& error) {
         messages_.send(Level::warning, "apps are not up to date: " + to_string(error));
-        check_timer_.expires_after(1s);
-        check_timer_.async_wait([this, told](const ErrorOf& cancelled) {
-          if (!cancelled) take_inventory(told);
+        news_timer_.expires_after(1s);
+        news_timer_.async_wait([this](const ErrorOf& cancelled) {
+          if (!cancelled) take_news();
         });
       });
 }
 
+/// Under the lock: remembered, and in force.
+void Daemon::take_inventory(const std::deque<docker::SharedNews>& news) {
+  if (!engine_trouble_.empty()) {
+    const auto noted = remember_trouble(options_.state_dir, engine_trouble_);
+    if (!noted) messages_.send(Level::error, to_string(noted.error()));
+  }
+  InventoryChange change;
+  for (const docker::SharedNews& each : news) {
+    // A command that asked the engine meanwhile may know more or less than that.
+    if (!each->part.everything && kept_.inventory.is_others() && engine_) engine_->again();
+    change.add(kept_.inventory.take(each->part, each->now));
+  }
+  if (!change.empty()) put_apps_in_force(change);
+  if (news.empty() || !engine_trouble_.empty()) return;
+  if (const auto saved = kept_.inventory.save(); !saved) {
+    messages_.send(Level::error, "apps are not remembered: " + to_string(saved.error()));
+  }
+}
+
 /// Under the lock. That is no repair: nobody did wrong.
-void Daemon::put_apps_in_force() {
-  InForce wanted = in_force(options_.state_dir, this_moment(), kept_);
-  if (switched_off(options_.state_dir) || wanted.policy == policy_) return;
-  const auto begin = std::chrono::steady_clock::now();
-  auto store = Store::open(options_.state_dir);
-  auto kernel = chains::Kernel::open();
-  if (!kernel) return messages_.send(Level::error, to_string(kernel.error()));
-  Manager manager(std::move(*kernel), options_.state_dir,
-                  store ? std::optional(std::move(*store)) : std::nullopt);
+void Daemon::put_apps_in_force(const InventoryChange& change) {
+  if (switched_off(options_.state_dir)) return;
   (void)read_changes();
-  manager.rely_on(known_);
-  const auto report =
-      manager.apply(wanted.policy, ApplyMode::commit, wanted.unused, ListUse::remembered);
-  if (!report) {
-    messages_.send(Level::error, "apps are not in force: " + to_string(report.error()));
+  if (move_apps(change)) return;
+  InForce wanted = in_force(options_.state_dir, this_moment(), kept_);
+  if (wanted.policy == policy_) return;
+  const auto begin = std::chrono::steady_clock::now();
+  const bool confirmed = wanted.unused == chains::Unused::remove;
+  const auto held = known_.generation();
+  const auto apps = held && confirmed ? other_apps(policy_, wanted.policy) : std::nullopt;
+  auto changed = apps ? change_apps(kernel_, *held, *apps) : apply_apps(wanted);
+  if (!changed && apps) changed = apply_apps(wanted);
+  if (!changed) {
+    messages_.send(Level::error, "apps are not in force: " + to_string(changed.error()));
     return check_later(1s);
   }
-  take_up(std::move(wanted.policy));
-  if (!report->changed) return;
+  take_up(std::move(wanted));
+  if (confirmed) known_.holds(changed->generation);
+  say_apps_changed(*changed, begin);
+}
+
+/// The most frequent change, with a look at nothing but those apps. False when it is another.
+bool Daemon::move_apps(const InventoryChange& change) {
+  const auto begin = std::chrono::steady_clock::now();
+  const auto held = known_.generation();
+  if (!held || !apps_may_move_ || kept_.last_good.is_others() || read_pending(options_.state_dir)) {
+    return false;
+  }
+  auto moved = moved_apps(*kept_.last_good.read(), policy_, *kept_.inventory.read(), change,
+                          [this](Ip ip) { return sight_->is_app(ip); });
+  if (!moved) return false;
+  const auto changed = change_apps(kernel_, *held, other_apps(policy_, *moved));
+  if (!changed || !sight_->know(moved->before, moved->after)) return false;
+  for (App& app : moved->after) {
+    *std::ranges::find(policy_.apps, app.name, &App::name) = std::move(app);
+  }
+  known_.holds(changed->generation);
+  say_apps_changed(*changed, begin);
+  return true;
+}
+
+void Daemon::say_apps_changed(const AppsChanged& changed,
+                              std::chrono::steady_clock::time_point begin) {
+  if (changed.lines.empty()) return;
   ++counts_.app_changes;
   const auto took =
       std::chrono::round<std::chrono::milliseconds>(std::chrono::steady_clock::now() - begin);
@@ -558,12 +662,23 @@ void Daemon::put_apps_in_force() {
                                        policy_.apps.size(), policy_.addons.size());
   messages_.send(Level::info, text);
   json::array lines;
-  for (const chains::DiffLine& line : report->difference.rules.lines) {
+  for (const chains::DiffLine& line : changed.lines.lines) {
     if (lines.size() == kActivityLinesMax) break;
     lines.emplace_back(fmt::format("{} {}: {}", line.sign, line.place, printable(line.text, 200)));
   }
-  record("apps", actor_of({}), text,
-         {{"first_lines", std::move(lines)}, {"took_ms", took.count()}});
+  record("apps", self_, text, {{"first_lines", std::move(lines)}, {"took_ms", took.count()}});
+}
+
+Result<AppsChanged> Daemon::apply_apps(const InForce& wanted) {
+  auto store = Store::open(options_.state_dir);
+  auto kernel = chains::Kernel::open();
+  if (!kernel) return std::unexpected(kernel.error());
+  Manager manager(std::move(*kernel), options_.state_dir,
+                  store ? std::optional(std::move(*store)) : std::nullopt);
+  auto report = manager.apply(wanted.policy, ApplyMode::commit, wanted.unused, ListUse::remembered);
+  if (!report) return std::unexpected(report.error());
+  devices_held_ = std::move(report->devices);
+  return AppsChanged{std::move(report->difference.rules), report->generation};
 }
 
 void Daemon::serve_metrics() {
@@ -698,7 +813,7 @@ void Daemon::sentence(const Sentence& sentence) {
         const std::string text =
             fmt::format("{} blocked for {}: {}", who, to_string(sentence.duration), why);
         messages_.send(Level::notice, text, {{"SOURCE", who}, {"RULE", to_string(sentence.where)}});
-        record("offender", actor_of({}), text, to_json(sentence, now + sentence.duration));
+        record("offender", self_, text, to_json(sentence, now + sentence.duration));
       },
       not_blocked);
 }
@@ -757,8 +872,10 @@ Result<void> run_daemon(const DaemonOptions& options) {
   if (!store) return std::unexpected(store.error());
   auto watch = RulesetWatch::open();
   if (!watch) return std::unexpected(watch.error());
+  auto devices = chains::DeviceWatch::open();
+  if (!devices) return std::unexpected(devices.error());
   Daemon daemon(options, std::move(*kernel), std::move(*store), std::move(*watch),
-                std::move(*only));
+                std::move(*devices), std::move(*only));
   return daemon.run();
 }
 

@@ -1,6 +1,9 @@
 // Who is busiest.
 #include "fw/daemon/sight.hpp"
 
+#include <algorithm>
+#include <map>
+
 #include "fw/base/limits.hpp"
 
 namespace fw {
@@ -35,6 +38,18 @@ void Sight::know(const std::vector<App>& apps) {
     const auto before = counted.find(app.name);
     apps_.push_back({app.name, before == counted.end() ? 0 : before->second});
   }
+}
+
+bool Sight::know(const std::vector<App>& before, const std::vector<App>& after) {
+  if (!std::ranges::equal(before, after, {}, &App::name, &App::name)) return false;
+  for (const App& app : before) {
+    for (const Ip ip : app.addresses) app_of_.erase(ip);
+  }
+  for (const App& app : after) {
+    const auto it = std::ranges::find(apps_, app.name, &AppCount::name);
+    for (const Ip ip : app.addresses) app_of_[ip] = static_cast<std::size_t>(it - apps_.begin());
+  }
+  return true;
 }
 
 void Sight::see(const chains::FlowEvent& event) {

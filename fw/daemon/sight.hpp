@@ -2,9 +2,10 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <string>
 #include <vector>
+
+#include <boost/unordered/unordered_flat_map.hpp>
 
 #include "chains/netlink/flow_feed.hpp"
 #include "chains/netlink/refusal_feed.hpp"
@@ -26,6 +27,11 @@ class Sight {
 
   /// Other apps from now on, or others' addresses; who stays keeps its count.
   void know(const std::vector<App>& apps);
+  /// Some have other addresses. False, and nothing is done, when not all have their namesake in the
+  /// same place.
+  bool know(const std::vector<App>& before, const std::vector<App>& after);
+
+  bool is_app(Ip ip) const { return app_of_.contains(ip); }
 
   void see(const chains::FlowEvent& event);
   void see(const chains::Refusal& refusal);
@@ -52,7 +58,7 @@ class Sight {
   limiter::Top connections_;
   limiter::Top refusals_;
   std::vector<AppCount> apps_;
-  std::map<Ip, std::size_t> app_of_;
+  boost::unordered_flat_map<Ip, std::size_t, IpHash> app_of_;
   std::uint64_t began_ = 0;
   std::uint64_t refused_ = 0;
   std::uint64_t open_ = 0;

@@ -22,8 +22,8 @@ using namespace std::chrono_literals;
 
 constexpr auto kTryAgain = 1s;
 /// After an event, the moments at which it is looked what there is. Docker tells the end of a
-/// container, and of some networks, before its lists show it, and tells nothing when they do: so
-/// once is not enough.
+/// container, and of some networks, before its lists show it, and tells nothing when they do: then
+/// once is not enough (Touched::listed).
 constexpr std::array<std::chrono::milliseconds, 3> kLooks{20ms, 200ms, 1s};
 constexpr std::chrono::milliseconds kFirstLookMax{150};  // though events go on
 /// An engine drops events when they are not read in time, which is never told: so of looks that are
@@ -42,8 +42,7 @@ void tell_labels_apart(const Client& client, ImageLabels& images, Inventory& inv
     if (!images.contains(container.image)) {
       const auto answer = client.get("/images/" + container.image + "/json");
       const auto labels =
-          answer ? read_docker_image(*answer)
-                 : Result<std::map<std::string, std::string>>(std::unexpected(answer.error()));
+          answer ? read_docker_image(*answer) : Result<Labels>(std::unexpected(answer.error()));
       if (!labels) {
         inventory.left_out.push_back(fmt::format(
             "container {}: its labels are ignored, for those of its image are not known",
@@ -57,6 +56,17 @@ void tell_labels_apart(const Client& client, ImageLabels& images, Inventory& inv
   }
 }
 
+/// And what an event touched; everything, when that is not known, or is much.
+void add(InventoryPart& part, const Touched& touched) {
+  const bool id = !touched.container.empty() && touched.container.size() <= kIdMax &&
+                  std::ranges::all_of(touched.container,
+                                      [](char c) { return is_digit(c) || (c >= 'a' && c <= 'f'); });
+  part.networks = part.networks || touched.networks;
+  if (id) part.containers.insert(touched.container);
+  part.everything =
+      part.everything || (!id && !touched.networks) || part.containers.size() > kPartMax;
+}
+
 /// When to look after events that come together, and at what: a container that starts makes
 /// several.
 class Looks {
@@ -65,13 +75,21 @@ class Looks {
 
   void heard(const Touched& touched, Clock::time_point now) {
     if (next_ != 0) first_ = now;
-    if (next_ == kLooks.size()) at_ = {};
+    if (next_ == kLooks.size()) {
+      at_ = {};
+      behind_.clear();
+    }
     next_ = 0;
+    if (touched.listed && !touched.container.empty()) {
+      behind_.erase(touched.container);
+    } else {
+      behind_.insert(behind_.size() < kPartMax ? touched.container : "");
+    }
     due_ = std::min(now + kLooks[0], first_ + kFirstLookMax);
-    at_.add(touched);
+    add(at_, touched);
   }
   void looked(Clock::time_point now) {
-    ++next_;
+    next_ = behind_.empty() ? kLooks.size() : next_ + 1;
     if (next_ < kLooks.size()) due_ = now + kLooks[next_];
   }
   /// Nothing when none is due, 0 when one is.
@@ -79,17 +97,18 @@ class Looks {
     if (next_ == kLooks.size()) return std::nullopt;
     return std::max(0ms, std::chrono::ceil<std::chrono::milliseconds>(due_ - now));
   }
-  const Part& at() const { return at_; }
+  const InventoryPart& at() const { return at_; }
 
  private:
   std::size_t next_ = kLooks.size();
   Clock::time_point first_;  ///< when the first event came that was not looked after
   Clock::time_point due_;
-  Part at_;
+  InventoryPart at_;
+  std::set<std::string> behind_;  ///< what its lists may not show yet; "" for networks
 };
 
 /// The list of all containers, or of some, with the brackets and quotes of JSON escaped.
-std::string list_of(const Part& part) {
+std::string list_of(const InventoryPart& part) {
   std::string target = "/containers/json?all=1";
   if (part.everything) return target;
   const char* separator = "&filters=%7B%22id%22%3A%5B%22";
@@ -100,7 +119,7 @@ std::string list_of(const Part& part) {
   return target + "%22%5D%7D";
 }
 
-Result<Inventory> ask(const Client& client, const Part& part, ImageLabels& images) {
+Result<Inventory> ask(const Client& client, const InventoryPart& part, ImageLabels& images) {
   Inventory out;
   if (part.everything || !part.containers.empty()) {
     const auto answer = client.get(list_of(part));
@@ -123,37 +142,6 @@ Result<Inventory> ask(const Client& client, const Part& part, ImageLabels& image
   return out;
 }
 
-/// `all` with what is known anew of a part of it.
-Inventory merge(const Inventory& all, const Part& part, Inventory now) {
-  Inventory out;
-  if (!part.networks) now.networks = all.networks;
-  out.networks = std::move(now.networks);
-  out.containers.reserve(all.containers.size() + now.containers.size());
-  auto next = now.containers.begin();
-  for (const fw::Container& container : all.containers) {
-    for (; next != now.containers.end() && next->id < container.id; ++next) {
-      out.containers.push_back(std::move(*next));
-    }
-    if (!part.containers.contains(container.id)) out.containers.push_back(container);
-  }
-  std::move(next, now.containers.end(), std::back_inserter(out.containers));
-  return out;
-}
-
-/// Does `now` tell of that part what is known already?
-bool is_known(const Inventory& all, const Part& part, const Inventory& now) {
-  if (part.networks && now.networks != all.networks) return false;
-  const auto of = [](const Inventory& inventory, const std::string& id) {
-    const auto it = std::ranges::lower_bound(inventory.containers, id, {}, &fw::Container::id);
-    return it != inventory.containers.end() && it->id == id ? &*it : nullptr;
-  };
-  return std::ranges::all_of(part.containers, [&](const std::string& id) {
-    const fw::Container* const before = of(all, id);
-    const fw::Container* const after = of(now, id);
-    return before == nullptr ? after == nullptr : after != nullptr && *before == *after;
-  });
-}
-
 void forget_images(ImageLabels& images, const Inventory& inventory) {
   if (images.size() <= inventory.containers.size()) return;
   std::set<std::string_view> used;
@@ -163,17 +151,8 @@ void forget_images(ImageLabels& images, const Inventory& inventory) {
 
 }  // namespace
 
-void Part::add(const Touched& touched) {
-  const bool id = !touched.container.empty() && touched.container.size() <= kIdMax &&
-                  std::ranges::all_of(touched.container,
-                                      [](char c) { return is_digit(c) || (c >= 'a' && c <= 'f'); });
-  networks = networks || touched.networks;
-  if (id) containers.insert(touched.container);
-  everything = everything || (!id && !touched.networks) || containers.size() > kPartMax;
-}
-
 Result<Inventory> ask(const std::string& socket, ImageLabels& images) {
-  return ask(Client(socket), Part{.everything = true}, images);
+  return ask(Client(socket), {.everything = true}, images);
 }
 
 Watch::Watch(std::string socket, Tell tell)
@@ -189,17 +168,26 @@ Watch::~Watch() {
   thread_.join();
 }
 
+void Watch::again() {
+  const std::lock_guard lock(mutex_);
+  again_ = true;
+  if (events_ != nullptr) events_->stop();
+  stopping_.notify_all();
+}
+
 void Watch::run() {
   for (;;) {
     const auto done = follow();
     std::unique_lock lock(mutex_);
     if (stop_) return;
-    lock.unlock();
     known_.reset();
+    if (std::exchange(again_, false)) continue;
+    lock.unlock();
     if (!done) tell_(std::unexpected(done.error()));
     lock.lock();
-    stopping_.wait_for(lock, kTryAgain, [this] { return stop_; });
+    stopping_.wait_for(lock, kTryAgain, [this] { return stop_ || again_; });
     if (stop_) return;
+    again_ = false;
   }
 }
 
@@ -208,7 +196,7 @@ Result<void> Watch::follow() {
   if (!events) return std::unexpected(events.error());
   {
     const std::lock_guard lock(mutex_);
-    if (stop_) return {};
+    if (stop_ || again_) return {};
     events_ = &*events;
   }
   const auto done = follow(*events);
@@ -236,26 +224,26 @@ Result<void> Watch::follow(Events& events) {
   }
 }
 
-Result<void> Watch::look(Part part) {
+Result<void> Watch::look(InventoryPart part) {
   const auto now_at = std::chrono::steady_clock::now();
   // What is left out, and what is too much, is known of all together.
   part.everything = part.everything || !known_ || !known_->left_out.empty() ||
                     known_->containers.size() + part.containers.size() > kContainersMax ||
                     now_at - whole_at_ >= kWholePeriod;
-  auto asked = ask(Client(socket_), part, images_);
-  if (asked && !part.everything && !asked->left_out.empty()) {
+  auto now = ask(Client(socket_), part, images_);
+  if (now && !part.everything && !now->left_out.empty()) {
     part.everything = true;
-    asked = ask(Client(socket_), part, images_);
+    now = ask(Client(socket_), part, images_);
   }
-  if (!asked) return std::unexpected(asked.error());
+  if (!now) return std::unexpected(now.error());
   if (part.everything) whole_at_ = now_at;
+  const bool first = !known_;
+  if (first) known_.emplace();
   // Of the looks behind an event most show what the first one did.
-  const bool same = part.everything ? known_ && *asked == *known_ : is_known(*known_, part, *asked);
-  if (same) return {};
-  Inventory now = part.everything ? std::move(*asked) : merge(*known_, part, std::move(*asked));
-  forget_images(images_, now);
-  known_ = std::make_shared<const Inventory>(std::move(now));
-  tell_(known_);
+  const auto clock = std::chrono::floor<std::chrono::seconds>(now_at.time_since_epoch()).count();
+  if (update(*known_, part, *now, clock).empty() && !first) return {};
+  forget_images(images_, *known_);
+  tell_(std::make_shared<const News>(std::move(part), std::move(*now)));
   return {};
 }
 

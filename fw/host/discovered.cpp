@@ -1,8 +1,7 @@
 // The apps that were last discovered.
 #include "fw/host/discovered.hpp"
 
-#include <fmt/format.h>
-#include <sys/stat.h>
+#include <algorithm>
 
 #include "fw/base/limits.hpp"
 #include "fw/host/state_file.hpp"
@@ -12,56 +11,65 @@
 namespace fw {
 namespace {
 
-constexpr const char* kInventory = "inventory.json";
+constexpr const char* kInventory = "inventory";
 constexpr const char* kTrouble = "inventory.trouble";
 constexpr std::size_t kTroubleMax = 4096;
 
-/// Tells one file from the next, which is always a new one (see write_state_file); "": there is
-/// none.
-std::string identity_of_file(const std::string& state_dir) {
-  struct ::stat status {};
-  if (::stat((state_dir + "/" + kInventory).c_str(), &status) != 0) return {};
-  return fmt::format("{} {} {} {} {}", status.st_dev, status.st_ino, status.st_size,
-                     status.st_ctim.tv_sec, status.st_ctim.tv_nsec);
-}
-
 }  // namespace
 
-std::optional<Remembered> read_remembered(const std::string& state_dir) {
-  KeptInventory kept(state_dir);
-  const Inventory* const inventory = kept.read();
-  if (inventory == nullptr) return {};
-  return Remembered{*inventory, read_state_file(state_dir, kTrouble, kTroubleMax).value_or("")};
-}
-
 const Inventory* KeptInventory::read() {
-  const std::string file = identity_of_file(state_dir_);
-  if (file.empty()) return nullptr;
-  if (file != file_) {
+  if (std::string file = identity_of_state_file(state_dir_, kInventory); file != file_) {
     inventory_.reset();
-    file_ = file;
-    if (const auto text = read_state_file(state_dir_, kInventory, kInventoryBytesMax)) {
-      if (auto inventory = read_inventory(*text)) inventory_ = std::move(*inventory);
+    unsaved_ = {};
+    anew_ = true;
+    file_ = std::move(file);
+    const auto text = read_state_file(state_dir_, kInventory, kInventoryBytesMax);
+    auto kept = text ? read_inventory(*text) : Result<KeptText>(std::unexpect);
+    if (kept) {
+      inventory_ = std::move(kept->inventory);
+      lines_ = kept->lines;
+      anew_ = !kept->whole;
     }
   }
   return inventory_ ? &*inventory_ : nullptr;
 }
 
-Result<bool> KeptInventory::remember(const Inventory& inventory) {
-  const Inventory* const before = read();
-  Inventory now = before != nullptr ? carry_over(inventory, *before, wall_seconds()) : inventory;
-  const bool changed = before == nullptr || now != *before;
-  if (changed) {
-    if (const auto done = write_state_file(state_dir_, kInventory, to_text(now)); !done) {
-      return std::unexpected(done.error());
-    }
-    file_ = identity_of_file(state_dir_);
-    inventory_ = std::move(now);
+bool KeptInventory::is_others() const {
+  return identity_of_state_file(state_dir_, kInventory) != file_;
+}
+
+InventoryChange KeptInventory::take(const InventoryPart& part, Inventory now) {
+  const bool first = read() == nullptr;
+  if (first) {
+    inventory_.emplace();
+    anew_ = true;
   }
-  if (const auto done = remove_state_file(state_dir_, kTrouble); !done) {
-    return std::unexpected(done.error());
-  }
-  return changed;
+  InventoryChange change = update(*inventory_, part, std::move(now), wall_seconds());
+  change.others = change.others || first;
+  unsaved_.add(change);
+  return change;
+}
+
+Result<void> KeptInventory::save() {
+  if (const auto done = remove_state_file(state_dir_, kTrouble); !done) return done;
+  if (!inventory_ || (unsaved_.empty() && !anew_)) return {};
+  // Half of the file at most is out of date.
+  const bool anew = anew_ || unsaved_.forgotten || is_others() ||
+                    lines_ + unsaved_.containers.size() > 2 * inventory_->containers.size() + 64;
+  anew_ = true;  // unless it comes to its end
+  const std::string text = anew ? to_text(*inventory_) : to_text(*inventory_, unsaved_);
+  const auto done = anew ? write_state_file(state_dir_, kInventory, text)
+                         : append_state_file(state_dir_, kInventory, text);
+  if (!done) return done;
+  anew_ = false;
+  unsaved_ = {};
+  lines_ = (anew ? 0 : lines_) + static_cast<std::size_t>(std::ranges::count(text, '\n'));
+  file_ = identity_of_state_file(state_dir_, kInventory);
+  return {};
+}
+
+std::string read_engine_trouble(const std::string& state_dir) {
+  return read_state_file(state_dir, kTrouble, kTroubleMax).value_or("");
 }
 
 Result<void> remember_trouble(const std::string& state_dir, const std::string& why) {
@@ -71,7 +79,7 @@ Result<void> remember_trouble(const std::string& state_dir, const std::string& w
 }
 
 Discovered with_remembered(Policy policy, KeptInventory& kept) {
-  if (policy.discovery.from == Discover::none) return {std::move(policy), {}};
+  if (policy.discovery.from == Discover::none) return {std::move(policy), {}, false};
   const Inventory* const inventory = kept.read();
   return discover(std::move(policy), inventory != nullptr ? *inventory : Inventory{});
 }

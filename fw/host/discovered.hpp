@@ -2,6 +2,7 @@
 // the engine does not answer.
 #pragma once
 
+#include <cstddef>
 #include <optional>
 #include <string>
 
@@ -9,30 +10,33 @@
 
 namespace fw {
 
-struct Remembered {
-  Inventory inventory;
-  std::string trouble;  ///< why it may be out of date; "" when the engine answered last
-};
-
-/// Nothing when none was remembered, or what was is damaged.
-std::optional<Remembered> read_remembered(const std::string& state_dir);
-
 /// The inventory of a state folder; its file is read again when it is another one.
 class KeptInventory {
  public:
   explicit KeptInventory(std::string state_dir) : state_dir_(std::move(state_dir)) {}
 
-  /// Null when none was remembered, or what was is damaged; valid until the next call.
+  /// With what was taken in. Null when none was remembered, or what was is damaged; valid until the
+  /// next call.
   const Inventory* read();
-  /// Remembers it, and the containers that went lately beside; true when it is another than before.
-  Result<bool> remember(const Inventory& inventory);
+  /// Is the file another than the one that was read or saved last?
+  bool is_others() const;
+  /// Takes in what the engine has now of a part of it. Not remembered yet. Returns what is another
+  /// than before.
+  InventoryChange take(const InventoryPart& part, Inventory now);
+  /// Remembers what was taken since the last time; when it fails, the next one does all of it.
+  Result<void> save();
 
  private:
   std::string state_dir_;
-  std::string file_;  ///< which file that was, and how it was
+  std::string file_;       ///< which file that was, and how it was
+  std::size_t lines_ = 0;  ///< of that file
+  bool anew_ = true;       ///< the next save writes all of it
+  InventoryChange unsaved_;
   std::optional<Inventory> inventory_;
 };
 
+/// Why the inventory may be out of date; "" when the engine answered last.
+std::string read_engine_trouble(const std::string& state_dir);
 /// Keeps the inventory, and notes why it may be out of date.
 Result<void> remember_trouble(const std::string& state_dir, const std::string& why);
 

@@ -7,22 +7,25 @@
 
 namespace fw {
 
-InForce in_force(const std::string& state_dir, const Moment& now, KeptInventory& kept) {
+InForce in_force(const std::string& state_dir, const Moment& now, Kept& kept) {
   const auto pending = read_pending(state_dir);
-  if (!pending || is_due(*pending, now)) return confirmed(state_dir, kept);
-  InForce out{InForce::Why::on_trial, default_policy(), chains::Unused::keep};
+  if (!pending || is_due(*pending, now)) return confirmed(kept);
+  InForce out{InForce::Why::on_trial, default_policy(), chains::Unused::keep, false};
   if (!pending->text) return out;
   Parsed parsed = parse_policy(*pending->text, pending->path);
-  if (!parsed.ok()) return confirmed(state_dir, kept);
-  out.policy = with_remembered(std::move(parsed.policy), kept).policy;
+  if (!parsed.ok()) return confirmed(kept);
+  auto discovered = with_remembered(std::move(parsed.policy), kept.inventory);
+  out.policy = std::move(discovered.policy);
+  out.contested = discovered.contested;
   return out;
 }
 
-InForce confirmed(const std::string& state_dir, KeptInventory& kept) {
-  auto last_good = read_last_good(state_dir);
-  if (!last_good) return {InForce::Why::built_in, default_policy(), chains::Unused::remove};
-  return {InForce::Why::confirmed, with_remembered(std::move(*last_good), kept).policy,
-          chains::Unused::remove};
+InForce confirmed(Kept& kept) {
+  const std::optional<Policy>& last_good = kept.last_good.read();
+  if (!last_good) return {InForce::Why::built_in, default_policy(), chains::Unused::remove, false};
+  auto discovered = with_remembered(*last_good, kept.inventory);
+  return {InForce::Why::confirmed, std::move(discovered.policy), chains::Unused::remove,
+          discovered.contested};
 }
 
 }  // namespace fw

@@ -5,6 +5,7 @@
 
 #include "chains/diff.hpp"
 #include "fw/host/discovered.hpp"
+#include "fw/host/last_good.hpp"
 #include "fw/host/pending.hpp"
 #include "fw/policy/policy.hpp"
 
@@ -17,22 +18,31 @@ struct InForce {
   Policy policy;
   /// While a trial is on, what the confirmed policy had learned waits for it.
   chains::Unused unused = chains::Unused::remove;
+  bool contested = false;  ///< two of its apps or addons claim one address
+};
+
+/// What is read of a state folder again and again.
+struct Kept {
+  explicit Kept(const std::string& state_dir) : last_good(state_dir), inventory(state_dir) {}
+
+  KeptLastGood last_good;
+  KeptInventory inventory;
 };
 
 /// The policy on trial until its time is over, else the one that was last confirmed, else the
 /// built-in default; each with the apps that were last discovered, if it asks for them. Never the
 /// policy file: that may be half written.
-InForce in_force(const std::string& state_dir, const Moment& now, KeptInventory& kept);
+InForce in_force(const std::string& state_dir, const Moment& now, Kept& kept);
 inline InForce in_force(const std::string& state_dir, const Moment& now) {
-  KeptInventory kept(state_dir);
+  Kept kept(state_dir);
   return in_force(state_dir, now, kept);
 }
 
 /// The same without a trial.
-InForce confirmed(const std::string& state_dir, KeptInventory& kept);
+InForce confirmed(Kept& kept);
 inline InForce confirmed(const std::string& state_dir) {
-  KeptInventory kept(state_dir);
-  return confirmed(state_dir, kept);
+  Kept kept(state_dir);
+  return confirmed(kept);
 }
 
 }  // namespace fw

@@ -53,4 +53,16 @@ std::optional<Policy> read_last_good(const std::string& state_dir) {
   return std::move(parsed.policy);
 }
 
+const std::optional<Policy>& KeptLastGood::read() {
+  if (is_others()) {
+    file_ = identity_of_state_file(state_dir_, kLastGoodFile);
+    policy_ = read_last_good(state_dir_);
+  }
+  return policy_;
+}
+
+bool KeptLastGood::is_others() const {
+  return identity_of_state_file(state_dir_, kLastGoodFile) != file_;
+}
+
 }  // namespace fw

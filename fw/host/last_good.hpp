@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "fw/policy/parse.hpp"
 
@@ -23,5 +24,20 @@ bool switched_off(const std::string& state_dir);
 
 /// The remembered policy, as if read from its own path; nothing when there is none that parses.
 std::optional<Policy> read_last_good(const std::string& state_dir);
+
+/// That of a state folder; its file is read again when it is another one.
+class KeptLastGood {
+ public:
+  explicit KeptLastGood(std::string state_dir) : state_dir_(std::move(state_dir)) {}
+
+  const std::optional<Policy>& read();
+  /// Is the file another than the one that was read last?
+  bool is_others() const;
+
+ private:
+  std::string state_dir_;
+  std::string file_;  ///< which file that was
+  std::optional<Policy> policy_;
+};
 
 }  // namespace fw

@@ -52,8 +52,13 @@ Digest digest_of(const std::string& text) { return digest_bytes({std::as_bytes(s
 }  // namespace
 
 Moment this_moment() {
+  static const std::string boot = [] {
+    std::string id;
+    std::ifstream("/proc/sys/kernel/random/boot_id") >> id;
+    return id;
+  }();
   Moment now;
-  std::ifstream("/proc/sys/kernel/random/boot_id") >> now.boot;
+  now.boot = boot;
   timespec time{};
   (void)clock_gettime(CLOCK_BOOTTIME, &time);
   now.uptime = std::chrono::duration_cast<milliseconds>(std::chrono::seconds{time.tv_sec} +

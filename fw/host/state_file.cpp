@@ -4,7 +4,9 @@
 #include <cerrno>
 #include <span>
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "fw/lists/file.hpp"
@@ -21,6 +23,13 @@ std::optional<std::string> read_state_file(const std::string& state_dir, const c
   return text;
 }
 
+std::string identity_of_state_file(const std::string& state_dir, const char* name) {
+  struct ::stat status {};
+  if (::stat((state_dir + "/" + name).c_str(), &status) != 0) return {};
+  return fmt::format("{} {} {} {} {}", status.st_dev, status.st_ino, status.st_size,
+                     status.st_ctim.tv_sec, status.st_ctim.tv_nsec);
+}
+
 Result<void> write_state_file(const std::string& state_dir, const char* name,
                               const std::string& text) {
   const auto folder = make_folder(state_dir);
@@ -29,6 +38,17 @@ Result<void> write_state_file(const std::string& state_dir, const char* name,
     return done;
   }
   return sync_folder(*folder);
+}
+
+Result<void> append_state_file(const std::string& state_dir, const char* name,
+                               const std::string& text) {
+  const std::string path = state_dir + "/" + name;
+  const File file(::open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW));
+  if (!file) return fail_errno(ErrorCode::io, fmt::format("cannot open {}", path), errno);
+  const ssize_t written = ::write(file.fd(), text.data(), text.size());
+  if (written == static_cast<ssize_t>(text.size())) return {};
+  return fail_errno(ErrorCode::io, fmt::format("cannot write {}", path),
+                    written < 0 ? errno : ENOSPC);
 }
 
 Result<void> remove_state_file(const std::string& state_dir, const char* name) {

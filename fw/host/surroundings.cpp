@@ -47,8 +47,7 @@ bool has_sockets(const char* path, const std::string& protocol) {
 
 }  // namespace
 
-std::vector<chains::Device> early_drop_devices() {
-  std::vector<chains::Device> devices = chains::outside_devices();
+std::vector<chains::Device> early_drop_devices(std::vector<chains::Device> devices) {
   if (devices.size() > kDevicesMax) devices.resize(kDevicesMax);
   return devices;
 }

@@ -8,6 +8,7 @@
 
 #include "chains/compile.hpp"
 #include "chains/netlink/conntrack.hpp"
+#include "chains/netlink/devices.hpp"
 #include "fw/base/result.hpp"
 #include "fw/store/blocks.hpp"
 
@@ -15,7 +16,8 @@ namespace fw {
 
 /// The devices that get an early drop of blocked addresses; sorted, at most kDevicesMax. On others
 /// the same packets are dropped a little later.
-std::vector<chains::Device> early_drop_devices();
+std::vector<chains::Device> early_drop_devices(
+    std::vector<chains::Device> outside = chains::outside_devices());
 
 /// The kernel's timer resolution.
 std::chrono::milliseconds kernel_tick();

@@ -63,12 +63,14 @@ const json::object& object(const json::value& value, std::string_view key) {
   return out == nullptr ? none : *out;
 }
 
-Result<json::value> parse(std::string_view text, std::string_view what) {
+/// Thousands of small values that all go at once.
+json::storage_ptr memory_of_one() { return json::make_shared_resource<json::monotonic_resource>(); }
+
+Result<json::value> parse(std::string_view text, std::string_view what,
+                          json::storage_ptr memory = memory_of_one()) {
   boost::system::error_code error;
   json::parse_options options;
   options.max_depth = 32;
-  // Thousands of small values that all go at once.
-  auto memory = json::make_shared_resource<json::monotonic_resource>();
   json::value value = json::parse(text, error, std::move(memory), options);
   if (!error) return value;
   return fail(ErrorCode::io, fmt::format("{} is no JSON: {}", what, error.message()));
@@ -250,10 +252,10 @@ Result<std::vector<IpRange>> read_docker_networks(std::string_view answer) {
   return merged(std::move(out));
 }
 
-Result<std::map<std::string, std::string>> read_docker_image(std::string_view answer) {
+Result<Labels> read_docker_image(std::string_view answer) {
   const auto parsed = parse(answer, "the container engine's answer");
   if (!parsed) return std::unexpected(parsed.error());
-  std::map<std::string, std::string> out;
+  Labels out;
   const json::value* config = member(*parsed, "Config");
   if (config == nullptr) return out;
   const json::object& labels = object(*config, "Labels");
@@ -265,7 +267,7 @@ Result<std::map<std::string, std::string>> read_docker_image(std::string_view an
   return out;
 }
 
-void drop_image_labels(Container& container, const std::map<std::string, std::string>& image) {
+void drop_image_labels(Container& container, const Labels& image) {
   std::erase_if(container.labels, [&image](const auto& label) {
     const auto same = image.find(label.first);
     return same != image.end() && same->second == label.second;
@@ -288,56 +290,100 @@ Touched touched_by(std::string_view event) {
     out.inventory = action == "start" || action == "die" || action == "destroy" ||
                     action == "rename" || action == "update" || action == "create";
     if (actor != nullptr) out.container = text(*actor, "ID");
+    // Docker writes down that a container runs, or is no more, before it tells so.
+    out.listed = action == "start" || action == "destroy";
   }
   return out;
 }
 
-std::string to_text(const Inventory& inventory) {
-  json::array containers;
-  for (const Container& container : inventory.containers) {
-    json::object labels;
-    for (const auto& [key, value] : container.labels) labels.emplace(key, value);
-    json::array addresses;
-    for (const Ip ip : container.addresses) addresses.emplace_back(to_string(ip));
-    containers.push_back({{"id", container.id},
-                          {"name", container.name},
-                          {"image", container.image},
-                          {"gone", container.gone},
-                          {"labels", std::move(labels)},
-                          {"addresses", std::move(addresses)},
-                          {"exposes", to_json(container.exposes)},
-                          {"publishes", to_json(container.publishes)}});
-  }
+namespace {
+
+void put_line(const Container& container, std::string& text) {
+  json::object labels;
+  for (const auto& [key, value] : container.labels) labels.emplace(key, value);
+  json::array addresses;
+  for (const Ip ip : container.addresses) addresses.emplace_back(to_string(ip));
+  text += json::serialize(json::object{{"id", container.id},
+                                       {"name", container.name},
+                                       {"image", container.image},
+                                       {"gone", container.gone},
+                                       {"labels", std::move(labels)},
+                                       {"addresses", std::move(addresses)},
+                                       {"exposes", to_json(container.exposes)},
+                                       {"publishes", to_json(container.publishes)}});
+  text += '\n';
+}
+
+void put_others(const Inventory& inventory, std::string& text) {
   json::array networks;
   for (const IpRange& range : inventory.networks) networks.emplace_back(to_string(range));
   json::array left_out;
   for (const std::string& line : inventory.left_out) left_out.emplace_back(line);
-  return json::serialize(json::object{{"containers", std::move(containers)},
-                                      {"networks", std::move(networks)},
-                                      {"left_out", std::move(left_out)}}) +
-         "\n";
+  text += json::serialize(
+      json::object{{"networks", std::move(networks)}, {"left_out", std::move(left_out)}});
+  text += '\n';
 }
 
-Result<Inventory> read_inventory(std::string_view kept) {
-  const auto parsed = parse(kept, "the remembered inventory");
-  if (!parsed) return std::unexpected(parsed.error());
-  if (!parsed->is_object()) return fail(ErrorCode::io, "the remembered inventory is none");
-  Inventory out;
-  for (const json::value& each : array(*parsed, "containers")) {
-    if (out.containers.size() == kContainersMax) break;
-    out.containers.push_back(read_kept(each));
-  }
-  for (const json::value& network : array(*parsed, "networks")) {
+void read_others(const json::value& line, Inventory& out) {
+  out.networks.clear();
+  out.left_out.clear();
+  for (const json::value& network : array(line, "networks")) {
     if (const json::string* written = network.if_string()) {
       const auto range = parse_ip_range({written->data(), written->size()});
       if (range) out.networks.push_back(*range);
     }
   }
-  for (const json::value& line : array(*parsed, "left_out")) {
-    if (line.is_string() && out.left_out.size() < kLeftOutMax) {
-      out.left_out.emplace_back(line.get_string().data(), line.get_string().size());
+  for (const json::value& each : array(line, "left_out")) {
+    if (each.is_string() && out.left_out.size() < kLeftOutMax) {
+      out.left_out.emplace_back(each.get_string().data(), each.get_string().size());
     }
   }
+}
+
+}  // namespace
+
+std::string to_text(const Inventory& inventory) {
+  std::string text;
+  put_others(inventory, text);
+  for (const Container& container : inventory.containers) put_line(container, text);
+  return text;
+}
+
+std::string to_text(const Inventory& inventory, const InventoryChange& change) {
+  std::string text;
+  if (change.others) put_others(inventory, text);
+  for (const auto& [id, before] : change.containers) {
+    const auto it = std::ranges::lower_bound(inventory.containers, id, {}, &Container::id);
+    if (it != inventory.containers.end() && it->id == id) put_line(*it, text);
+  }
+  return text;
+}
+
+Result<KeptText> read_inventory(std::string_view text) {
+  KeptText out;
+  std::map<std::string, Container> containers;
+  std::array<unsigned char, 16 * 1024> room;
+  json::monotonic_resource memory(room.data(), room.size());
+  while (!text.empty()) {
+    const auto end = text.find('\n');
+    memory.release();  // of the line before
+    const auto line = parse(text.substr(0, end), "the remembered inventory", &memory);
+    if (end == std::string_view::npos || !line || !line->is_object()) {
+      if (out.lines == 0) return fail(ErrorCode::io, "the remembered inventory is none");
+      out.whole = false;
+      break;
+    }
+    ++out.lines;
+    text.remove_prefix(end + 1);
+    Container container = read_kept(*line);
+    if (container.id.empty()) {
+      read_others(*line, out.inventory);
+    } else if (containers.size() < kContainersMax || containers.contains(container.id)) {
+      containers[container.id] = std::move(container);
+    }
+  }
+  out.inventory.containers.reserve(containers.size());
+  for (auto& [id, container] : containers) out.inventory.containers.push_back(std::move(container));
   return out;
 }
 

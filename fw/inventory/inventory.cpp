@@ -6,8 +6,9 @@
 #include <optional>
 #include <set>
 #include <string_view>
-#include <unordered_map>
 
+#include <boost/unordered/unordered_flat_map.hpp>
+#include <boost/unordered/unordered_flat_set.hpp>
 #include <fmt/format.h>
 
 #include "fw/base/limits.hpp"
@@ -17,9 +18,10 @@
 namespace fw {
 namespace {
 
-std::string label(const Container& container, const char* key) {
+/// "" when there is none. Lives as long as the container.
+std::string_view label(const Container& container, std::string_view key) {
   const auto it = container.labels.find(key);
-  return it == container.labels.end() ? std::string() : it->second;
+  return it == container.labels.end() ? std::string_view() : it->second;
 }
 
 /// FNV-1a, for telling long names apart: the same on every host and at every start.
@@ -29,8 +31,8 @@ std::uint32_t digest(std::string_view text) {
   return hash;
 }
 
-std::string name_from(const std::string& text) {
-  if (valid_name(text)) return text;
+std::string name_from(std::string_view text) {
+  if (valid_name(text)) return std::string(text);
   const std::string suffix = fmt::format("-{:08x}", digest(text));
   std::string mended = mended_name(text);
   mended.resize(std::min(mended.size(), kNameLengthMax - suffix.size()));
@@ -73,7 +75,12 @@ std::optional<PortRange> read_port(std::string_view text) {
 /// Puts an inventory into a policy.
 class Merge {
  public:
-  Merge(Policy& policy, std::vector<Problem>& problems) : policy_(policy), problems_(problems) {
+  /// Of so many containers.
+  Merge(Policy& policy, std::vector<Problem>& problems, std::size_t containers)
+      : policy_(policy), problems_(problems) {
+    policy.apps.reserve(policy.apps.size() + containers);
+    apps_.reserve(policy.apps.size() + containers);
+    owned_.reserve(2 * containers);
     take_up(policy.apps, apps_);
     take_up(policy.addons, addons_);
   }
@@ -81,9 +88,10 @@ class Merge {
   void networks(const std::vector<IpRange>& engine);
   void container(const Container& container);
   void addon_names();
+  bool contested() const { return contested_; }
 
  private:
-  using Places = std::unordered_map<std::string, std::size_t>;
+  using Places = boost::unordered_flat_map<std::string, std::size_t>;
 
   template <class Peer>
   void take_up(const std::vector<Peer>& peers, Places& places) {
@@ -117,8 +125,9 @@ class Merge {
   std::vector<Problem>& problems_;
   Places apps_;    // by their names
   Places addons_;  // by theirs
-  std::set<Ip> owned_;
+  boost::unordered_flat_set<Ip, IpHash> owned_;
   std::set<std::string> written_;  // whose addresses the policy says
+  bool contested_ = false;
 };
 
 /// What the policy says of the networks stays; of its built-in default nothing does.
@@ -174,7 +183,8 @@ Addon* Merge::addon_of(const Container& container, const std::string& name) {
 }
 
 void Merge::place(const Container& container, const std::string& name, std::vector<Ip>& addresses) {
-  if (written_.contains(name)) return;
+  if (!written_.empty() && written_.contains(name)) return;
+  addresses.reserve(addresses.size() + container.addresses.size());
   for (const Ip ip : container.addresses) {
     const IpRange range{ip.family, ip.bits, ip.bits};
     const bool inside = std::ranges::any_of(policy_.app_networks, [&range](const auto& network) {
@@ -186,6 +196,7 @@ void Merge::place(const Container& container, const std::string& name, std::vect
                                   to_string(ip)));
     } else if (!owned_.insert(ip).second) {
       warn(container, fmt::format("{} belongs to another app or addon already", to_string(ip)));
+      contested_ = true;
     } else if (addresses.size() == kAppAddressesMax) {
       warn(container, fmt::format("{} is left out: {} has {} addresses already", to_string(ip),
                                   quote(name), kAppAddressesMax));
@@ -197,7 +208,7 @@ void Merge::place(const Container& container, const std::string& name, std::vect
 
 std::vector<PortRange> Merge::opened(const Container& container) {
   std::vector<PortRange> ports;
-  const std::string text = label(container, kOpenLabel);
+  const std::string_view text = label(container, kOpenLabel);
   if (text.empty()) return ports;
   if (!policy_.discovery.labels_open) {
     warn(container, fmt::format("its label {} opens nothing: say labels_open = true in [apps], or "
@@ -223,7 +234,7 @@ std::vector<PortRange> Merge::opened(const Container& container) {
 
 std::vector<std::string> Merge::bound(const Container& container) {
   std::vector<std::string> names;
-  const std::string text = label(container, kAddonsLabel);
+  const std::string_view text = label(container, kAddonsLabel);
   for (const std::string_view word : words(text)) {
     std::string name(word);
     if (std::ranges::find(names, name) == names.end()) names.push_back(std::move(name));
@@ -232,11 +243,11 @@ std::vector<std::string> Merge::bound(const Container& container) {
 }
 
 void Merge::container(const Container& container) {
-  std::string name = label(container, kAddonLabel);
-  const bool labelled = !name.empty();
-  name = labelled ? name_from(name) : identity(container);
+  const std::string_view addon = label(container, kAddonLabel);
+  const bool labelled = !addon.empty();
+  const std::string name = labelled ? name_from(addon) : identity(container);
   if (labelled || known_addon(name) != nullptr) {
-    if (Addon* const addon = addon_of(container, name)) place(container, name, addon->addresses);
+    if (Addon* const known = addon_of(container, name)) place(container, name, known->addresses);
     return;
   }
   if (App* const app = app_of(container, name)) place(container, name, app->addresses);
@@ -261,41 +272,103 @@ void Merge::addon_names() {
   }
 }
 
+Container* find(std::vector<Container>& sorted, const std::string& id) {
+  const auto it = std::ranges::lower_bound(sorted, id, {}, &Container::id);
+  return it != sorted.end() && it->id == id ? &*it : nullptr;
+}
+
+/// The engine does not have it any more.
+void goes(Container& container, std::int64_t clock, InventoryChange& change) {
+  if (container.gone != 0) return;
+  change.containers.emplace(container.id, container);
+  container.gone = clock;
+  container.addresses.clear();
+}
+
+/// A clock that was set back makes nobody wait longer.
+bool went_long_ago(const Container& container, std::int64_t clock) {
+  return container.gone != 0 &&
+         (container.gone > clock || container.gone + kGoneKeep.count() < clock);
+}
+
+void put(std::vector<Container>& all, Container container, InventoryChange& change) {
+  const auto it = std::ranges::lower_bound(all, container.id, {}, &Container::id);
+  const bool known = it != all.end() && it->id == container.id;
+  if (known && *it == container) return;
+  change.containers.emplace(container.id, known ? std::optional(*it) : std::nullopt);
+  if (known) {
+    *it = std::move(container);
+  } else {
+    all.insert(it, std::move(container));
+  }
+}
+
+void update_containers(std::vector<Container>& all, const InventoryPart& part,
+                       std::vector<Container> now, std::int64_t clock, InventoryChange& change) {
+  if (part.everything) {
+    for (Container& container : all) {
+      if (find(now, container.id) == nullptr) goes(container, clock, change);
+    }
+  } else {
+    for (const std::string& id : part.containers) {
+      Container* const container = find(all, id);
+      if (container != nullptr && find(now, id) == nullptr) goes(*container, clock, change);
+    }
+  }
+  const auto forget = [&](auto which) {
+    change.forgotten = std::erase_if(all, which) != 0 || change.forgotten;
+  };
+  forget([clock](const Container& container) { return went_long_ago(container, clock); });
+  for (Container& container : now) put(all, std::move(container), change);
+  if (all.size() <= kContainersMax) return;
+  std::size_t left = all.size() - kContainersMax;
+  forget([&left](const Container& container) {
+    return container.gone != 0 && left != 0 && left-- != 0;
+  });
+}
+
 }  // namespace
 
 std::string identity(const Container& container) {
-  if (const std::string name = label(container, kAppLabel); !name.empty()) return name_from(name);
-  const std::string project = label(container, kProjectLabel);
-  const std::string service = label(container, kServiceLabel);
-  if (!service.empty()) return name_from(project.empty() ? service : project + "-" + service);
+  if (const auto name = label(container, kAppLabel); !name.empty()) return name_from(name);
+  const std::string_view project = label(container, kProjectLabel);
+  const std::string_view service = label(container, kServiceLabel);
+  if (!service.empty()) {
+    return project.empty() ? name_from(service) : name_from(fmt::format("{}-{}", project, service));
+  }
   return name_from(container.name);
 }
 
-Inventory carry_over(Inventory now, const Inventory& before, std::int64_t clock) {
-  std::set<std::string_view> ids;
-  for (const Container& container : now.containers) ids.insert(container.id);
-  std::vector<Container> gone;
-  for (const Container& container : before.containers) {
-    if (ids.contains(container.id)) continue;
-    // A clock that was set back makes nobody wait longer.
-    const std::int64_t since = container.gone == 0 ? clock : std::min(container.gone, clock);
-    if (since + kGoneKeep.count() < clock) continue;
-    if (now.containers.size() + gone.size() == kContainersMax) break;
-    gone.push_back(container);
-    gone.back().gone = since;
-    gone.back().addresses.clear();
+void InventoryChange::add(InventoryChange more) {
+  others = others || more.others;
+  forgotten = forgotten || more.forgotten;
+  containers.merge(std::move(more.containers));
+}
+
+InventoryChange update(Inventory& all, const InventoryPart& part, Inventory now,
+                       std::int64_t clock) {
+  InventoryChange change;
+  if ((part.everything || part.networks) && all.networks != now.networks) {
+    all.networks = std::move(now.networks);
+    change.others = true;
   }
-  now.containers.insert(now.containers.end(), gone.begin(), gone.end());
-  return now;
+  if (part.everything && all.left_out != now.left_out) {
+    all.left_out = std::move(now.left_out);
+    change.others = true;
+  }
+  if (part.everything || !part.containers.empty()) {
+    update_containers(all.containers, part, std::move(now.containers), clock, change);
+  }
+  return change;
 }
 
 Discovered discover(Policy policy, const Inventory& inventory) {
-  Discovered out{std::move(policy), {}};
+  Discovered out{std::move(policy), {}, false};
   if (out.policy.discovery.from == Discover::none) return out;
   for (const std::string& what : inventory.left_out) {
     out.problems.push_back({Severity::warning, what, {}});
   }
-  Merge merge(out.policy, out.problems);
+  Merge merge(out.policy, out.problems, inventory.containers.size());
   merge.networks(inventory.networks);
   // In the order of their names, so that the same containers always make the same policy.
   std::vector<const Container*> containers;
@@ -305,7 +378,106 @@ Discovered discover(Policy policy, const Inventory& inventory) {
   });
   for (const Container* container : containers) merge.container(*container);
   merge.addon_names();
+  out.contested = merge.contested();
   return out;
+}
+
+namespace {
+
+/// What moved_apps() finds out, app by app.
+class Move {
+ public:
+  Move(const Policy& policy, const Policy& discovered, const std::function<bool(Ip)>& owned)
+      : policy_(policy), discovered_(discovered), owned_(owned) {}
+
+  /// False when it is not that simple.
+  bool container(const std::optional<Container>& before, const Container& after) {
+    const bool alike = !before || (before->name == after.name && before->labels == after.labels &&
+                                   before->exposes == after.exposes);
+    if (!alike || !label(after, kAddonLabel).empty()) return false;
+    const std::string name = identity(after);
+    const auto app = std::ranges::find(discovered_.apps, name, &App::name);
+    if (app == discovered_.apps.end() || is_of_policy(name)) return false;
+    // Of its containers the first says what it opens and is bound to: that may be this one.
+    const bool bare = app->publishes.empty() && app->addons && app->addons->empty() &&
+                      label(after, kOpenLabel).empty() && label(after, kAddonsLabel).empty();
+    if (!before && !bare) return false;
+    auto [it, first] = apps_.try_emplace(name, Addresses{&*app, {}, {}});
+    Addresses& addresses = it->second;
+    if (before) add(before->addresses, addresses.before);
+    if (after.addresses.empty()) return true;
+    const bool only = addresses.after.empty();  // else they have an order
+    add(after.addresses, addresses.after);
+    return only && addresses.after.size() <= kAppAddressesMax;
+  }
+
+  std::optional<MovedApps> take() {
+    MovedApps out;
+    for (auto& [name, addresses] : apps_) {
+      // Others of its containers have some, or not all of them were taken.
+      if (addresses.before != addresses.app->addresses) return {};
+      if (addresses.before == addresses.after) continue;
+      out.before.push_back(*addresses.app);
+      out.after.push_back(*addresses.app);
+      out.after.back().addresses = std::move(addresses.after);
+    }
+    for (const App& app : out.before) freed_.insert(app.addresses.begin(), app.addresses.end());
+    std::set<Ip> taken;
+    for (const App& app : out.after) {
+      for (const Ip ip : app.addresses) {
+        if (!is_free(ip) || !taken.insert(ip).second) return {};
+      }
+    }
+    return out;
+  }
+
+ private:
+  struct Addresses {
+    const App* app;
+    std::vector<Ip> before;
+    std::vector<Ip> after;
+  };
+
+  static void add(const std::vector<Ip>& more, std::vector<Ip>& to) {
+    to.insert(to.end(), more.begin(), more.end());
+  }
+  /// Its addresses may be, then.
+  bool is_of_policy(const std::string& name) const {
+    return std::ranges::find(policy_.apps, name, &App::name) != policy_.apps.end() ||
+           std::ranges::find(policy_.addons, name, &Addon::name) != policy_.addons.end() ||
+           std::ranges::find(discovered_.addons, name, &Addon::name) != discovered_.addons.end();
+  }
+  bool is_free(Ip ip) const {
+    const IpRange range{ip.family, ip.bits, ip.bits};
+    const bool inside = std::ranges::any_of(
+        discovered_.app_networks,
+        [&range](const auto& network) { return network.value.contains(range); });
+    const bool of_addon = std::ranges::any_of(discovered_.addons, [ip](const Addon& addon) {
+      return std::ranges::find(addon.addresses, ip) != addon.addresses.end();
+    });
+    return inside && !of_addon && (freed_.contains(ip) || !owned_(ip));
+  }
+
+  const Policy& policy_;
+  const Policy& discovered_;
+  const std::function<bool(Ip)>& owned_;
+  std::map<std::string, Addresses> apps_;  // by their names
+  std::set<Ip> freed_;
+};
+
+}  // namespace
+
+std::optional<MovedApps> moved_apps(const Policy& policy, const Policy& discovered,
+                                    const Inventory& inventory, const InventoryChange& change,
+                                    const std::function<bool(Ip)>& owned) {
+  if (policy.discovery.from == Discover::none || change.others || change.forgotten) return {};
+  Move move(policy, discovered, owned);
+  for (const auto& [id, before] : change.containers) {
+    const auto it = std::ranges::lower_bound(inventory.containers, id, {}, &Container::id);
+    const bool known = it != inventory.containers.end() && it->id == id;
+    if (!known || !move.container(before, *it)) return {};
+  }
+  return move.take();
 }
 
 }  // namespace fw

@@ -1,7 +1,11 @@
 // Apps and addons as a container engine has them, and the policy that follows from them.
 #pragma once
 
+#include <cstdint>
+#include <functional>
 #include <map>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -20,22 +24,25 @@ inline constexpr const char* kOpenLabel = "cloudron-fw.open";      ///< ports: "
 inline constexpr const char* kProjectLabel = "com.docker.compose.project";
 inline constexpr const char* kServiceLabel = "com.docker.compose.service";
 
+/// By their names.
+using Labels = std::map<std::string, std::string, std::less<>>;
+
 /// A container as the engine has it. Its texts are a stranger's.
 struct Container {
   std::string id;
   std::string name;
-  std::string image;                          ///< its id
-  std::map<std::string, std::string> labels;  ///< of those above
-  std::vector<Ip> addresses;                  ///< none while it does not run
-  std::vector<PortRange> exposes;             ///< its own ports
-  std::vector<PortRange> publishes;           ///< the host's ports that lead to it
+  std::string image;                 ///< its id
+  Labels labels;                     ///< of those above
+  std::vector<Ip> addresses;         ///< none while it does not run
+  std::vector<PortRange> exposes;    ///< its own ports
+  std::vector<PortRange> publishes;  ///< the host's ports that lead to it
   std::int64_t gone = 0;  ///< since when the engine does not have it, in seconds; 0: it has it
 
   bool operator==(const Container&) const = default;
 };
 
 struct Inventory {
-  std::vector<Container> containers;  ///< sorted by id, those that are gone behind the others
+  std::vector<Container> containers;  ///< sorted by id
   std::vector<IpRange> networks;      ///< that the engine made for containers on this host
   std::vector<std::string> left_out;  ///< what could not be taken, for the admin to read
 
@@ -46,10 +53,29 @@ struct Inventory {
 /// its own name; made short and different from others' where that is no name of the policy.
 std::string identity(const Container& container);
 
-/// `now` with those of `before` that it does not have, for kGoneKeep and without their addresses:
-/// what a limit has counted outlives the moment between two containers of one app. `clock` is the
-/// wall clock in seconds.
-Inventory carry_over(Inventory now, const Inventory& before, std::int64_t clock);
+/// What of an engine's inventory is known anew.
+struct InventoryPart {
+  bool everything = false;
+  bool networks = false;
+  std::set<std::string> containers{};  ///< by their ids
+};
+
+struct InventoryChange {
+  bool others = false;     ///< networks, or what was left out
+  bool forgotten = false;  ///< containers that went long ago
+  /// Others, by their ids: what was known of them.
+  std::map<std::string, std::optional<Container>> containers{};
+
+  bool empty() const { return !others && !forgotten && containers.empty(); }
+  /// Then that.
+  void add(InventoryChange more);
+};
+
+/// Puts into `all` what the engine has `now` of a part of it. Containers that it does not have any
+/// more stay for kGoneKeep without their addresses: what a limit has counted outlives the moment
+/// between two containers of one app. `clock` is the wall clock in seconds.
+InventoryChange update(Inventory& all, const InventoryPart& part, Inventory now,
+                       std::int64_t clock);
 
 /// The policy with what is discovered put in: the engine's networks, and apps and addons with the
 /// addresses of their containers. What a table of the policy says of one of them goes first.
@@ -58,7 +84,20 @@ Inventory carry_over(Inventory now, const Inventory& before, std::int64_t clock)
 struct Discovered {
   Policy policy;
   std::vector<Problem> problems;
+  bool contested = false;  ///< two apps or addons claim one address
 };
 Discovered discover(Policy policy, const Inventory& inventory);
+
+/// The apps that have other addresses after a change of an inventory, and all that is different in
+/// what is discovered: `discovered` is of `policy` and of what the inventory was before, and nobody
+/// contested an address. `owned` tells which are an app's. Nothing when more may be different, or
+/// that cannot be told without looking at all containers.
+struct MovedApps {
+  std::vector<App> before;
+  std::vector<App> after;  ///< alike but for their addresses
+};
+std::optional<MovedApps> moved_apps(const Policy& policy, const Policy& discovered,
+                                    const Inventory& inventory, const InventoryChange& change,
+                                    const std::function<bool(Ip)>& owned);
 
 }  // namespace fw

@@ -77,6 +77,28 @@ TEST_F(Guarded, WhatOthersRemoveIsBackWithinASecond) {
   EXPECT_EQ(fw.run({"verify"}).exit, 0);
 }
 
+TEST_F(Guarded, ADeviceThatComesDropsWhatIsBlockedEarly) {
+  const Daemon daemon(fw);
+  const auto early = [this](const char* device) {
+    return listing(net.host).find(std::string(device) + " }") != std::string::npos;
+  };
+  EXPECT_FALSE(early("new0"));
+  // A container's device is one of the outside's for a moment.
+  must_run(net.host, {"ip", "link", "add", "bridge0", "type", "bridge"});
+  must_run(net.host, {"ip", "link", "add", "inner0", "type", "veth", "peer", "name", "inner1"});
+  must_run(net.host, {"ip", "link", "set", "inner0", "master", "bridge0"});
+  must_run(net.host, {"ip", "link", "set", "inner1", "master", "bridge0"});
+  must_run(net.host, {"ip", "link", "add", "new0", "type", "veth", "peer", "name", "new1"});
+  must_run(net.host, {"ip", "link", "set", "new1", "master", "bridge0"});
+  EXPECT_TRUE(eventually([&] { return early("new0"); }, 5s)) << listing(net.host);
+  must_run(net.host, {"ip", "link", "set", "new0", "name", "newer0"});
+  EXPECT_TRUE(eventually([&] { return early("newer0"); }, 5s));
+  must_run(net.host, {"ip", "link", "del", "newer0"});
+  EXPECT_TRUE(eventually([&] { return fw.run({"verify"}).exit == 0; }, 5s));
+  EXPECT_EQ(daemon.repairs(), 0) << "nobody did wrong";
+  EXPECT_EQ(listing(net.host).find("inner"), std::string::npos);
+}
+
 /// There the kernel's number of a process is another one than its own.
 TEST_F(Guarded, InAPidNamespaceItKnowsWhoElseChangedTheRules) {
   const Daemon daemon(fw, {"unshare", "--pid", "--fork", "--kill-child"});

@@ -1,7 +1,10 @@
 // What a container engine tells, and the policy that follows from it.
 #include "fw/inventory/inventory.hpp"
 
+#include <algorithm>
+#include <map>
 #include <random>
+#include <set>
 #include <string>
 
 #include <fmt/format.h>
@@ -13,8 +16,6 @@
 
 namespace fw {
 namespace {
-
-using Labels = std::map<std::string, std::string>;
 
 // As Docker 20.10 answers, with the members that nobody reads left out.
 constexpr const char* kContainers = R"([
@@ -83,7 +84,7 @@ TEST(Inventory, IsWhatTheEngineTells) {
   EXPECT_TRUE(all.containers[2].addresses.empty());
   EXPECT_EQ(all.networks.size(), 3u) << "of bridges";
   EXPECT_EQ(all.left_out, std::vector<std::string>{});
-  EXPECT_EQ(read_inventory(to_text(all)).value(), all);
+  EXPECT_EQ(read_inventory(to_text(all)).value().inventory, all);
 }
 
 TEST(Inventory, BecomesAppsAndAddons) {
@@ -163,22 +164,199 @@ TEST(Inventory, LabelsThatMeanNothingAreSaid) {
   EXPECT_EQ(open.problems.size(), 3u) << texts(open.problems);
 }
 
+constexpr std::int64_t kNow = 100'000;
+
 TEST(Inventory, WhoWentIsKnownForAWhileWithoutAddresses) {
-  constexpr std::int64_t kNow = 100'000;
-  Inventory before;
-  before.containers = {container("web"), container("old"), container("late")};
-  before.containers[1].gone = kNow - kGoneKeep.count() - 1;
-  before.containers[2].gone = kNow - kGoneKeep.count();
+  Inventory all;
+  all.containers = {container("late"), container("old"), container("web")};
+  all.containers[0].gone = kNow - kGoneKeep.count();
+  all.containers[1].gone = kNow - kGoneKeep.count() - 1;
   Inventory now;
   now.containers = {container("other")};
-  const Inventory kept = carry_over(now, before, kNow);
-  ASSERT_EQ(kept.containers.size(), 3u);
-  EXPECT_EQ(kept.containers[1].name, "web");
-  EXPECT_EQ(kept.containers[1].gone, kNow) << "however long it was there";
-  EXPECT_TRUE(kept.containers[1].addresses.empty());
-  EXPECT_EQ(kept.containers[2].name, "late");
-  EXPECT_EQ(carry_over(now, kept, kNow + 1).containers.size(), 2u);
-  EXPECT_EQ(carry_over(now, kept, 5).containers[1].gone, 5) << "a clock that was set back";
+  const InventoryChange change = update(all, {.everything = true}, now, kNow);
+  EXPECT_TRUE(change.forgotten);
+  EXPECT_EQ(change.containers.size(), 2u);
+  EXPECT_EQ(change.containers.at("other"), std::nullopt);
+  EXPECT_EQ(change.containers.at("web"), container("web"));
+  ASSERT_EQ(all.containers.size(), 3u);
+  EXPECT_EQ(all.containers[0].name, "late");
+  EXPECT_EQ(all.containers[2].name, "web");
+  EXPECT_EQ(all.containers[2].gone, kNow) << "however long it was there";
+  EXPECT_TRUE(all.containers[2].addresses.empty());
+  EXPECT_TRUE(update(all, {.everything = true}, now, kNow).empty());
+  Inventory set_back = all;
+  EXPECT_TRUE(update(set_back, {.everything = true}, now, 5).forgotten)
+      << "nobody waits longer for a clock that was set back";
+  update(all, {.everything = true}, now, kNow + 1);
+  EXPECT_EQ(all.containers.size(), 2u);
+}
+
+TEST(Inventory, PartsAreTakenInAlone) {
+  Inventory all;
+  all.networks = {parse_ip_range("172.20.0.0/16").value()};
+  all.containers = {container("a"), container("b"), container("c")};
+  Inventory now;
+  now.containers = {container("b", {}, "172.20.0.10"), container("d")};
+  const InventoryChange change = update(all, {.containers = {"a", "b", "d", "e"}}, now, kNow);
+  EXPECT_FALSE(change.others || change.forgotten);
+  EXPECT_EQ(change.containers.size(), 3u);
+  ASSERT_EQ(all.containers.size(), 4u);
+  EXPECT_EQ(all.containers[0].gone, kNow);
+  EXPECT_EQ(all.containers[1].addresses, std::vector<Ip>{ip("172.20.0.10")});
+  EXPECT_EQ(all.containers[2], container("c"));
+  EXPECT_EQ(all.containers[3], container("d"));
+  EXPECT_EQ(all.networks.size(), 1u);
+  EXPECT_TRUE(update(all, {.networks = true}, {}, kNow).others);
+  EXPECT_TRUE(all.networks.empty());
+  EXPECT_EQ(all.containers.size(), 4u);
+}
+
+TEST(Inventory, OfTooManyThoseThatWentAreForgottenFirst) {
+  Inventory all;
+  for (std::size_t i = 0; i < kContainersMax; ++i) {
+    all.containers.push_back(container(fmt::format("{:05}", i)));
+    all.containers.back().gone = i % 2 == 0 ? kNow : 0;
+  }
+  Inventory now;
+  now.containers = {container("x"), container("y")};
+  EXPECT_TRUE(update(all, {.containers = {"x", "y"}}, now, kNow).forgotten);
+  ASSERT_EQ(all.containers.size(), kContainersMax);
+  EXPECT_EQ(all.containers[0].id, "00001");
+  EXPECT_EQ(all.containers.back().id, "y");
+}
+
+TEST(Inventory, ItsTextGrowsByWhatChanged) {
+  Inventory all = inventory();
+  std::string text = to_text(all);
+  for (int i = 0; i < 3; ++i) {
+    Inventory now;
+    now.containers = {container("aa11", {{kAppLabel, "wiki"}}), container("dd")};
+    now.containers[0].addresses.push_back(ip(fmt::format("172.20.1.{}", i).c_str()));
+    InventoryChange change = update(all, {.containers = {"aa11", "bb22", "dd"}}, now, kNow + i);
+    change.add(update(all, {.networks = i == 1}, {}, kNow));
+    text += to_text(all, change);
+  }
+  const KeptText kept = read_inventory(text).value();
+  EXPECT_EQ(kept.inventory, all);
+  EXPECT_TRUE(kept.whole);
+  EXPECT_EQ(kept.lines, 4u + 3u + 2u + 1u);
+  for (const std::string& torn :
+       {text + "{\"id\": \"zz", text + std::string(100, '\0'), text + "nothing\n" + to_text(all)}) {
+    const KeptText read = read_inventory(torn).value();
+    EXPECT_FALSE(read.whole);
+    EXPECT_EQ(read.inventory, all);
+  }
+  EXPECT_FALSE(read_inventory("nothing\n"));
+  EXPECT_FALSE(read_inventory("{\"id\": \"aa\"}")) << "the line was torn";
+}
+
+/// Containers as they come, go and move: often of one app, at times with labels that matter.
+class Engine {
+ public:
+  explicit Engine(unsigned seed) : random_(seed) {}
+
+  Inventory containers() const {
+    Inventory out;
+    for (const auto& [id, container] : all_) out.containers.push_back(container);
+    return out;
+  }
+  InventoryPart step() {
+    InventoryPart part;
+    for (unsigned i = any(2); i < 3; ++i) {
+      const std::string id = fmt::format("c{}", any(12));
+      part.containers.insert(id);
+      if (any(6) == 0) {
+        all_.erase(id);
+        continue;
+      }
+      auto [it, made] = all_.try_emplace(id);
+      Container& now = it->second;
+      if (made || any(12) == 0) now = named(id);
+      now.addresses.clear();
+      for (unsigned n = any(3); n < 2; ++n) {
+        now.addresses.push_back(
+            ip(fmt::format("172.{}.0.{}", any(20) == 0 ? 30 : 20, any(60)).c_str()));
+      }
+      std::ranges::sort(now.addresses);
+      const auto same = std::ranges::unique(now.addresses);
+      now.addresses.erase(same.begin(), same.end());
+    }
+    return part;
+  }
+
+ private:
+  unsigned any(unsigned below) {
+    return std::uniform_int_distribution<unsigned>(0, below - 1)(random_);
+  }
+  Container named(const std::string& id) {
+    Container out;
+    out.id = id;
+    out.name = any(3) == 0 ? fmt::format("n{}", any(12)) : "n-" + id;
+    if (any(4) == 0) out.labels[kAppLabel] = any(2) == 0 ? "wiki" : "blog";
+    if (any(12) == 0) out.labels[kAddonLabel] = "mysql";
+    if (any(8) == 0) out.labels[kAddonsLabel] = "mysql";
+    if (any(12) == 0) out.labels[kOpenLabel] = "8080";
+    if (any(2) == 0) out.exposes = {{Protocol::tcp, 80, 80}};
+    return out;
+  }
+
+  std::mt19937 random_;
+  std::map<std::string, Container> all_;
+};
+
+/// Without the places that a problem would name, and in an order that no container's name makes.
+std::vector<App> as_such(std::vector<App> apps) {
+  for (App& app : apps) app.where = {};
+  std::ranges::sort(apps, {}, &App::name);
+  return apps;
+}
+
+TEST(Inventory, AppsThatMoveAreToldWithoutAllContainers) {
+  int moved_at_once = 0;
+  for (unsigned seed = 0; seed < 300; ++seed) {
+    Engine engine(seed);
+    const Policy policy = discovering(
+        std::string("labels_open = true\nnetwork = [\"172.20.0.0/16\"]\n") +
+        (seed % 3 == 0 ? "[[app]]\nname = \"wiki\"\naddresses = [\"172.20.0.7\"]\n" : ""));
+    Inventory all;
+    all.networks = {parse_ip_range("172.20.0.0/16").value()};
+    Discovered before = discover(policy, all);
+    for (int i = 0; i < 40; ++i) {
+      const InventoryPart part = engine.step();
+      const InventoryChange change = update(
+          all, part,
+          [&] {
+            Inventory now = engine.containers();
+            std::erase_if(now.containers,
+                          [&](const Container& c) { return !part.containers.contains(c.id); });
+            return now;
+          }(),
+          kNow + 20 * i);
+      std::set<Ip> owned;
+      for (const App& app : before.policy.apps) {
+        owned.insert(app.addresses.begin(), app.addresses.end());
+      }
+      const auto moved = before.contested
+                             ? std::nullopt
+                             : moved_apps(policy, before.policy, all, change,
+                                          [&owned](Ip at) { return owned.contains(at); });
+      Discovered after = discover(policy, all);
+      if (moved) {
+        ++moved_at_once;
+        for (std::size_t k = 0; k < moved->before.size(); ++k) {
+          const auto app = std::ranges::find(before.policy.apps, moved->before[k].name, &App::name);
+          ASSERT_EQ(*app, moved->before[k]);
+          *app = moved->after[k];
+        }
+        ASSERT_TRUE(as_such(before.policy.apps) == as_such(after.policy.apps)) << seed;
+        ASSERT_EQ(before.policy.addons, after.policy.addons) << seed;
+        ASSERT_EQ(before.policy.app_networks, after.policy.app_networks) << seed;
+        ASSERT_FALSE(after.contested) << seed;
+      }
+      before = std::move(after);
+    }
+  }
+  EXPECT_GT(moved_at_once, 1500) << "of 12,000 changes";
 }
 
 TEST(Inventory, ImageLabelsCountForNothing) {
