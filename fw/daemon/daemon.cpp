@@ -75,6 +75,11 @@ std::chrono::milliseconds steady_now() {
 }
 Instant now_by_both() { return {steady_now(), wall_clock()}; }
 
+/// Does nothing else follow from other addresses of its apps than that?
+bool may_move(const InForce& wanted) {
+  return wanted.why == InForce::Why::confirmed && !wanted.contested;
+}
+
 /// The lock of the one daemon of a state folder, for as long as it lives.
 Result<File> only_one(const std::string& state_dir) {
   const auto folder = make_folder(state_dir);
@@ -181,7 +186,7 @@ class Daemon final : public Host {
   std::optional<std::vector<chains::Device>> devices_held_;  ///< that have an early drop
   ControlServer control_;
   Policy policy_;
-  bool apps_may_move_ = false;  ///< nothing else follows from their other addresses
+  bool apps_may_move_ = false;  ///< may_move() of what was last asked for
   Kept kept_{options_.state_dir};
   Known known_;  ///< whether the kernel holds policy_
   std::optional<Sight> sight_;
@@ -394,6 +399,7 @@ void Daemon::repair() {
   learn_applies();
   const InForce wanted = in_force(options_.state_dir, this_moment(), kept_);
   if (wanted.policy != policy_) take_up(wanted);
+  apps_may_move_ = may_move(wanted);
   off_ = switched_off(options_.state_dir);
   const std::string by = std::exchange(changed_by_, {});
   if (off_) return;
@@ -529,8 +535,8 @@ void Daemon::reload() { take_up(in_force(options_.state_dir, this_moment(), kept
 /// What differs in its apps alone is a matter of every day: then nothing else begins anew.
 void Daemon::take_up(InForce wanted) {
   const bool apps_alone = sight_ && static_cast<const PolicyBase&>(wanted.policy) == policy_;
+  apps_may_move_ = may_move(wanted);
   policy_ = std::move(wanted.policy);
-  apps_may_move_ = wanted.why == InForce::Why::confirmed && !wanted.contested;
   known_.forget();  // what the kernel held was another
   if (apps_alone) return sight_->know(policy_.apps);
   sight_.emplace(policy_);
@@ -546,6 +552,7 @@ void Daemon::take_up(InForce wanted) {
 void Daemon::follow_engine() {
   if (engine_at_ == policy_.discovery) return;
   engine_.reset();
+  news_.clear();
   engine_trouble_.clear();
   engine_at_ = policy_.discovery;
   if (engine_at_.from == Discover::none) return;
@@ -570,7 +577,8 @@ void Daemon::hear(const Result<docker::SharedNews>& told) {
   // What waits for the lock for so long begins anew.
   if (news_.size() > kNewsMax) {
     news_.clear();
-    return engine_->again();
+    if (engine_) engine_->again();
+    return;
   }
   if (!std::exchange(news_wait_, true)) take_news();
 }
@@ -616,6 +624,7 @@ void Daemon::put_apps_in_force(const InventoryChange& change) {
   (void)read_changes();
   if (move_apps(change)) return;
   InForce wanted = in_force(options_.state_dir, this_moment(), kept_);
+  apps_may_move_ = may_move(wanted);
   if (wanted.policy == policy_) return;
   const auto begin = std::chrono::steady_clock::now();
   const bool confirmed = wanted.unused == chains::Unused::remove;
@@ -639,7 +648,10 @@ bool Daemon::move_apps(const InventoryChange& change) {
   if (!held || !apps_may_move_ || kept_.last_good.is_others() || read_pending(options_.state_dir)) {
     return false;
   }
-  auto moved = moved_apps(*kept_.last_good.read(), policy_, *kept_.inventory.read(), change,
+  const std::optional<Policy>& policy = kept_.last_good.read();
+  const Inventory* const inventory = kept_.inventory.read();
+  if (!policy || inventory == nullptr) return false;
+  auto moved = moved_apps(*policy, policy_, *inventory, change,
                           [this](Ip ip) { return sight_->is_app(ip); });
   if (!moved) return false;
   const auto changed = change_apps(kernel_, *held, other_apps(policy_, *moved));
