@@ -28,6 +28,7 @@ const Inventory* KeptInventory::read() {
     if (kept) {
       inventory_ = std::move(kept->inventory);
       lines_ = kept->lines;
+      bytes_ = text->size();
       anew_ = !kept->whole;
     }
   }
@@ -53,17 +54,20 @@ InventoryChange KeptInventory::take(const InventoryPart& part, Inventory now) {
 Result<void> KeptInventory::save() {
   if (const auto done = remove_state_file(state_dir_, kTrouble); !done) return done;
   if (!inventory_ || (unsaved_.empty() && !anew_)) return {};
+  std::string text = to_text(*inventory_, unsaved_);
   // Half of the file at most is out of date.
   const bool anew = anew_ || unsaved_.forgotten || is_others() ||
-                    lines_ + unsaved_.containers.size() > 2 * inventory_->containers.size() + 64;
+                    lines_ + unsaved_.containers.size() > 2 * inventory_->containers.size() + 64 ||
+                    bytes_ + text.size() > kInventoryBytesMax;
   anew_ = true;  // unless it comes to its end
-  const std::string text = anew ? to_text(*inventory_) : to_text(*inventory_, unsaved_);
+  if (anew) text = to_text(*inventory_);
   const auto done = anew ? write_state_file(state_dir_, kInventory, text)
                          : append_state_file(state_dir_, kInventory, text);
   if (!done) return done;
   anew_ = false;
   unsaved_ = {};
   lines_ = (anew ? 0 : lines_) + static_cast<std::size_t>(std::ranges::count(text, '\n'));
+  bytes_ = (anew ? 0 : bytes_) + text.size();
   file_ = identity_of_state_file(state_dir_, kInventory);
   return {};
 }

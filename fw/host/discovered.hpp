@@ -30,7 +30,8 @@ class KeptInventory {
   std::string state_dir_;
   std::string file_;       ///< which file that was, and how it was
   std::size_t lines_ = 0;  ///< of that file
-  bool anew_ = true;       ///< the next save writes all of it
+  std::size_t bytes_ = 0;
+  bool anew_ = true;  ///< the next save writes all of it
   InventoryChange unsaved_;
   std::optional<Inventory> inventory_;
 };

@@ -98,10 +98,10 @@ TEST_F(Apps, ASmallCountIsAnExactWindowForTheAppAsAWhole) {
   std::vector<Try> tries;
   std::thread second([&] {
     tries = Client(wiki.inside, wiki.address(Family::ipv6))
-                .tries(addon.address(Family::ipv6), {3000}, {320, 66ms, 300ms});
+                .tries(addon.address(Family::ipv6), {3000}, {345, 66ms, 300ms});
   });
   const auto v4 = Client(wiki.inside, wiki.address(Family::ipv4))
-                      .tries(addon.address(Family::ipv4), {3000}, {320, 66ms, 300ms});
+                      .tries(addon.address(Family::ipv4), {3000}, {345, 66ms, 300ms});
   second.join();
   tries.insert(tries.end(), v4.begin(), v4.end());
   EXPECT_EQ(most_in(10s, tries), 5u);
