@@ -100,10 +100,6 @@ std::string extended_ack(const nlmsghdr* message) {
   return text;
 }
 
-}  // namespace
-
-namespace {
-
 struct OwnPorts {
   std::mutex mutex;
   std::multiset<std::uint32_t> open;
@@ -115,6 +111,9 @@ OwnPorts& own_ports() {
   return ports;
 }
 
+}  // namespace
+
+/// The port of a Kernel, for as long as that lives.
 class OwnPort {
  public:
   explicit OwnPort(std::uint32_t port) : port_(port) {
@@ -134,8 +133,6 @@ class OwnPort {
  private:
   std::uint32_t port_;
 };
-
-}  // namespace
 
 struct Kernel::Impl {
   SocketHandle socket;
