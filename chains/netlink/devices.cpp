@@ -72,16 +72,10 @@ std::vector<Device> outside_devices() {
 }
 
 Result<DeviceWatch> DeviceWatch::open() {
+  auto socket = netlink_socket(NETLINK_ROUTE, RTMGRP_LINK, "routing");
+  if (!socket) return std::unexpected(socket.error());
   DeviceWatch watch;
-  watch.fd_ =
-      Descriptor(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE));
-  sockaddr_nl any{};
-  any.nl_family = AF_NETLINK;
-  any.nl_groups = RTMGRP_LINK;
-  if (!watch.fd_ ||
-      ::bind(watch.fd_.get(), reinterpret_cast<const sockaddr*>(&any), sizeof any) != 0) {
-    return fw::fail_errno(ErrorCode::unsupported, "network devices cannot be watched", errno);
-  }
+  watch.fd_ = std::move(*socket);
   watch.begin();
   return watch;
 }

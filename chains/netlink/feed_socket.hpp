@@ -33,7 +33,10 @@ bool set_option(int fd, int level, int name, const T& value) {
   return setsockopt(fd, level, name, &value, sizeof value) == 0;
 }
 
-/// Of NETLINK_NETFILTER, non-blocking, in the network namespace of the calling thread.
+/// Of a netlink protocol, non-blocking, in the network namespace of the calling thread; hears the
+/// groups of the mask. `what`: the protocol's name, for the error.
+fw::Result<Descriptor> netlink_socket(int protocol, std::uint32_t groups, const char* what);
+/// Of NETLINK_NETFILTER, whose groups are joined one by one.
 fw::Result<Descriptor> netfilter_socket();
 
 /// Gives a socket's queue so many bytes, whatever net.core.rmem_max says, and lets what does not

@@ -75,6 +75,16 @@ std::chrono::milliseconds steady_now() {
 }
 Instant now_by_both() { return {steady_now(), wall_clock()}; }
 
+/// Of a difference, for the activity log.
+json::array first_lines(const chains::Description& difference) {
+  json::array lines;
+  for (const chains::DiffLine& line : difference.lines) {
+    if (lines.size() == kActivityLinesMax) break;
+    lines.emplace_back(fmt::format("{} {}: {}", line.sign, line.place, printable(line.text, 200)));
+  }
+  return lines;
+}
+
 /// Does nothing else follow from other addresses of its apps than that?
 bool may_move(const InForce& wanted) {
   return wanted.why == InForce::Why::confirmed && !wanted.contested;
@@ -499,13 +509,8 @@ void Daemon::say_repaired(const ApplyReport& report, std::chrono::microseconds t
       {{"CHANGED_BY", by},
        {"RULE", report.difference.rules.empty() ? std::string()
                                                 : report.difference.rules.lines.front().id}});
-  json::array lines;
-  for (const chains::DiffLine& line : report.difference.rules.lines) {
-    if (lines.size() == kActivityLinesMax) break;
-    lines.emplace_back(fmt::format("{} {}: {}", line.sign, line.place, printable(line.text, 200)));
-  }
   record("repair", self_, text,
-         {{"by", by}, {"first_lines", std::move(lines)}, {"took_ms", took_ms}});
+         {{"by", by}, {"first_lines", first_lines(report.difference.rules)}, {"took_ms", took_ms}});
 }
 
 void Daemon::record(const std::string& what, const Actor& actor, const std::string& summary,
@@ -601,10 +606,6 @@ void Daemon::take_news() {
 
 /// Under the lock: remembered, and in force.
 void Daemon::take_inventory(const std::deque<docker::SharedNews>& news) {
-  if (!engine_trouble_.empty()) {
-    const auto noted = remember_trouble(options_.state_dir, engine_trouble_);
-    if (!noted) messages_.send(Level::error, to_string(noted.error()));
-  }
   InventoryChange change;
   for (const docker::SharedNews& each : news) {
     // A command that asked the engine meanwhile may know more or less than that.
@@ -612,9 +613,12 @@ void Daemon::take_inventory(const std::deque<docker::SharedNews>& news) {
     change.add(kept_.inventory.take(each->part, each->now));
   }
   if (!change.empty()) put_apps_in_force(change);
-  if (news.empty() || !engine_trouble_.empty()) return;
-  if (const auto saved = kept_.inventory.save(); !saved) {
+  if (const auto saved = news.empty() ? Result<void>() : kept_.inventory.save(); !saved) {
     messages_.send(Level::error, "apps are not remembered: " + to_string(saved.error()));
+  }
+  if (engine_trouble_.empty()) return;
+  if (const auto noted = remember_trouble(options_.state_dir, engine_trouble_); !noted) {
+    messages_.send(Level::error, to_string(noted.error()));
   }
 }
 
@@ -673,12 +677,8 @@ void Daemon::say_apps_changed(const AppsChanged& changed,
   const std::string text = fmt::format("containers changed: {} apps and {} addons are in force",
                                        policy_.apps.size(), policy_.addons.size());
   messages_.send(Level::info, text);
-  json::array lines;
-  for (const chains::DiffLine& line : changed.lines.lines) {
-    if (lines.size() == kActivityLinesMax) break;
-    lines.emplace_back(fmt::format("{} {}: {}", line.sign, line.place, printable(line.text, 200)));
-  }
-  record("apps", self_, text, {{"first_lines", std::move(lines)}, {"took_ms", took.count()}});
+  record("apps", self_, text,
+         {{"first_lines", first_lines(changed.lines)}, {"took_ms", took.count()}});
 }
 
 Result<AppsChanged> Daemon::apply_apps(const InForce& wanted) {

@@ -56,7 +56,7 @@ void tell_labels_apart(const Client& client, ImageLabels& images, Inventory& inv
   }
 }
 
-/// And what an event touched; everything, when that is not known, or is much.
+/// Puts in what an event touched; everything, when that is not known, or is much.
 void add(InventoryPart& part, const Touched& touched) {
   const bool id = !touched.container.empty() && touched.container.size() <= kIdMax &&
                   std::ranges::all_of(touched.container,
@@ -104,7 +104,7 @@ class Looks {
   Clock::time_point first_;  ///< when the first event came that was not looked after
   Clock::time_point due_;
   InventoryPart at_;
-  std::set<std::string> behind_;  ///< what its lists may not show yet; "" for networks
+  std::set<std::string> behind_;  ///< whom the lists may not show yet; "": networks
 };
 
 /// The list of all containers, or of some, with the brackets and quotes of JSON escaped.

@@ -353,8 +353,8 @@ std::string to_text(const Inventory& inventory, const InventoryChange& change) {
   std::string text;
   if (change.others) put_others(inventory, text);
   for (const auto& [id, before] : change.containers) {
-    const auto it = std::ranges::lower_bound(inventory.containers, id, {}, &Container::id);
-    if (it != inventory.containers.end() && it->id == id) put_line(*it, text);
+    const Container* const now = find_container(inventory.containers, id);
+    if (now != nullptr) put_line(*now, text);
   }
   return text;
 }

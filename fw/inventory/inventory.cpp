@@ -272,11 +272,6 @@ void Merge::addon_names() {
   }
 }
 
-Container* find(std::vector<Container>& sorted, const std::string& id) {
-  const auto it = std::ranges::lower_bound(sorted, id, {}, &Container::id);
-  return it != sorted.end() && it->id == id ? &*it : nullptr;
-}
-
 /// The engine does not have it any more.
 void goes(Container& container, std::int64_t clock, InventoryChange& change) {
   if (container.gone != 0) return;
@@ -285,10 +280,8 @@ void goes(Container& container, std::int64_t clock, InventoryChange& change) {
   container.addresses.clear();
 }
 
-/// A clock that was set back makes nobody wait longer.
 bool went_long_ago(const Container& container, std::int64_t clock) {
-  return container.gone != 0 &&
-         (container.gone > clock || container.gone + kGoneKeep.count() < clock);
+  return container.gone != 0 && container.gone + kGoneKeep.count() < clock;
 }
 
 void put(std::vector<Container>& all, Container container, InventoryChange& change) {
@@ -307,14 +300,17 @@ void update_containers(std::vector<Container>& all, const InventoryPart& part,
                        std::vector<Container> now, std::int64_t clock, InventoryChange& change) {
   if (part.everything) {
     for (Container& container : all) {
-      if (find(now, container.id) == nullptr) goes(container, clock, change);
+      if (find_container(now, container.id) == nullptr) goes(container, clock, change);
     }
   } else {
     for (const std::string& id : part.containers) {
-      Container* const container = find(all, id);
-      if (container != nullptr && find(now, id) == nullptr) goes(*container, clock, change);
+      Container* const container = find_container(all, id);
+      if (container != nullptr && find_container(now, id) == nullptr)
+        goes(*container, clock, change);
     }
   }
+  // A clock that was set back makes nobody wait longer.
+  for (Container& container : all) container.gone = std::min(container.gone, clock);
   const auto forget = [&](auto which) {
     change.forgotten = std::erase_if(all, which) != 0 || change.forgotten;
   };
@@ -473,9 +469,8 @@ std::optional<MovedApps> moved_apps(const Policy& policy, const Policy& discover
   if (policy.discovery.from == Discover::none || change.others || change.forgotten) return {};
   Move move(policy, discovered, owned);
   for (const auto& [id, before] : change.containers) {
-    const auto it = std::ranges::lower_bound(inventory.containers, id, {}, &Container::id);
-    const bool known = it != inventory.containers.end() && it->id == id;
-    if (!known || !move.container(before, *it)) return {};
+    const Container* const after = find_container(inventory.containers, id);
+    if (after == nullptr || !move.container(before, *after)) return {};
   }
   return move.take();
 }

@@ -1,6 +1,7 @@
 // Apps and addons as a container engine has them, and the policy that follows from them.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -49,6 +50,13 @@ struct Inventory {
   bool operator==(const Inventory&) const = default;
 };
 
+/// Of containers sorted by id, the one with that id; null when there is none.
+template <class Containers>
+auto find_container(Containers& containers, const std::string& id) -> decltype(containers.data()) {
+  const auto it = std::ranges::lower_bound(containers, id, {}, &Container::id);
+  return it != containers.end() && it->id == id ? &*it : nullptr;
+}
+
 /// The name of the app that a container is: its label, else its compose project and service, else
 /// its own name; made short and different from others' where that is no name of the policy.
 std::string identity(const Container& container);
@@ -67,7 +75,7 @@ struct InventoryChange {
   std::map<std::string, std::optional<Container>> containers{};
 
   bool empty() const { return !others && !forgotten && containers.empty(); }
-  /// Then that.
+  /// And what changed after it.
   void add(InventoryChange more);
 };
 

@@ -3,6 +3,8 @@
 
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
+#include <fcntl.h>
+#include <sys/file.h>
 
 #include "tests/lab/daemon.hpp"
 #include "tests/lab/family.hpp"
@@ -175,6 +177,26 @@ TEST_F(DockerLive, AnAppKeepsItsBudgetAtANewAddress) {
   ASSERT_NE(after, before);
   ASSERT_TRUE(eventually([&] { return knows(after); }));
   EXPECT_FALSE(engine.reaches("web", engine.address("db"), 7777)) << "its hour is not over";
+}
+
+TEST_F(DockerLive, WhatComesWhileTheStateIsLockedIsTakenInBehindIt) {
+  {
+    const Fd lock(::open((fw.state_dir() + "/lock").c_str(), O_RDWR | O_CLOEXEC));
+    ASSERT_EQ(::flock(lock.get(), LOCK_EX), 0);
+    nft(net.host, "flush chain inet cloudron from_app");
+    engine.serve("first", {80});
+    EXPECT_TRUE(eventually(
+        [&] {
+          const std::string said = daemon->process().err_so_far();
+          return said.find("apps are not up to date") != std::string::npos &&
+                 said.find("is not checked") != std::string::npos;
+        },
+        30s))
+        << daemon->process().err_so_far();
+    EXPECT_FALSE(knows(engine.address("first")));
+  }
+  EXPECT_TRUE(eventually([&] { return knows(engine.address("first")); }));
+  expect_verified();
 }
 
 TEST_F(DockerLive, WithoutTheEngineTheLastAppsStayInForce) {
