@@ -87,6 +87,7 @@ Ruleset compile_of_apps(const fw::Policy& policy) {
 
 Ruleset compile(const fw::Policy& policy, const Surroundings& around) {
   Compilation c = begin(policy, around);
+  compile_fast_open(c);
   compile_base(c);
   compile_blocked(c);
   compile_panic(c);

@@ -59,6 +59,7 @@ void first_packet(Compilation& c, const std::string& name, const std::string& ne
          {is_protocol(fw::Protocol::tcp), match_masked(Field::tcp_flags, u8(kSyn), u8(0)),
           jump("blocked_target")});
   }
+  fast_open_rules(c, chain, syn ? Hook::input : Hook::forward);
   if (c.around.panic) rule(chain, "panic", {}, {jump("panic")});
   app_rules(c, chain, "an app", jump("from_app"));
   rule(chain, "is it open?", {}, {go(next)});

@@ -55,12 +55,17 @@ void dhcpv6_rule(Chain& chain, const Expr& verdict);
 /// The first packet came to an address and port of the host and was sent on by NAT.
 Expr is_published();
 
-void compile_base(Compilation& c);     ///< hooks, states, what every host needs
-void compile_blocked(Compilation& c);  ///< blocks and lists, early drop, manifest
-void compile_panic(Compilation& c);    ///< what of new flows goes on in a panic
-void compile_ports(Compilation& c);    ///< CLOUDRON: what is open
-void compile_limits(Compilation& c);   ///< CLOUDRON_RATELIMIT and a few chains for each limit
-void compile_apps(Compilation& c);     ///< CLOUDRON_FORWARD: published ports and isolation
+/// What of a SYN could take data past the handshake: it is asked whether the port has a limit. To
+/// stand in front of all that may accept a SYN.
+void fast_open_rules(const Compilation& c, Chain& chain, Hook hook);
+
+void compile_fast_open(Compilation& c);  ///< before compile_base, which asks for its chains
+void compile_base(Compilation& c);       ///< hooks, states, what every host needs
+void compile_blocked(Compilation& c);    ///< blocks and lists, early drop, manifest
+void compile_panic(Compilation& c);      ///< what of new flows goes on in a panic
+void compile_ports(Compilation& c);      ///< CLOUDRON: what is open
+void compile_limits(Compilation& c);     ///< CLOUDRON_RATELIMIT and a few chains for each limit
+void compile_apps(Compilation& c);       ///< CLOUDRON_FORWARD: published ports and isolation
 
 /// Of the last two what is of apps alone.
 void limits_of_apps(Compilation& c);

@@ -36,11 +36,18 @@ Bytes network_u32(std::uint32_t value) {
           static_cast<std::uint8_t>(value >> 8), static_cast<std::uint8_t>(value)};
 }
 
+/// How many copies of an option rules have taken off the packet.
+struct Stripped {
+  std::size_t fast_open = 0;
+  std::size_t experimental = 0;
+};
+
 /// One packet's loads. The same bytes have other names in other protocols: what a rule loads
 /// without having asked for the protocol is not known here.
 class Loads {
  public:
-  Loads(const Arrival& arrival, std::uint32_t mark) : arrival_(arrival), mark_(mark) {}
+  Loads(const Arrival& arrival, std::uint32_t mark, const Stripped& stripped)
+      : arrival_(arrival), mark_(mark), stripped_(stripped) {}
 
   Loaded operator()(const KeyPart& part) const {
     Loaded loaded = load(part.field);
@@ -98,6 +105,13 @@ class Loads {
         return {kUnknown, {}};
       case Field::route_back:
         return if_known(arrival_.route_back.has_value(), u32(arrival_.route_back.value_or(false)));
+      case Field::tcp_fast_open:
+        return value(u8(p.fast_open > stripped_.fast_open ? 1 : 0));
+      case Field::tcp_experimental:
+        return value(u8(p.experimental > stripped_.experimental ? 1 : 0));
+      case Field::tcp_payload:
+        if (p.protocol == kTcp && p.payload == 0) return {kNothing, {}};
+        return of_transport(p.protocol == kTcp, u8(0));  // asked for whether there is one
       case Field::ct_state:
       case Field::ct_direction:
       case Field::ct_status:
@@ -123,6 +137,7 @@ class Loads {
 
   const Arrival& arrival_;
   std::uint32_t mark_;
+  const Stripped& stripped_;
 };
 
 /// A set's key as loaded, part by part.
@@ -293,6 +308,11 @@ class Evaluating {
   Go operator()(const CtMarkOr& e) { return set_mark(out_.mark | e.bits); }
   Go operator()(const CtMarkClear& e) { return set_mark(out_.mark & ~e.bits); }
   Go operator()(const Log&) const { return on(); }
+  Go operator()(const StripTcpOption& e) {
+    if (e.kind == kTcpFastOpen) ++stripped_.fast_open;
+    if (e.kind == kTcpExperimental) ++stripped_.experimental;
+    return on();
+  }
   Go operator()(const RejectTcpReset&) const { return {Go::Kind::reset, {}, nullptr, {}}; }
   Go operator()(const Verdict& e) const { return {Go::Kind::verdict, e, nullptr, {}}; }
 
@@ -302,7 +322,7 @@ class Evaluating {
   }
 
  private:
-  Loads loads() const { return {arrival_, out_.mark}; }
+  Loads loads() const { return {arrival_, out_.mark, stripped_}; }
 
   bool ended(const LearnedElement& element) const { return element.ends && *element.ends <= now_; }
 
@@ -395,6 +415,7 @@ class Evaluating {
   Time now_;
   Evaluation& out_;
   std::tuple<const Chain*, std::size_t, std::size_t> place_{};
+  Stripped stripped_;
 };
 
 /// A rule: its step, and how it ended.

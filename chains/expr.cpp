@@ -39,6 +39,12 @@ constexpr std::array kFields{
     FieldInfo{Field::ct_expiration, "ct expiration", "time", 16, 4, Load::ct, NFT_CT_EXPIRATION, 0},
     FieldInfo{Field::route_back, "fib saddr . iif oif", "boolean", 21, 4, Load::fib,
               NFTA_FIB_F_SADDR | NFTA_FIB_F_IIF | NFTA_FIB_F_PRESENT, 0},
+    FieldInfo{Field::tcp_fast_open, "tcp option fastopen", "boolean", 21, 1, Load::tcp_option,
+              kTcpFastOpen, 0},
+    FieldInfo{Field::tcp_experimental, "tcp option 254", "boolean", 21, 1, Load::tcp_option,
+              kTcpExperimental, 0},
+    FieldInfo{Field::tcp_payload, "@ih,0,8", "integer", 4, 1, Load::payload,
+              NFT_PAYLOAD_INNER_HEADER, 0},
 };
 
 constexpr bool in_order() {

@@ -35,6 +35,9 @@ enum class Field : std::uint8_t {
   iifname,
   ct_expiration,  ///< milliseconds until the connection is forgotten; only compared by `less`
   route_back,  ///< 1 when the route to the source leaves by the device that the packet came in by
+  tcp_fast_open,     ///< 1 when TCP has the option of Fast Open (kind 34), else 0
+  tcp_experimental,  ///< the same of the experimental option (kind 254)
+  tcp_payload,       ///< the first byte behind TCP's header; nothing to load when there is none
 };
 
 /// A field, or the part of it that a mask leaves. An empty mask means all of it.
@@ -145,6 +148,13 @@ struct Log {
   bool operator==(const Log&) const = default;
 };
 
+/// Takes the first TCP option of that kind off the packet, if there is one. Always matches.
+struct StripTcpOption {
+  std::uint8_t kind = 0;
+
+  bool operator==(const StripTcpOption&) const = default;
+};
+
 struct RejectTcpReset {
   bool operator==(const RejectTcpReset&) const = default;
 };
@@ -166,22 +176,25 @@ struct Foreign {
 };
 
 using Expr = std::variant<Match, Lookup, DynSet, RateLimit, ObjectRef, ObjectMap, CtMarkOr,
-                          CtMarkClear, Log, RejectTcpReset, Verdict, Foreign>;
+                          CtMarkClear, Log, StripTcpOption, RejectTcpReset, Verdict, Foreign>;
 
 /// How a field is loaded and printed; sources: linux/netfilter/nf_tables.h and nftables'
 /// datatype.h.
 struct FieldInfo {
-  enum class Load : std::uint8_t { meta, payload, ct, fib };
+  enum class Load : std::uint8_t { meta, payload, ct, fib, tcp_option };
   Field field;
   const char* text;       ///< nft's name
   const char* type_text;  ///< nft's set key type
   std::uint32_t type_id;  ///< nft's number of that type, 6 bits
   std::uint32_t length;   ///< bytes
   Load load;
-  std::uint32_t key;      ///< meta or ct key, payload base, or fib flags
+  std::uint32_t key;      ///< meta or ct key, payload base, fib flags, or option's kind
   std::uint32_t offset;   ///< payload offset
   bool original = false;  ///< ct: of the original direction
 };
+
+/// TCP options that can carry data past the handshake: RFC 7413, and the experiment before it.
+inline constexpr std::uint8_t kTcpFastOpen = 34, kTcpExperimental = 254;
 
 const FieldInfo& info(Field field);
 

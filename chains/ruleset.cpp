@@ -32,6 +32,7 @@ Uses uses(const Expr& expr) {
     Uses operator()(const CtMarkOr&) const { return {}; }
     Uses operator()(const CtMarkClear&) const { return {}; }
     Uses operator()(const Log&) const { return {}; }
+    Uses operator()(const StripTcpOption&) const { return {}; }
     Uses operator()(const RejectTcpReset&) const { return {}; }
     Uses operator()(const Verdict& e) const { return {{}, {}, e.chain}; }
     Uses operator()(const Foreign&) const { return {}; }

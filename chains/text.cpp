@@ -101,7 +101,11 @@ std::string value_text(Field field, const Bytes& value) {
     case Field::ct_expiration:
       return duration_text(std::chrono::milliseconds(big_endian(value)));
     case Field::route_back:
+    case Field::tcp_fast_open:
+    case Field::tcp_experimental:
       return host_u32(value) == 0 ? "missing" : "exists";
+    case Field::tcp_payload:
+      return fmt::format("{:#x}", host_u32(value));
     case Field::ip6_hoplimit:
       return std::to_string(host_u32(value));
   }
@@ -217,6 +221,10 @@ struct ExprText {
   }
   std::string operator()(const Log& e) const {
     return fmt::format("log prefix \"{}\" group {}", e.prefix, e.group);
+  }
+  std::string operator()(const StripTcpOption& e) const {
+    return e.kind == kTcpFastOpen ? "reset tcp option fastopen"
+                                  : fmt::format("reset tcp option {}", e.kind);
   }
   std::string operator()(const RejectTcpReset&) const { return "reject with tcp reset"; }
   std::string operator()(const Verdict& e) const { return verdict_text(e); }

@@ -102,6 +102,7 @@ json::value firewall_json(const Firewall& firewall, const std::string& policy) {
                                                {"listed", drops.listed},
                                                {"closed", drops.closed},
                                                {"isolated", drops.isolated},
+                                               {"syn_data", drops.syn_data},
                                                {"pings", drops.pings},
                                                {"other_protocols", drops.others}}},
                       {"closed_ports", std::move(ports)},

@@ -104,6 +104,7 @@ void print_dropped(const Context& context, const fw::Status& status) {
       {"unpublished", "to apps by ports that are not open"},
       {"isolated", "from app to app"},
       {"spoofed", "with an app's address, from elsewhere"},
+      {"syn_data", "SYNs with data to limited ports (TCP Fast Open)"},
       {"panic", "for there is a panic"},
       {"not_syn", "in the middle of connections that are not known"}};
   context.say("");

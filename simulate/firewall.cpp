@@ -29,6 +29,11 @@ constexpr Moment kEnding = seconds(120), kReset = seconds(10);
 constexpr Ticks kShaking = limiter::to_ticks(std::chrono::seconds(60));
 constexpr Moment kUnreplied = seconds(30), kReplied = seconds(120);
 
+/// On a limited port such a SYN is dropped (chains/compile_fast_open.cpp).
+bool carries_data(const Packet& syn) {
+  return syn.payload != 0 || syn.fast_open > 1 || syn.experimental > 1;
+}
+
 bool is_first(std::uint8_t flags) { return (flags & (kFin | kSyn | kRst | kAck)) == kSyn; }
 
 limiter::Key as_key(fw::Ip ip) {
@@ -325,7 +330,8 @@ Firewall::Judged Firewall::judge_app(Question& question, Place to) {
   const std::uint16_t port = packet.destination_port;
   if (ports) {
     const int limit = rules_.limit(Source::apps, protocol, port);
-    if (judge_limit(question, limit) == Judged::refused) return Judged::refused;
+    const Judged judged = judge_limit(question, limit);
+    if (judged != Judged::pass) return judged;
     if (rules_.reaches(packet.source, packet.destination, protocol, port)) return Judged::pass;
   }
   if (to == Place::host) {
@@ -341,6 +347,10 @@ Firewall::Judged Firewall::judge_app(Question& question, Place to) {
 Firewall::Judged Firewall::judge_limit(Question& question, int limit) {
   if (limit < 0) return Judged::pass;
   const Packet& packet = question.packet;
+  if (packet.protocol == kTcp && carries_data(packet)) {
+    ++drops_.syn_data;
+    return Judged::drop;
+  }
   const auto index = static_cast<std::size_t>(limit);
   Tally& tally = tallies_[index];
   if (rules_.is_trusted(packet.source)) {

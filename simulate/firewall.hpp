@@ -32,6 +32,7 @@ struct Drops {
   std::uint64_t listed = 0;    ///< by a list
   std::uint64_t closed = 0;    ///< to closed ports of the host
   std::uint64_t isolated = 0;  ///< from app to app
+  std::uint64_t syn_data = 0;  ///< SYNs with data to limited ports
   std::uint64_t pings = 0;     ///< beyond the 50 a second that are answered
   std::uint64_t others = 0;    ///< to the host, of protocols that are never open
 };

@@ -91,6 +91,12 @@ class Lowering {
     nftnl_expr_set_str(log, NFTNL_EXPR_LOG_PREFIX, e.prefix.c_str());
   }
 
+  void operator()(const StripTcpOption& e) {
+    nftnl_expr* const exthdr = add("exthdr");
+    nftnl_expr_set_u32(exthdr, NFTNL_EXPR_EXTHDR_OP, NFT_EXTHDR_OP_TCPOPT);
+    nftnl_expr_set_u8(exthdr, NFTNL_EXPR_EXTHDR_TYPE, e.kind);
+  }
+
   void operator()(const RejectTcpReset&) {
     nftnl_expr* reject = add("reject");
     nftnl_expr_set_u32(reject, NFTNL_EXPR_REJECT_TYPE, NFT_REJECT_TCP_RST);
@@ -182,6 +188,16 @@ class Lowering {
         nftnl_expr_set_u32(fib, NFTNL_EXPR_FIB_DREG, reg);
         nftnl_expr_set_u32(fib, NFTNL_EXPR_FIB_RESULT, NFT_FIB_RESULT_OIF);
         nftnl_expr_set_u32(fib, NFTNL_EXPR_FIB_FLAGS, field.key);
+        break;
+      }
+      case FieldInfo::Load::tcp_option: {
+        nftnl_expr* exthdr = add("exthdr");
+        nftnl_expr_set_u32(exthdr, NFTNL_EXPR_EXTHDR_DREG, reg);
+        nftnl_expr_set_u32(exthdr, NFTNL_EXPR_EXTHDR_OP, NFT_EXTHDR_OP_TCPOPT);
+        nftnl_expr_set_u8(exthdr, NFTNL_EXPR_EXTHDR_TYPE, static_cast<std::uint8_t>(field.key));
+        nftnl_expr_set_u32(exthdr, NFTNL_EXPR_EXTHDR_OFFSET, 0);
+        nftnl_expr_set_u32(exthdr, NFTNL_EXPR_EXTHDR_LEN, field.length);
+        nftnl_expr_set_u32(exthdr, NFTNL_EXPR_EXTHDR_FLAGS, NFT_EXTHDR_F_PRESENT);
         break;
       }
     }

@@ -27,7 +27,7 @@ std::uint32_t u32_of(const Bytes& bytes) {
 std::optional<Field> field_by(FieldInfo::Load load, std::uint32_t key, std::uint32_t offset,
                               std::uint32_t length, bool original, const Bytes& protocol) {
   std::optional<Field> found;
-  for (int i = 0; i <= static_cast<int>(Field::route_back); ++i) {
+  for (int i = 0; i <= static_cast<int>(Field::tcp_payload); ++i) {
     const FieldInfo& f = info(static_cast<Field>(i));
     if (f.load != load || f.key != key || f.original != original) continue;
     // The first bytes of an address are its network.
@@ -55,6 +55,7 @@ class Raising {
     bool known = false;
     if (name == "meta" || name == "payload" || name == "ct" || name == "fib")
       known = load_or_set(expr, name);
+    if (name == "exthdr") known = tcp_option(expr);
     if (name == "bitwise") known = mask(expr);
     if (name == "byteorder") known = key_.size() == 1 && key_.front().field == Field::ct_expiration;
     if (name == "cmp") known = compare(expr);
@@ -124,6 +125,23 @@ class Raising {
       }
     }
     return true;
+  }
+
+  /// Without a register the option is taken off, else it is asked whether there is one.
+  bool tcp_option(nftnl_expr* expr) {
+    if (nftnl_expr_get_u32(expr, NFTNL_EXPR_EXTHDR_OP) != NFT_EXTHDR_OP_TCPOPT ||
+        nftnl_expr_is_set(expr, NFTNL_EXPR_EXTHDR_SREG)) {
+      return false;
+    }
+    const std::uint8_t kind = nftnl_expr_get_u8(expr, NFTNL_EXPR_EXTHDR_TYPE);
+    if (!nftnl_expr_is_set(expr, NFTNL_EXPR_EXTHDR_DREG)) return push(StripTcpOption{kind});
+    if (nftnl_expr_get_u32(expr, NFTNL_EXPR_EXTHDR_FLAGS) != NFT_EXTHDR_F_PRESENT ||
+        nftnl_expr_get_u32(expr, NFTNL_EXPR_EXTHDR_OFFSET) != 0) {
+      return false;
+    }
+    const auto field = field_by(FieldInfo::Load::tcp_option, kind, 0, 0, false, protocol_);
+    if (field) key_.push_back({*field, {}});
+    return field.has_value();
   }
 
   bool mask(nftnl_expr* expr) {

@@ -33,7 +33,21 @@ Ip ip6(Bytes b, std::size_t at) {
           U128{number<std::uint64_t>(b, at)} << 64 | number<std::uint64_t>(b, at + 8)};
 }
 
-void read_transport(Bytes b, Packet& out) {
+/// A SYN's options, as net/netfilter/nft_exthdr.c goes through them.
+void read_options(Bytes options, Packet& out) {
+  constexpr std::uint8_t kNop = 1, kFastOpen = 34, kExperimental = 254;
+  for (std::size_t at = 0; at + 1 < options.size();) {
+    const bool alone = options[at] <= kNop || options[at + 1] == 0;
+    const std::size_t length = alone ? 1 : options[at + 1];
+    if (at + length > options.size()) return;
+    if (options[at] == kFastOpen) ++out.fast_open;
+    if (options[at] == kExperimental) ++out.experimental;
+    at += length;
+  }
+}
+
+/// `length`: of all that IP says to follow, which may be more than what there is of it.
+void read_transport(Bytes b, std::size_t length, Packet& out) {
   const bool tcp = out.protocol == kTcp;
   if (tcp || out.protocol == kUdp) {
     if (b.size() < (tcp ? 14u : 4u)) {
@@ -46,6 +60,12 @@ void read_transport(Bytes b, Packet& out) {
     out.sequence = number<std::uint32_t>(b, 4);
     out.acknowledged = number<std::uint32_t>(b, 8);
     out.tcp_flags = b[13];
+    const std::size_t header = (b[12] >> 4) * 4u;
+    if (header < 20) return;
+    out.payload = static_cast<std::uint32_t>(length > header ? length - header : 0);
+    if ((out.tcp_flags & kSyn) != 0 && b.size() > 20) {
+      read_options(b.first(std::min(header, b.size())).subspan(20), out);
+    }
   } else if (out.protocol == kIcmp || out.protocol == kIcmp6) {
     out.complete = !b.empty();
     if (out.complete) out.icmp_type = b[0];
@@ -65,7 +85,7 @@ bool read_ip4(Bytes b, Packet& out) {
     out.complete = false;
     return true;
   }
-  read_transport(b.first(std::min(total, b.size())).subspan(header), out);
+  read_transport(b.first(std::min(total, b.size())).subspan(header), total - header, out);
   return true;
 }
 
@@ -87,18 +107,20 @@ bool read_ip6(Bytes b, Packet& out) {
   std::uint8_t next = b[6];
   const std::size_t payload = u16(b, 4);
   b = b.subspan(40);
+  std::size_t length = payload == 0 ? b.size() : payload;
   const bool cut_off = payload == 0 || payload > b.size();  // 0: a jumbogram
   if (!cut_off) b = b.first(payload);
   for (int i = 0; is_extension(next); ++i) {
     if (i == kExtensionsMax) return false;
-    const std::size_t length = b.size() < 8 ? 8 : extension_length(next, b);
-    if (length > b.size()) {
+    const std::size_t extension = b.size() < 8 ? 8 : extension_length(next, b);
+    if (extension > b.size()) {
       out.complete = false;
       return cut_off;
     }
     const bool later_fragment = next == 44 && (u16(b, 2) & 0xfff8) != 0;
     next = b[0];
-    b = b.subspan(length);
+    b = b.subspan(extension);
+    length -= std::min(length, extension);
     if (later_fragment) {
       out.protocol = next;
       out.complete = false;
@@ -106,7 +128,7 @@ bool read_ip6(Bytes b, Packet& out) {
     }
   }
   out.protocol = next;
-  read_transport(b, out);
+  read_transport(b, length, out);
   return true;
 }
 

@@ -23,6 +23,9 @@ struct Packet {
   bool complete = true;  ///< the ports are there: false for later fragments and cut-off packets
   std::uint32_t sequence = 0;      ///< of TCP
   std::uint32_t acknowledged = 0;  ///< of TCP
+  std::uint32_t payload = 0;       ///< bytes behind TCP's header, captured or not
+  std::uint8_t fast_open = 0;      ///< of a SYN: TCP options of kind 34
+  std::uint8_t experimental = 0;   ///< of a SYN: TCP options of kind 254
 
   bool operator==(const Packet&) const = default;
 };

@@ -8,6 +8,7 @@
 #include <string>
 
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
 
@@ -124,6 +125,9 @@ Fd Client::start(int kind, Ip to, std::uint16_t port) const {
   const int one = 1;
   if (family == AF_INET) ::setsockopt(fd.get(), IPPROTO_IP, IP_FREEBIND, &one, sizeof one);
   if (family == AF_INET6) ::setsockopt(fd.get(), IPPROTO_IPV6, IPV6_FREEBIND, &one, sizeof one);
+  if (fast_open_) {
+    ::setsockopt(fd.get(), IPPROTO_TCP, TCP_FASTOPEN_CONNECT, &one, sizeof one);
+  }
   const SockAddr from(source_, 0);
   if (::bind(fd.get(), from.get(), from.size) < 0) fail("cannot use " + to_string(source_));
   const SockAddr target(to, port);

@@ -51,6 +51,12 @@ class Session {
 class Client {
  public:
   Client(const Namespace& where, Ip source) : where_(&where), source_(source) {}
+  /// The same, with TCP Fast Open: once it has a server's cookie its SYNs carry data.
+  Client with_fast_open() const {
+    Client other = *this;
+    other.fast_open_ = true;
+    return other;
+  }
 
   Outcome tcp(Ip to, std::uint16_t port, Clock::duration patience = 3s) const;
   Outcome udp(Ip to, std::uint16_t port, Clock::duration patience = 3s) const;
@@ -63,6 +69,7 @@ class Client {
   Fd start(int kind, Ip to, std::uint16_t port) const;
   const Namespace* where_;
   Ip source_;
+  bool fast_open_ = false;
 };
 
 /// Patience where nothing is expected to come: longer than any answer takes, shorter than the first

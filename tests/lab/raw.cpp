@@ -69,9 +69,10 @@ std::string transport(const Packet& p) {
     put16(data, p.port_to);
     put32(data, p.sequence);
     put32(data, p.acknowledged);
-    put16(data, 5u << 12 | p.flags);
+    put16(data, (5u + static_cast<unsigned>(p.options.size()) / 4) << 12 | p.flags);
     put16(data, 65'535);
     put32(data, 0);
+    data += p.options + p.data;
     checksum_at = 16;
   } else if (p.protocol == kUdp) {
     put16(data, p.port_from);
@@ -147,6 +148,9 @@ bool parse(const char* data, std::size_t size, Packet& p) {
   p.sequence = get32(l4 + 4);
   p.acknowledged = get32(l4 + 8);
   p.flags = static_cast<std::uint8_t>(l4[13]);
+  const std::size_t words = static_cast<std::uint8_t>(l4[12]) >> 4;
+  if (words < 5 || size < kEthernet + header + 4 * words) return false;
+  p.options.assign(l4 + 20, 4 * (words - 5));
   return true;
 }
 

@@ -23,6 +23,8 @@ struct Packet {
   std::uint8_t flags = 0;
   std::uint32_t sequence = 0;
   std::uint32_t acknowledged = 0;
+  std::string options{};  ///< of TCP, in whole words of four bytes
+  std::string data{};     ///< behind TCP's header; not read back
 };
 
 /// Packets as they go over the wire.

@@ -363,6 +363,9 @@ action = "allow"
     Arrival a;
     const bool icmp = p.protocol == kIcmp || p.protocol == kIcmp6;
     a.packet = {p.from, p.to, p.port_from, p.port_to, p.protocol, p.flags, 0, true};
+    a.packet.payload = static_cast<std::uint32_t>(p.data.size());
+    a.packet.fast_open = static_cast<std::uint8_t>(std::ranges::count(p.options, '\x22'));
+    a.packet.experimental = static_cast<std::uint8_t>(std::ranges::count(p.options, '\xfe'));
     if (icmp) a.packet.icmp_type = static_cast<std::uint8_t>(p.port_to);
     a.device = devices.at(device);
     a.route_back = std::string_view(device) == "br0";
@@ -391,14 +394,29 @@ action = "allow"
     return {};
   }
 
+  void ask_for_fast_open(Packet& p) {
+    static const std::string kCookie(
+        "\x22\x0a"
+        "cookie..",
+        10);
+    static const std::string kOlder("\xfe\x04\xf9\x89", 4);
+    for (unsigned i = 0; i < pick(3); ++i) p.options += kCookie + "\x01\x01";
+    for (unsigned i = 0; i < pick(3); ++i) p.options += kOlder;
+    if (pick(2) == 0) p.data = "data";
+  }
+
   void tcp_to_host(Family family) {
     Packet p{any_source(family), host_address(family), kTcp, ++port, 0, kSyn, 1000, 0};
     const bool listens = pick(4) != 0;
     p.port_to =
         listens ? one_of<std::uint16_t>({22, 22, 80, 80, 443, 8005, 8050})
                 : one_of<std::uint16_t>({25, 3306, 7999, 8000, 8000, 8000, 8000, 8100, 8101, 8443});
+    if (pick(6) == 0) ask_for_fast_open(p);
     Arrival a = arrival_of(p, "eth0");
     if (judge(link, p, Hook::input, a) != chains::Outcome::accepted || !listens) return;
+    p.options.clear();
+    p.data.clear();
+    a.packet.payload = a.packet.fast_open = a.packet.experimental = 0;
     const auto answer = answered(p);
     if (!answer) return void(ADD_FAILURE() << "no SYN-ACK from port " << p.port_to);
     a.connection->state = build::kStateEstablished;

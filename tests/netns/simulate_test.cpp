@@ -59,7 +59,7 @@ Counts counts_of(const json::value& limits, const json::value& dropped, const ch
           limit.at(what).to_number<std::int64_t>();
     }
   }
-  for (const char* what : {"blocked", "listed", "closed", "isolated"}) {
+  for (const char* what : {"blocked", "listed", "closed", "isolated", "syn_data"}) {
     const json::value* const count = dropped.as_object().if_contains(what);
     counts[what] = count != nullptr ? count->to_number<std::int64_t>() : 0;
   }
@@ -126,6 +126,15 @@ void Simulate::judges_like_the_kernel(const std::string& device) {
   link.send(one_each(stranger(family(), 4), kTcp, 22, 100));
   link.send(one_each(stranger(family(), 5), kTcp, 23, 30));
   link.send(one_each(stranger(family(), 5), kUdp, 54, 20));
+  // TCP Fast Open: data, and the option twice, which no limited port takes.
+  std::vector<Packet> fast = one_each(stranger(family(), 6), kTcp, 443, 10);
+  const std::string once = "\x22\x02\x01\x01";
+  for (std::size_t i = 0; i < 7; ++i) {
+    if (i < 4) fast[i].data = "GET /";
+    if (i >= 2) fast[i].options = once + once;
+  }
+  for (std::size_t i = 7; i < 10; ++i) fast[i].options = once;
+  link.send(fast);
   for (const unsigned who : {7u, 8u}) {
     link.send(one_each(stranger(family(), who), kTcp, 443, 10));
     link.send(one_each(stranger(family(), who), kUdp, 53, 10));
@@ -138,6 +147,7 @@ void Simulate::judges_like_the_kernel(const std::string& device) {
   EXPECT_EQ(kernel.at("game accepted"), 4 + 4);
   EXPECT_EQ(kernel.at("closed"), 50);
   EXPECT_EQ(kernel.at("blocked"), 20);
+  EXPECT_EQ(kernel.at("syn_data"), 7);
   const Counts simulation = simulated(capture_file(), {"--host", fw::to_string(host())});
   EXPECT_EQ(simulation, kernel);
   EXPECT_EQ(simulated(capture_file()), simulation) << "the host's address is found";

@@ -162,6 +162,44 @@ TEST(Decode, FragmentsOptionsAndExtensions) {
   EXPECT_TRUE(echo.complete);
 }
 
+TEST(Decode, WhatASynCarriesBeyondTheHandshake) {
+  const auto syn_with = [](const std::string& options, const std::string& data) {
+    const auto words = 5 + static_cast<unsigned>(options.size()) / 4;
+    return Bytes()
+        .be16(1000)
+        .be16(443)
+        .be32(1)
+        .be32(2)
+        .u8(words << 4)
+        .u8(2)
+        .be16(1000)
+        .zeros(4)
+        .more(options + data)
+        .text;
+  };
+  const std::string cookie(
+      "\x22\x0a"
+      "cookie..\x01\x01",
+      12);
+  const std::string older("\xfe\x04\xf9\x89", 4);
+  for (const bool v4 : {true, false}) {
+    const auto wrap = [v4](const std::string& l4) { return v4 ? ip4(6, l4) : ip6(6, l4); };
+    Packet p = decoded(LinkType::raw, wrap(syn_with(cookie + older + cookie, "data"))).second;
+    EXPECT_EQ(p.fast_open, 2);
+    EXPECT_EQ(p.experimental, 1);
+    EXPECT_EQ(p.payload, 4u);
+    // A capture may hold the first bytes only.
+    const std::string whole = wrap(syn_with(cookie, std::string(100, 'x')));
+    p = decoded(LinkType::raw, whole.substr(0, whole.size() - 80)).second;
+    EXPECT_EQ(p.fast_open, 1);
+    EXPECT_EQ(p.payload, 100u);
+    // A length that leads behind the header ends the options.
+    p = decoded(LinkType::raw, wrap(syn_with(std::string("\x01\x22\x09\x00", 4), ""))).second;
+    EXPECT_EQ(p.fast_open, 0);
+    EXPECT_EQ(p.payload, 0u);
+  }
+}
+
 TEST(Decode, ContradictionsAreMalformed) {
   EXPECT_EQ(decoded(LinkType::raw, "\x41" + kSyn.substr(1)).first, Decoded::malformed)
       << "a header of 4 bytes";
