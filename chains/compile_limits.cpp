@@ -9,7 +9,9 @@
 // limit always finds one. A larger N is a token bucket in each element of a meter; whoever empties
 // it is remembered in a small set of the refused for as long as one token takes to come back.
 //
-// A source that finds a full set shares one overflow bucket with all others that do.
+// A source that finds a full set is counted by its network, with all others of it that do: first a
+// small one, then larger ones (docs/decisions/0026). Who finds those full as well shares one
+// overflow bucket with all others.
 //
 // What holds the state of a limit is named by what it works with ("ssh.5/10s.slot4.1"): a changed
 // limit begins in sets and objects of its own, and leaves those of the old one alone.
@@ -20,6 +22,7 @@
 
 #include "chains/compile_parts.hpp"
 #include "fw/base/limits.hpp"
+#include "fw/policy/fair.hpp"
 
 namespace chains {
 
@@ -53,6 +56,14 @@ RateLimit bucket(std::uint64_t count, std::chrono::seconds period, std::uint64_t
   return {};
 }
 
+/// What a source is counted by. The first is the source itself; each further one is for those that
+/// find the sets of the one before full.
+struct Level {
+  int length;       ///< of the prefix
+  bool first;       ///< the source itself
+  bool own_budget;  ///< as large as a source's, else kOverflowFactor times that
+};
+
 /// Everything about one limit that its chains share.
 struct LimitParts {
   const fw::Limit& limit;
@@ -63,29 +74,47 @@ struct LimitParts {
   }
   /// "ssh.5/10s", or with a burst of its own "web.5000/s.burst9000".
   std::string budget() const {
-    const std::string text = fmt::format("{}.{}", limit.name, fw::to_string(limit.rate));
     const bool plain = window || limit.burst == limit.rate.count;
-    return plain ? text : fmt::format("{}.burst{}", text, limit.burst);
+    return plain ? rate() : fmt::format("{}.burst{}", rate(), limit.burst);
   }
   /// "4", "6", or with other prefixes than the default's "4/24".
   std::string sources(fw::Family f) const {
     const bool usual = length(f) == (f == fw::Family::ipv4 ? 32 : 64);
     return usual ? std::string(1, digit(f)) : fmt::format("{}/{}", digit(f), length(f));
   }
-  std::vector<std::string> slots(fw::Family f) const {
+  /// Where the level's connections are counted: the slots of a window, or a bucket's meter.
+  std::vector<std::string> counts(fw::Family f, const Level& level) const {
+    if (!level.own_budget) return {fmt::format("{}.shared{}/{}", rate(), digit(f), level.length)};
+    const char* const word = !level.first ? "net" : window ? "slot" : "meter";
+    const std::string name =
+        fmt::format("{}.{}{}", budget(), word,
+                    level.first ? sources(f) : fmt::format("{}/{}", digit(f), level.length));
+    if (!window) return {name};
     std::vector<std::string> names;
     for (std::uint64_t i = 1; i <= limit.rate.count; ++i) {
-      names.push_back(fmt::format("{}.slot{}.{}", budget(), sources(f), i));
+      names.push_back(fmt::format("{}.{}", name, i));
     }
     return names;
   }
-  std::string meter(fw::Family f) const { return budget() + ".meter" + sources(f); }
+  std::vector<Level> levels(fw::Family f) const {
+    std::vector<Level> out{{length(f), true, true}};
+    for (const fw::FairNetwork& wider : fw::fair_networks(limit, f)) {
+      out.push_back({wider.prefix, false, wider.budget == fw::FairNetwork::Budget::own});
+    }
+    return out;
+  }
+  std::string count_name(fw::Family f, const Level& level) const {
+    return level.first ? name("count", f) : fmt::format("{}/{}", name("count", f), level.length);
+  }
   std::string just_refused(fw::Family f) const { return budget() + ".refused" + sources(f); }
   std::string open(fw::Family f) const {
     return fmt::format("{}.max{}.open{}", limit.name, *limit.concurrent, sources(f));
   }
-  std::string overflow() const {
-    return fmt::format("{}.{}.overflow", limit.name, fw::to_string(limit.rate));
+  std::string rate() const { return fmt::format("{}.{}", limit.name, fw::to_string(limit.rate)); }
+  std::string overflow() const { return rate() + ".overflow"; }
+  std::uint64_t overflow_count() const {
+    return std::min<std::uint64_t>(limit.rate.count * fw::kOverflowFactor,
+                                   fw::kRateCountMax * fw::kOverflowFactor);
   }
   std::string app_map(fw::Family f, std::uint64_t slot) const {
     return fmt::format("{}.apps{}.{}", budget(), digit(f), slot);
@@ -95,7 +124,8 @@ struct LimitParts {
     if (limit.per == fw::LimitKey::app) return fw::address_bits(f);
     return f == fw::Family::ipv4 ? limit.prefix4 : limit.prefix6;
   }
-  Key key(fw::Family f) const { return {{saddr(f), prefix_mask(f, length(f))}}; }
+  static Key key(fw::Family f, int length) { return {{saddr(f), prefix_mask(f, length)}}; }
+  Key key(fw::Family f) const { return key(f, length(f)); }
   /// What follows when the budget allows it. From outside the port is known to be open by then; a
   /// packet of an app has that question before it.
   Expr pass() const { return limit.from == fw::Source::outside ? accept() : ret(); }
@@ -136,15 +166,17 @@ void limit_sets(Compilation& c, const LimitParts& p) {
     if (limit.concurrent) {
       meter(c, p, p.open(f), f, milliseconds{0});
     }
-    if (p.window) {
-      // The kernel forgets at a tick: one more keeps the window whole.
-      for (const std::string& slot : p.slots(f)) meter(c, p, slot, f, ticks(period, tick) + tick);
-      continue;
+    for (const Level& level : p.levels(f)) {
+      // A window's slot: the kernel forgets at a tick, one more keeps the window whole. A bucket is
+      // forgotten once it is full again: that changes no answer.
+      const auto burst = level.own_budget ? limit.burst : limit.rate.count;
+      const auto refill =
+          period * static_cast<std::int64_t>(burst) / static_cast<std::int64_t>(limit.rate.count);
+      const auto kept = p.window && level.own_budget
+                            ? ticks(period, tick) + tick
+                            : ticks(refill, tick) + std::chrono::seconds{1};
+      for (const std::string& set : p.counts(f, level)) meter(c, p, set, f, kept);
     }
-    // A bucket is forgotten once it is full again: that changes no answer.
-    const auto refill = period * static_cast<std::int64_t>(limit.burst) /
-                        static_cast<std::int64_t>(limit.rate.count);
-    meter(c, p, p.meter(f), f, ticks(refill, tick) + std::chrono::seconds{1});
   }
   if (p.window && limit.per == fw::LimitKey::ip) return;
   const auto token = period / static_cast<std::int64_t>(limit.rate.count);
@@ -183,7 +215,7 @@ void look_chain(Compilation& c, const LimitParts& p, fw::Family f) {
   const fw::Location& where = p.limit.where;
   too_many_rule(chain, p, f, {});
   if (p.window && p.limit.per == fw::LimitKey::ip) {
-    for (const std::string& slot : p.slots(f)) {
+    for (const std::string& slot : p.counts(f, p.levels(f).front())) {
       rule(chain, "a slot is free", where, {is_family(f), not_in_set(p.key(f), slot), p.pass()});
     }
     refuse_or_ask(c, p, chain, "no slot is free", {});
@@ -237,29 +269,62 @@ void count_apps(Compilation& c, const LimitParts& p, Chain& chain, fw::Family f)
         go(p.name("exhausted"))});
 }
 
-/// After the handshake: spends, and admits or refuses.
-void count_chain(Compilation& c, const LimitParts& p, fw::Family f) {
-  Chain chain{p.name("count", f), {}, {}, false};
-  const fw::Location& where = p.limit.where;
-  const bool apps = p.limit.per == fw::LimitKey::app && !c.policy.apps.empty();
-  if (p.has(fw::Protocol::udp)) too_many_rule(chain, p, f, {is_protocol(fw::Protocol::udp)});
-  if (apps) count_apps(c, p, chain, f);
-  std::vector<std::string> sets = p.window ? p.slots(f) : std::vector{p.meter(f)};
-  const RateLimit state =
-      p.window ? kOnce : bucket(p.limit.rate.count, p.limit.rate.period, p.limit.burst);
-  for (const std::string& set : sets) {
-    rule(chain, p.window ? "take a free slot" : "take a token", where,
-         {is_family(f), DynSet{p.window ? DynOp::add : DynOp::update, p.key(f), set, state},
-          count(p.name("accepted")), c.admit(), p.pass()});
+/// What a source that finds the level's set full meets: the next level, or at last the bucket that
+/// all share.
+void full_rule(const Compilation& c, const LimitParts& p, Chain& chain, fw::Family f,
+               const Level& level, const Level* next, const std::string& set) {
+  std::vector<Expr> exprs{is_family(f), not_in_set(p.key(f, level.length), set)};
+  if (next != nullptr) {
+    exprs.push_back(go(p.count_name(f, *next)));
+  } else {
+    for (Expr& expr : std::vector<Expr>{use_limit(p.overflow()), count(p.name("overflowed")),
+                                        c.admit(), p.pass()}) {
+      exprs.push_back(std::move(expr));
+    }
   }
-  for (const std::string& set : sets) {
-    rule(chain, "the set is full", where,
-         {is_family(f), not_in_set(p.key(f), set), use_limit(p.overflow()),
-          count(p.name("overflowed")), c.admit(), p.pass()});
+  rule(chain, "the set is full", p.limit.where, std::move(exprs));
+}
+
+/// Counts by one level: spends, and admits, refuses or goes on to the next.
+void count_rules(const Compilation& c, const LimitParts& p, Chain& chain, fw::Family f,
+                 const Level& level, const Level* next) {
+  const bool slots = p.window && level.own_budget;
+  const std::uint64_t shared = p.overflow_count();
+  const RateLimit state = slots ? kOnce
+                          : level.own_budget
+                              ? bucket(p.limit.rate.count, p.limit.rate.period, p.limit.burst)
+                              : bucket(shared, p.limit.rate.period, shared);
+  const std::vector<std::string> sets = p.counts(f, level);
+  for (std::size_t i = 0; i < sets.size(); ++i) {
+    rule(chain, slots ? "take a free slot" : "take a token", p.limit.where,
+         {is_family(f),
+          DynSet{slots ? DynOp::add : DynOp::update, p.key(f, level.length), sets[i], state},
+          count(p.name(level.first ? "accepted" : "overflowed")), c.admit(), p.pass()});
+    // Who has no first slot is to have none of the others: one level counts all its connections.
+    if (i == 0) full_rule(c, p, chain, f, level, next, sets[i]);
+  }
+  // Two ways to the next level are enough: the kernel follows each when it checks the chains.
+  for (std::size_t i = 1; i < sets.size(); ++i) {
+    full_rule(c, p, chain, f, level, i + 1 == sets.size() ? next : nullptr, sets[i]);
   }
   const bool remembered = !(p.window && p.limit.per == fw::LimitKey::ip);
-  rule(chain, "refuse", where, {go(p.name(remembered ? "exhausted" : "refuse"))});
-  c.out.chains.push_back(std::move(chain));
+  rule(chain, "refuse", p.limit.where, {go(p.name(remembered ? "exhausted" : "refuse"))});
+}
+
+/// After the handshake: the chains of all levels.
+void count_chains(Compilation& c, const LimitParts& p, fw::Family f) {
+  const std::vector<Level> levels = p.levels(f);
+  for (std::size_t i = 0; i < levels.size(); ++i) {
+    Chain chain{p.count_name(f, levels[i]), {}, {}, false};
+    if (levels[i].first) {
+      const bool apps = p.limit.per == fw::LimitKey::app && !c.policy.apps.empty();
+      if (p.has(fw::Protocol::udp)) too_many_rule(chain, p, f, {is_protocol(fw::Protocol::udp)});
+      if (apps) count_apps(c, p, chain, f);
+    }
+    const Level* const next = i + 1 < levels.size() ? &levels[i + 1] : nullptr;
+    count_rules(c, p, chain, f, levels[i], next);
+    c.out.chains.push_back(std::move(chain));
+  }
 }
 
 void refuse_chains(Compilation& c, const LimitParts& p) {
@@ -308,15 +373,14 @@ void compile_limit(Compilation& c, const fw::Limit& limit) {
   for (const char* counter : {"accepted", "refused", "overflowed"}) {
     c.counter(p.name(counter), limit.where);
   }
-  const std::uint64_t shared =
-      std::min<std::uint64_t>(limit.rate.count * fw::kOverflowFactor, fw::kRateCountMax * 16);
+  const std::uint64_t shared = p.overflow_count();
   c.limit(p.overflow(), bucket(shared, limit.rate.period, shared), limit.where);
   limit_sets(c, p);
   if (limit.per == fw::LimitKey::app && !c.policy.apps.empty()) app_budgets(c, p);
   refuse_chains(c, p);
   for (fw::Family f : kFamilies) {
     if (p.has(fw::Protocol::tcp)) look_chain(c, p, f);
-    count_chain(c, p, f);
+    count_chains(c, p, f);
   }
   entry_chains(c, p);
 }
@@ -410,7 +474,7 @@ std::vector<std::string> meter_sets(const fw::Limit& limit) {
   const LimitParts p{limit, is_window(limit)};
   std::vector<std::string> names;
   for (fw::Family f : kFamilies) {
-    names.push_back(p.window ? p.slots(f).front() : p.meter(f));
+    names.push_back(p.counts(f, p.levels(f).front()).front());
   }
   return names;
 }

@@ -117,7 +117,7 @@ void print_limits(const Context& context, const Firewall& firewall) {
     if (tally.totals.overflowed == 0) continue;
     context.say(context.styled(
         Style::yellow,
-        fmt::format("  the meter of '{}' was full: {} shared one bucket", tally.limit().name,
+        fmt::format("  the meter of '{}' was full: {} counted by network", tally.limit().name,
                     plural(tally.totals.overflowed, "connection"))));
   }
 }

@@ -63,7 +63,7 @@ void print_limits(const Context& context, const fw::Status& status) {
     if (s.counts.overflowed == 0) continue;
     context.say(context.styled(
         Style::yellow,
-        fmt::format("  the meter of '{}' was full: {} from further sources shared one bucket",
+        fmt::format("  the meter of '{}' was full: {} from further sources counted by network",
                     s.counts.name, plural(s.counts.overflowed, "connection"))));
   }
 }

@@ -15,14 +15,6 @@ constexpr std::chrono::milliseconds kRememberedMax{100};
 
 bool is_window(const fw::Limit& limit) { return limit.rate.count <= fw::kWindowCountMax; }
 
-std::variant<Meters<WindowKind>, Meters<BucketKind>> meters(const fw::Limit& limit) {
-  if (is_window(limit)) {
-    return Meters<WindowKind>(
-        {static_cast<unsigned>(limit.rate.count), to_ticks(limit.rate.period)});
-  }
-  return Meters<BucketKind>({Quota::of(limit.rate.count, limit.rate.period, limit.burst)});
-}
-
 Quota shared_quota(const fw::Limit& limit) {
   const std::uint64_t count =
       std::min(limit.rate.count * fw::kOverflowFactor, fw::kRateCountMax * fw::kOverflowFactor);
@@ -31,8 +23,28 @@ Quota shared_quota(const fw::Limit& limit) {
 
 }  // namespace
 
+Budgets::AnyMeters Budgets::meters_of(const fw::Limit& limit, fw::FairNetwork::Budget budget) {
+  if (budget == fw::FairNetwork::Budget::shared) {
+    return Meters<BucketKind>({shared_quota(limit)});
+  }
+  if (is_window(limit)) {
+    return Meters<WindowKind>(
+        {static_cast<unsigned>(limit.rate.count), to_ticks(limit.rate.period)});
+  }
+  return Meters<BucketKind>({Quota::of(limit.rate.count, limit.rate.period, limit.burst)});
+}
+
+std::vector<Budgets::Network> Budgets::networks_of(const fw::Limit& limit, fw::Family family) {
+  std::vector<Network> out;
+  for (const fw::FairNetwork& network : fw::fair_networks(limit, family)) {
+    out.push_back({network.prefix, meters_of(limit, network.budget)});
+  }
+  return out;
+}
+
 Budgets::Budgets(const fw::Limit& limit)
-    : meters_(meters(limit)),
+    : meters_(meters_of(limit, fw::FairNetwork::Budget::own)),
+      networks_{networks_of(limit, fw::Family::ipv4), networks_of(limit, fw::Family::ipv6)},
       looks_at_windows_(is_window(limit) && limit.per == fw::LimitKey::ip),
       shared_{shared_quota(limit)},
       remembered_(std::min(to_ticks(kRememberedMax),
@@ -47,10 +59,20 @@ bool Budgets::refuses(const Client& client, std::uint64_t key, Ticks now) const 
   return known != refused_.end() && now < known->second;
 }
 
-Answer Budgets::take(const Client& client, std::uint64_t key, Ticks now) {
-  const auto answer = std::visit([&](auto& m) { return m.take(client, key, now); }, meters_);
+Answer Budgets::take(const Client& client, std::uint64_t key, Ticks now,
+                     const NetworkKey& network_key) {
+  const auto ask = [&](AnyMeters& meters, std::uint64_t of) {
+    return std::visit([&](auto& m) { return m.take(client, of, now); }, meters);
+  };
+  std::optional<bool> answer = ask(meters_, key);
   if (answer && *answer) return Answer::admitted;
-  if (!answer && shared_.take(shared_state_, now)) return Answer::overflowed;
+  if (!answer) {
+    for (Network& network : networks_[static_cast<std::size_t>(client.address.family)]) {
+      answer = ask(network.meters, network_key(network.prefix));
+      if (answer) break;
+    }
+    if (answer ? *answer : shared_.take(shared_state_, now)) return Answer::overflowed;
+  }
   if (!looks_at_windows_) {
     if (refused_.size() >= fw::kMeterSourcesMax) {
       erase_if(refused_, [now](const auto& entry) { return entry.second <= now; });

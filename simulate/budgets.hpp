@@ -12,6 +12,7 @@
 #include <boost/unordered/unordered_flat_map.hpp>
 
 #include "fw/base/limits.hpp"
+#include "fw/policy/fair.hpp"
 #include "fw/policy/policy.hpp"
 #include "limiter/gcra.hpp"
 #include "limiter/window.hpp"
@@ -23,7 +24,7 @@ using limiter::Ticks;
 
 enum class Answer : std::uint8_t {
   admitted,
-  overflowed,  ///< admitted from the bucket that sources beyond the meter's size share
+  overflowed,  ///< admitted by the budget of its network: the meter was full
   refused,
 };
 
@@ -103,8 +104,10 @@ class Budgets {
 
   /// At a SYN: would it be refused? Spends nothing.
   bool refuses(const Client& client, std::uint64_t key, Ticks now) const;
-  /// A connection of a client, whose key is a hash that is its own.
-  Answer take(const Client& client, std::uint64_t key, Ticks now);
+  /// A connection of a client, whose key is a hash that is its own. `network_key` gives those of
+  /// its networks.
+  using NetworkKey = std::function<std::uint64_t(int prefix)>;
+  Answer take(const Client& client, std::uint64_t key, Ticks now, const NetworkKey& network_key);
 
   struct AtOnce {
     bool too_many = false;
@@ -119,8 +122,17 @@ class Budgets {
   void not_open(std::uint64_t key, std::uint64_t flow, Ticks until);
 
  private:
-  std::variant<Meters<WindowKind>, Meters<BucketKind>> meters_;
-  bool looks_at_windows_;  ///< at a SYN; else at who was refused just before
+  using AnyMeters = std::variant<Meters<WindowKind>, Meters<BucketKind>>;
+  struct Network {
+    int prefix;
+    AnyMeters meters;
+  };
+  static AnyMeters meters_of(const fw::Limit& limit, fw::FairNetwork::Budget budget);
+  static std::vector<Network> networks_of(const fw::Limit& limit, fw::Family family);
+
+  AnyMeters meters_;
+  std::array<std::vector<Network>, 2> networks_;  ///< by family: asked when the meter is full
+  bool looks_at_windows_;                         ///< at a SYN; else at who was refused just before
   BucketKind shared_;
   Ticks shared_state_ = 0;
   Ticks remembered_;                                         ///< how long a refusal is

@@ -219,7 +219,7 @@ void Firewall::handshake(fw::Ip beginner, Flow& flow) {
   tally.connected(who, time_);
   // Whose SYN was refused would not have come so far.
   const Answer answer =
-      flow.refused_at_begin ? Answer::refused : budgets_[index].take(client, client_key, ticks_);
+      flow.refused_at_begin ? Answer::refused : spend(flow.limit, client, client_key);
   if (answer != Answer::refused) {
     tally.admitted(who, time_);
     if (answer == Answer::overflowed) ++tally.totals.overflowed;
@@ -376,7 +376,7 @@ Firewall::Judged Firewall::judge_limit(Question& question, int limit) {
   const Tally::Who who = tally.who(client, client_key);
   if (!question.again) tally.connected(who, time_);
   if (!refused) {
-    const Answer answer = budgets.take(client, client_key, ticks_);
+    const Answer answer = spend(limit, client, client_key);
     refused = answer == Answer::refused;
     if (answer == Answer::overflowed) ++tally.totals.overflowed;
   }
@@ -406,6 +406,15 @@ Firewall::Judged Firewall::drop_closed(const Packet& packet) {
   }
   port.last = time_;
   return Judged::drop;
+}
+
+Answer Firewall::spend(int limit, const Client& client, std::uint64_t client_key) {
+  const auto network_key = [&](int prefix) {
+    const fw::Ip address = client.address;
+    const int host_bits = fw::address_bits(address.family) - prefix;
+    return key(limit, {{address.family, address.bits >> host_bits << host_bits}, -1});
+  };
+  return budgets_[static_cast<std::size_t>(limit)].take(client, client_key, ticks_, network_key);
 }
 
 std::uint64_t Firewall::key(int limit, const Client& client) const {

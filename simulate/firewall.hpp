@@ -113,6 +113,8 @@ class Firewall {
             bool refused);
   void keep_dropped(std::uint64_t id, const capture::Packet& packet);
   std::uint64_t key(int limit, const Client& client) const;
+  /// Spends a client's budget.
+  Answer spend(int limit, const Client& client, std::uint64_t client_key);
 
   Rules rules_;
   bool one_way_;

@@ -62,7 +62,7 @@ void add_limits(Text& text, const Counts& counts) {
               "Packets that a limit refused; a client that is refused asks again.");
   each(&LimitCounts::refused);
   text.metric(kCounter, "limit_overflowed_connections_total",
-              "Connections that shared one budget because the meter was full.");
+              "Connections counted by their network because the meter was full.");
   each(&LimitCounts::overflowed);
   text.metric(kGauge, "limit_sources", "Sources that a limit tracks now.");
   each(&LimitCounts::sources);

@@ -17,7 +17,7 @@ cloudron_fw_limit_accepted_connections_total{limit="web"} 18446744073709551615
 # TYPE cloudron_fw_limit_refused_packets_total counter
 cloudron_fw_limit_refused_packets_total{limit="ssh"} 2
 cloudron_fw_limit_refused_packets_total{limit="web"} 0
-# HELP cloudron_fw_limit_overflowed_connections_total Connections that shared one budget because the meter was full.
+# HELP cloudron_fw_limit_overflowed_connections_total Connections counted by their network because the meter was full.
 # TYPE cloudron_fw_limit_overflowed_connections_total counter
 cloudron_fw_limit_overflowed_connections_total{limit="ssh"} 3
 cloudron_fw_limit_overflowed_connections_total{limit="web"} 0
