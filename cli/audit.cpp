@@ -242,9 +242,10 @@ void add_audit(CLI::App& program, Context& context, int& exit) {
   auto root = std::make_shared<std::string>("/");
   CLI::App* host = command->add_subcommand(
       "host",
-      std::string(
-          "The host: upgrades that come by themselves, root's password over SSH, programs "
-          "that listen where the policy opens nothing, forwarding, a reboot that is due. ") +
+      std::string("The host: upgrades that come by themselves, root's password over SSH, programs "
+                  "that listen where the policy opens nothing, forwarding, sysctls that weaken the "
+                  "firewall, a "
+                  "reboot that is due. ") +
           kExitCodes);
   host->add_option("--root", *root,
                    "Another system's folder (a chroot, a mounted disk): its files only")

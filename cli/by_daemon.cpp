@@ -96,6 +96,18 @@ fw::Status::Limited limited_of(const json::value& limit) {
   return out;
 }
 
+fw::WeakSetting setting_of(const json::value& setting) {
+  fw::WeakSetting out;
+  for (const auto harm : {fw::SettingHarm::medium, fw::SettingHarm::high}) {
+    if (text_of(setting, "harm") == to_string(harm)) out.harm = harm;
+  }
+  out.name = text_of(setting, "name");
+  out.value = setting.at("value").to_number<std::int64_t>();
+  out.means = text_of(setting, "means");
+  out.remedy = text_of(setting, "remedy");
+  return out;
+}
+
 fw::ListReport list_of(const json::value& list) {
   fw::ListReport out;
   out.name = text_of(list, "name");
@@ -245,6 +257,9 @@ fw::Result<ToldStatus> status_of_daemon(const Context& context) {
     }
     for (const json::value& list : answer.at("lists").as_array()) {
       status.lists.push_back(list_of(list));
+    }
+    for (const json::value& setting : answer.at("settings").as_array()) {
+      status.settings.push_back(setting_of(setting));
     }
     for (const json::value& warning : answer.at("warnings").as_array()) {
       status.warnings.emplace_back(warning.as_string());

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "cli/commands.hpp"
+#include "fw/host/settings.hpp"
 #include "fw/lists/lists.hpp"
 
 namespace cli {
@@ -37,6 +38,13 @@ void check_lists(const fw::Policy& policy, std::vector<fw::Problem>& problems) {
   }
 }
 
+/// A policy is as good as the kernel that it is for.
+void check_settings(std::vector<fw::Problem>& problems) {
+  for (const fw::WeakSetting& setting : fw::weak_settings()) {
+    problems.push_back({fw::Severity::warning, to_string(setting), {}});
+  }
+}
+
 int run_check(const Context& context, const std::string& file) {
   Context with = context;
   if (!file.empty()) with.policy_path = file;
@@ -50,6 +58,7 @@ int run_check(const Context& context, const std::string& file) {
     problems = std::move(parsed.problems);
     if (parsed.ok()) check_lists(parsed.policy, problems);
   }
+  check_settings(problems);
   const bool bad = std::any_of(problems.begin(), problems.end(), [](const fw::Problem& p) {
     return p.severity == fw::Severity::error;
   });
@@ -74,7 +83,8 @@ void add_check(CLI::App& program, Context& context, int& exit) {
   CLI::App* command = program.add_subcommand(
       "check",
       "Report every problem in a policy and its lists with file:line:column, without touching the "
-      "kernel; needs no root. Warns when no SSH port would stay open.");
+      "kernel; needs no root. Warns when no SSH port would stay open, and of sysctls of this host "
+      "that weaken the firewall.");
   command->add_option("FILE", *file, "The policy to check (default: that of --policy)")
       ->check(not_empty);
   command->callback([&context, &exit, file] { exit = run_check(context, *file); });

@@ -144,6 +144,14 @@ json::value told_json(const Told& told) {
   }
   json::array warnings;
   for (const std::string& warning : status.warnings) warnings.emplace_back(warning);
+  json::array settings;
+  for (const fw::WeakSetting& s : status.settings) {
+    settings.push_back(json::object{{"harm", to_string(s.harm)},
+                                    {"name", s.name},
+                                    {"value", s.value},
+                                    {"means", s.means},
+                                    {"remedy", s.remedy}});
+  }
   json::object dropped;
   for (const auto& [name, packets] : status.dropped) dropped[name] = packets;
   return json::object{{"policy", told.policy},
@@ -155,6 +163,7 @@ json::value told_json(const Told& told) {
                       {"dropped", std::move(dropped)},
                       {"blocks", std::move(blocks)},
                       {"lists", to_json(status.lists)},
+                      {"settings", std::move(settings)},
                       {"warnings", std::move(warnings)},
                       {"confirmation", trial_json(told.trouble)},
                       {"panic", panic_json(told.trouble)}};
@@ -177,6 +186,10 @@ void print_status(const Context& context, const Told& told) {
   }
   for (const std::string& warning : status.warnings) {
     context.say(context.styled(Style::red, warning));
+  }
+  for (const fw::WeakSetting& setting : status.settings) {
+    const bool high = setting.harm == fw::SettingHarm::high;
+    context.say(context.styled(high ? Style::red : Style::yellow, to_string(setting)));
   }
   context.say("");
   Table ports({Table::Align::left, Table::Align::right});
@@ -225,7 +238,10 @@ int finish(const Context& context, const fw::Result<Told>& told) {
   } else {
     print_status(context, *told);
   }
-  return told->status.equal && told->status.warnings.empty() ? kOk : kDifferent;
+  const bool weak = std::ranges::any_of(told->status.settings, [](const fw::WeakSetting& s) {
+    return s.harm == fw::SettingHarm::high;
+  });
+  return told->status.equal && told->status.warnings.empty() && !weak ? kOk : kDifferent;
 }
 
 int run_status(const Context& context) {

@@ -341,6 +341,18 @@ void do_counts(Host& host, const json::object& request, const Answer& answer) {
           {"daemon", daemon_json(counts->daemon)}});
 }
 
+json::array settings_json(const std::vector<WeakSetting>& settings) {
+  json::array out;
+  for (const WeakSetting& setting : settings) {
+    out.push_back(json::object{{"harm", to_string(setting.harm)},
+                               {"name", setting.name},
+                               {"value", setting.value},
+                               {"means", setting.means},
+                               {"remedy", setting.remedy}});
+  }
+  return out;
+}
+
 /// Of the policy in force; a policy file that was not applied yet is of no interest to the daemon.
 void do_status(Host& host, const Answer& answer) {
   const auto work = [&host, answer] {
@@ -363,6 +375,7 @@ void do_status(Host& host, const Answer& answer) {
             {"limits", std::move(limits)},
             {"dropped", named_json(status->dropped)},
             {"lists", std::move(lists)},
+            {"settings", settings_json(status->settings)},
             {"warnings", texts(status->warnings)},
             {"trouble", trouble_json(read_trouble(host.state_dir()))}});
   };

@@ -87,6 +87,7 @@ Result<Status> read_status(Manager& manager, const Policy& policy, chains::Unuse
     const auto filtered = bridged_packets_are_filtered();
     if (!filtered) out.warnings.push_back(to_string(filtered.error()));
   }
+  out.settings = weak_settings();
   out.lists = std::move(report->lists.reports);
   if (!out.present) return out;
   out.ports = read_ports(observed);

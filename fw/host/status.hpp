@@ -10,6 +10,7 @@
 #include "fw/host/apply.hpp"
 #include "fw/host/panic.hpp"
 #include "fw/host/pending.hpp"
+#include "fw/host/settings.hpp"
 
 namespace fw {
 
@@ -70,6 +71,7 @@ struct Status {
   std::vector<Limited> limits;
   std::map<std::string, std::uint64_t> dropped;
   std::vector<ListReport> lists;
+  std::vector<WeakSetting> settings;
   std::vector<std::string> warnings;  ///< what keeps the rules from doing what they should
 };
 

@@ -148,7 +148,8 @@ Result<Facts> read_facts(const std::string& root) {
   read_reboot(from, facts);
   if (root == "/") {
     facts.running = Running{is_one("/proc/sys/net/ipv4/ip_forward"),
-                            is_one("/proc/sys/net/ipv6/conf/all/forwarding"), read_listeners()};
+                            is_one("/proc/sys/net/ipv6/conf/all/forwarding"), read_listeners(),
+                            weak_settings()};
   }
   return facts;
 }

@@ -122,6 +122,16 @@ void add_forwarding(const Running& running, const Policy& policy, Out& out) {
       fmt::format("name the apps in [[app]]; without containers and VPNs: sysctl {}", fix));
 }
 
+void add_settings(const Running& running, Out& out) {
+  for (const WeakSetting& setting : running.settings) {
+    const Grade grade = setting.harm == SettingHarm::high     ? Grade::high
+                        : setting.harm == SettingHarm::medium ? Grade::medium
+                                                              : Grade::low;
+    add(out, grade, "sysctl", fmt::format("{} is {}", setting.name, setting.value), setting.means,
+        setting.remedy);
+  }
+}
+
 void add_reboot(const Facts& facts, Out& out) {
   if (!facts.reboot_required) return;
   std::string packages;
@@ -144,6 +154,7 @@ std::vector<Finding> findings(const Facts& facts, const Policy& policy, FileTime
   add_ssh(facts, out);
   add_reboot(facts, out);
   if (facts.running) {
+    add_settings(*facts.running, out);
     add_forwarding(*facts.running, policy, out);
     add_listeners(*facts.running, policy, out);
   }

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "fw/host/settings.hpp"
 #include "fw/host/tcp_sockets.hpp"
 #include "fw/plugins/finding.hpp"
 #include "fw/plugins/host/apt_conf.hpp"
@@ -32,6 +33,7 @@ struct Running {
   bool forwards4 = false;
   bool forwards6 = false;
   std::vector<Listener> listeners;
+  std::vector<WeakSetting> settings;
 };
 
 struct Facts {
