@@ -103,8 +103,9 @@ std::string frame(const Packet& p, const Mac& from, const Mac& to) {
   const std::string payload = transport(p);
   std::string ip;
   if (p.from.family == Family::ipv4) {
-    put16(ip, 0x4500);
-    put16(ip, static_cast<std::uint32_t>(20 + payload.size()));
+    const auto header = static_cast<unsigned>(20 + p.ip_options.size());
+    put16(ip, 0x4000 | header / 4 << 8);
+    put16(ip, static_cast<std::uint32_t>(header + payload.size()));
     put32(ip, 0x4000);  // do not fragment
     put16(ip, 64u << 8 | p.protocol);
     put16(ip, 0);
@@ -115,6 +116,7 @@ std::string frame(const Packet& p, const Mac& from, const Mac& to) {
   }
   put_ip(ip, p.from);
   put_ip(ip, p.to);
+  ip += p.ip_options;
   if (p.from.family == Family::ipv4) set16(ip, 10, checksum(ip));
   std::string out(to.begin(), to.end());
   out.append(from.begin(), from.end());

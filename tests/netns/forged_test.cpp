@@ -163,5 +163,45 @@ TEST_P(Forged, ASynOnALiveConnectionChangesNothing) {
   EXPECT_EQ(counter(net.host, "ssh.refused"), 0u);
 }
 
+/// A SYN in somebody's name whose answer comes to the sender, by a loose source route (RFC 791).
+TEST(ForgedBySourceRoute, NoHandshakeIsCompleted) {
+  Network net;
+  for (const char* device : {"all", "eth0"}) {
+    net.host.sysctl(std::string("ipv4/conf/") + device + "/accept_source_route", "1");
+  }
+  const Server server(net.host, {22});
+  Firewall fw(net.host);
+  RawLink link(net);
+  const auto gateway = to_bytes(gateway_address(Family::ipv4));
+  const std::string by_us =
+      std::string("\x83\x07\x08", 3) + std::string(gateway.begin(), gateway.end()) + '\0';
+  const auto handshake = [&](std::uint16_t port) {
+    Packet p{stranger(Family::ipv4, 1), host_address(Family::ipv4), kTcp, port, 22, kSyn, 1000, 0};
+    p.ip_options = by_us;
+    link.send({p});
+    for (const auto end = Clock::now() + 10s; Clock::now() < end;) {
+      for (const Packet& answer : link.receive(100ms)) {
+        if (answer.flags != (kSyn | kAck) || answer.port_to != port) continue;
+        p.flags = kAck;
+        p.sequence = 1001;
+        p.acknowledged = answer.sequence + 1;
+        link.send({p});
+        return true;
+      }
+    }
+    return false;
+  };
+  ASSERT_TRUE(handshake(5000));
+  EXPECT_TRUE(eventually([&] { return server.accepted(22) == 1; }))
+      << "without a firewall it works";
+  fw.apply();
+  // The answer is not to whom conntrack knows, so to conntrack there was none.
+  ASSERT_TRUE(handshake(5001));
+  EXPECT_EQ(Client(net.outside, client(Family::ipv4, 1)).tcp(host_address(Family::ipv4), 22),
+            Outcome::served);
+  EXPECT_EQ(server.accepted(22), 2u);
+  EXPECT_EQ(counter(net.host, "ssh.accepted"), 1u) << "the honest one";
+}
+
 }  // namespace
 }  // namespace lab

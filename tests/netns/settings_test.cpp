@@ -63,9 +63,21 @@ TEST_P(Settings, LiberalTrackingLetsForgedPacketsSpendABudget) {
   EXPECT_EQ(counted_of_forged(), 5u) << "so it is worth a warning";
 }
 
-TEST_P(Settings, FloodsAndIdleConnections) {
+TEST_P(Settings, WithoutSynCookiesAFloodLocksOut) {
+  RawLink link(net);
+  std::vector<Packet> flood;
+  for (unsigned n = 0; n < 10'000; ++n) {
+    flood.push_back({stranger(family(), n), host(), kTcp, 5000, 22, kSyn, 1000, 0});
+  }
+  link.send(flood);
+  EXPECT_EQ(from(1).tcp(host(), 22, 20s), Outcome::served) << "cookies are for this";
   net.host.sysctl("ipv4/tcp_syncookies", "0");
   is_named("net.ipv4.tcp_syncookies=1", 0);
+  link.send(flood);
+  EXPECT_EQ(from(2).tcp(host(), 22, kShort), Outcome::timed_out) << "so it is worth a warning";
+}
+
+TEST_P(Settings, AShortMemoryOfIdleConnectionsIsNamed) {
   net.host.sysctl("netfilter/nf_conntrack_tcp_timeout_established", "600");
   is_named("net.netfilter.nf_conntrack_tcp_timeout_established=432000", 0);
 }
