@@ -20,6 +20,12 @@ Bytes u32(std::uint32_t value) {
 
 Bytes ip_bytes(fw::Ip ip) { return fw::to_bytes(ip); }
 
+Bytes device_bytes(const std::string& name) {
+  Bytes bytes(name.begin(), name.end());
+  bytes.resize(16);
+  return bytes;
+}
+
 Bytes prefix_mask(fw::Family family, int length) {
   if (length >= fw::address_bits(family)) return {};
   const fw::U128 all = fw::address_max(family);

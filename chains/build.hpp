@@ -27,6 +27,8 @@ Bytes u8(std::uint8_t value);
 Bytes u16(std::uint16_t value);  ///< network order
 Bytes u32(std::uint32_t value);  ///< host order
 Bytes ip_bytes(fw::Ip ip);
+/// Of a device's name, or its kind: 16 bytes, zeros behind it.
+Bytes device_bytes(const std::string& name);
 /// The mask of a prefix length; empty when it keeps every bit.
 Bytes prefix_mask(fw::Family family, int length);
 /// Concatenation for set keys: every part padded to 4 bytes.

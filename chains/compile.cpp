@@ -2,6 +2,7 @@
 #include "chains/compile.hpp"
 
 #include <algorithm>
+#include <functional>
 
 #include <fmt/format.h>
 
@@ -21,6 +22,44 @@ Set& Compilation::set(std::string name, std::vector<Field> key, const fw::Locati
   set.where = where;
   out.sets.push_back(std::move(set));
   return out.sets.back();
+}
+
+void Compilation::device_set(std::string name, const std::vector<std::string>& names) {
+  if (names.empty()) return;
+  Set& made = set(std::move(name), {Field::iifname});
+  for (const std::string& device : names) {
+    made.elements.push_back({build::device_bytes(device), {}, {}, {}, {}});
+  }
+}
+
+namespace {
+
+std::vector<std::string> names_of(const std::vector<Bridge>& bridges,
+                                  const std::function<bool(const Bridge&)>& fits) {
+  std::vector<std::string> out;
+  for (const Bridge& bridge : bridges) {
+    if (fits(bridge)) out.push_back(bridge.name);
+  }
+  return out;
+}
+
+}  // namespace
+
+std::vector<std::string> Compilation::app_bridges() const {
+  return names_of(around.bridges, [this](const Bridge& b) { return is_of_apps(b, policy); });
+}
+
+std::vector<std::string> Compilation::container_bridges() const {
+  return names_of(around.bridges, [this](const Bridge& b) { return is_of_containers(b, policy); });
+}
+
+std::vector<std::string> Compilation::other_bridges() const {
+  return names_of(around.bridges, [this](const Bridge& b) {
+    return !is_of_apps(b, policy) &&
+           std::ranges::any_of(policy.app_networks, [&b](const auto& network) {
+             return has_address_in(b, network.value);
+           });
+  });
 }
 
 void Compilation::counter(std::string name, const fw::Location& where) {
@@ -87,6 +126,7 @@ Ruleset compile_of_apps(const fw::Policy& policy) {
 
 Ruleset compile(const fw::Policy& policy, const Surroundings& around) {
   Compilation c = begin(policy, around);
+  compile_bridges(c);
   compile_fast_open(c);
   compile_base(c);
   compile_blocked(c);
@@ -94,6 +134,7 @@ Ruleset compile(const fw::Policy& policy, const Surroundings& around) {
   compile_limits(c);
   compile_ports(c);
   compile_apps(c);
+  compile_bridge(c);
   return finish(c);
 }
 

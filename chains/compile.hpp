@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "chains/bridges.hpp"
 #include "chains/ruleset.hpp"
 #include "fw/policy/policy.hpp"
 
@@ -28,6 +29,7 @@ struct ListVersion {
 struct Device {
   std::string name;
   std::uint32_t index = 0;
+  std::string kind = {};  ///< "bridge", ...; "" where it does not matter
 
   bool operator==(const Device&) const = default;
   auto operator<=>(const Device&) const = default;
@@ -43,6 +45,7 @@ struct Panic {
 /// What a ruleset depends on beside the policy.
 struct Surroundings {
   std::vector<Device> devices;        ///< sorted
+  std::vector<Bridge> bridges;        ///< sorted by name
   std::chrono::milliseconds tick{4};  ///< the kernel's timer resolution (1/HZ)
   ListVersion block_lists;
   ListVersion allow_lists;

@@ -10,6 +10,10 @@ using namespace build;
 
 namespace {
 
+constexpr const char* kAppBridges = "app_bridges";
+constexpr const char* kContainerBridges = "container_bridges";
+constexpr const char* kOtherBridges = "other_bridges";
+
 std::vector<fw::Located<fw::IpRange>> app_networks(const Compilation& c, fw::Family family) {
   std::vector<fw::Located<fw::IpRange>> out;
   for (const auto& net : c.policy.app_networks) {
@@ -37,6 +41,13 @@ void network_sets(Compilation& c) {
 }
 
 }  // namespace
+
+void compile_bridges(Compilation& c) {
+  network_sets(c);
+  c.device_set(kAppBridges, c.app_bridges());
+  c.device_set(kContainerBridges, c.container_bridges());
+  if (!c.policy.app_networks.empty()) c.device_set(kOtherBridges, c.other_bridges());
+}
 
 /// Who may reach which addon: app address, addon address, protocol, port.
 void addons_of_apps(Compilation& c) {
@@ -95,13 +106,40 @@ void accept_reachable(Compilation& c, Chain& chain) {
   }
 }
 
+/// Did it come in by a bridge that apps may be on; leaves it by one? That is known of the kind of a
+/// device alone, so apps on a bridge that was just made are apps; and of a bridge of others by its
+/// name.
+std::vector<Expr> on_a_bridge(const Compilation& c, Field kind, Field name) {
+  std::vector<Expr> out{match(kind, device_bytes("bridge"))};
+  if (find(c.out.sets, kOtherBridges) != nullptr) {
+    out.push_back(not_in_set(Key{{name, {}}}, kOtherBridges));
+  }
+  return out;
+}
+
+void add(std::vector<Expr>& exprs, std::vector<Expr> more) {
+  for (Expr& expr : more) exprs.push_back(std::move(expr));
+}
+
+std::vector<Expr> from_an_app(const Compilation& c, fw::Family family) {
+  std::vector<Expr> out{is_family(family), c.in_app_networks(saddr(family))};
+  add(out, on_a_bridge(c, Field::iifkind, Field::iifname));
+  return out;
+}
+
 /// First packets that carry an app's address: anybody can write one, but the way back to an app
-/// leaves by the device that its packets come in by.
+/// leaves by the device that its packets come in by. Whoever else has such an address, on a network
+/// that is none of containers, is a client like any other.
 void from_app(Compilation& c) {
   c.counter("spoofed");
   Chain& chain = c.chain("from_app");
   rule(chain, "not from where the app is", {},
        {match(Field::route_back, u32(0)), count("spoofed"), drop()});
+  rule(chain, "no bridge of containers", {},
+       {match_masked(Field::iifkind, {}, device_bytes("bridge"), Compare::not_equal), ret()});
+  if (find(c.out.sets, kOtherBridges) != nullptr) {
+    rule(chain, "no bridge of containers", {}, {in_set(Field::iifname, kOtherBridges), ret()});
+  }
   rule(chain, "its limits", {}, {go("ratelimit_apps")});
 }
 
@@ -115,9 +153,10 @@ void apps_to_host(Compilation& c) {
   Chain& chain = c.chain("apps_to_host");
   for (fw::Family family : kFamilies) {
     if (!c.has_apps(family)) continue;
-    rule(chain, "DNS for apps", {},
-         {is_family(family), c.in_app_networks(saddr(family)),
-          in_set(Key{{Field::l4proto, {}}, {Field::th_dport, {}}}, "app_services"), accept()});
+    std::vector<Expr> exprs = from_an_app(c, family);
+    add(exprs,
+        {in_set(Key{{Field::l4proto, {}}, {Field::th_dport, {}}}, "app_services"), accept()});
+    rule(chain, "DNS for apps", {}, std::move(exprs));
   }
   accept_reachable(c, chain);
 }
@@ -145,20 +184,39 @@ void to_apps(Compilation& c) {
   rule(chain, "unpublished port", {}, {count("unpublished"), drop()});
 }
 
-/// Between two ports of one bridge apps could also meet by addresses that are in no app network:
-/// link-local ones, which are never routed, and multicast groups.
-void apart_on_one_bridge(Compilation& c, Chain& chain) {
-  for (Field side : {Field::ip6_saddr, Field::ip6_daddr}) {
-    rule(chain, "app to app, link-local", {},
-         {is_family(fw::Family::ipv6), in_network(side, kLinkLocal), count("isolated"), drop()});
+/// On a bridge of apps also by addresses that are in no app network: link-local ones, which are
+/// never routed, multicast groups, and whatever else a sender makes up.
+void apart_on_a_bridge(const Compilation& c, Chain& chain) {
+  if (!c.isolation || find(c.out.sets, kAppBridges) == nullptr) return;
+  rule(chain, "within a bridge of apps", {},
+       {in_set(Field::iifname, kAppBridges), in_set(Field::oifname, kAppBridges), count("isolated"),
+        drop()});
+}
+
+/// Between apps nobody is a router. The table of the family bridge says so too, of the ports that
+/// it knows.
+void no_routers(Compilation& c, Chain& chain) {
+  if (!c.isolation || find(c.out.sets, kAppBridges) == nullptr) return;
+  Set& types = c.set("app_router_types", {Field::icmpv6_type});
+  for (const std::uint8_t type : std::initializer_list<std::uint8_t>{133, 134, 137}) {
+    types.elements.push_back({u8(type), {}, {}, {}, {}});
   }
-  for (fw::Family family : kFamilies) {
-    if (!c.has_apps(family)) continue;
-    const auto& groups = family == fw::Family::ipv4 ? kMulticast4 : kMulticast6;
-    rule(chain, "app to app, multicast", {},
-         {is_family(family), c.in_app_networks(saddr(family)), in_network(daddr(family), groups),
-          count("isolated"), drop()});
-  }
+  constexpr std::uint8_t kIcmpv6Protocol = 58;
+  rule(chain, "no router", {},
+       {is_family(fw::Family::ipv6), match(Field::l4proto, u8(kIcmpv6Protocol)),
+        in_set(Field::icmpv6_type, "app_router_types"), in_set(Field::iifname, kAppBridges),
+        in_set(Field::oifname, kAppBridges), count("isolated"), drop()});
+}
+
+/// New flows into a bridge of containers that are no apps. They reach one another.
+void to_containers(Compilation& c, Chain& forward) {
+  if (find(c.out.sets, kContainerBridges) == nullptr) return;
+  rule(forward, "to a container", {},
+       {in_set(Field::oifname, kContainerBridges), go("to_containers")});
+  Chain& chain = c.chain("to_containers");
+  rule(chain, "of a container", {}, {in_set(Field::iifname, kContainerBridges), accept()});
+  rule(chain, "admin's rules", {}, {jump("CLOUDRON_FORWARD_AFTER")});
+  rule(chain, "unpublished port", {}, {count("unpublished"), drop()});
 }
 
 }  // namespace
@@ -176,6 +234,16 @@ Expr Compilation::in_app_networks(Field field) const {
 void app_rules(const Compilation& c, Chain& chain, const std::string& id, const Expr& verdict) {
   for (fw::Family family : kFamilies) {
     if (!c.has_apps(family)) continue;
+    std::vector<Expr> exprs = from_an_app(c, family);
+    exprs.push_back(verdict);
+    rule(chain, id, {}, std::move(exprs));
+  }
+}
+
+void app_address_rules(const Compilation& c, Chain& chain, const std::string& id,
+                       const Expr& verdict) {
+  for (fw::Family family : kFamilies) {
+    if (!c.has_apps(family)) continue;
     rule(chain, id, {}, {is_family(family), c.in_app_networks(saddr(family)), verdict});
   }
 }
@@ -191,7 +259,6 @@ void compile_apps(Compilation& c) {
   }
   c.counter("isolated");
   c.counter("unpublished");
-  network_sets(c);
   if (c.isolation) addons_of_apps(c);
   if (!c.policy.app_networks.empty()) {
     from_app(c);
@@ -200,14 +267,18 @@ void compile_apps(Compilation& c) {
 
   Chain forward{"CLOUDRON_FORWARD", {}, {}, false};
   rule(forward, "admin's rules", {}, {jump("CLOUDRON_FORWARD_BEFORE")});
+  no_routers(c, forward);
   neighbour_rules(forward);
   for (fw::Family family : kFamilies) {
     if (!c.has_apps(family)) continue;
-    rule(forward, "to an app", {},
-         {is_family(family), c.in_app_networks(daddr(family)), go("to_apps")});
+    std::vector<Expr> exprs{is_family(family), c.in_app_networks(daddr(family))};
+    add(exprs, on_a_bridge(c, Field::oifkind, Field::oifname));
+    exprs.push_back(go("to_apps"));
+    rule(forward, "to an app", {}, std::move(exprs));
   }
   rule(forward, "published by NAT", {}, {is_published(), go("to_apps")});
-  if (c.isolation) apart_on_one_bridge(c, forward);
+  apart_on_a_bridge(c, forward);
+  to_containers(c, forward);
   rule(forward, "not to an app", {}, {accept()});
   c.out.chains.push_back(std::move(forward));
   to_apps(c);

@@ -61,7 +61,7 @@ void first_packet(Compilation& c, const std::string& name, const std::string& ne
   }
   fast_open_rules(c, chain, syn ? Hook::input : Hook::forward);
   if (c.around.panic) rule(chain, "panic", {}, {jump("panic")});
-  app_rules(c, chain, "an app", jump("from_app"));
+  app_address_rules(c, chain, "an app", jump("from_app"));
   rule(chain, "is it open?", {}, {go(next)});
   c.out.chains.push_back(std::move(chain));
 }

@@ -41,13 +41,6 @@ void block_sets(Compilation& c) {
   }
 }
 
-/// As meta iifname loads it: 16 bytes, zeros behind the name.
-Bytes name_bytes(const std::string& name) {
-  Bytes bytes(name.begin(), name.end());
-  bytes.resize(16);
-  return bytes;
-}
-
 void manifest(Compilation& c) {
   Set& set = c.set(kManifest, {Field::mark});
   set.comment = "versions of the sets too large to compare";
@@ -121,7 +114,7 @@ void compile_blocked(Compilation& c) {
          {match_masked(Field::iif, {}, u32(c.around.devices.front().index), Compare::not_equal),
           go("blocked")});
     rule(fresh, "came another way", {},
-         {match_masked(Field::iifname, {}, name_bytes(c.around.devices.front().name),
+         {match_masked(Field::iifname, {}, device_bytes(c.around.devices.front().name),
                        Compare::not_equal),
           go("blocked")});
     rule(fresh, "networks", {}, {go("blocked_networks")});

@@ -19,6 +19,8 @@ struct Compilation {
 
   Chain& chain(std::string name);
   Set& set(std::string name, std::vector<Field> key, const fw::Location& where = {});
+  /// Of names of devices; none is made for no names.
+  void device_set(std::string name, const std::vector<std::string>& names);
   void counter(std::string name, const fw::Location& where = {});
   void limit(std::string name, RateLimit rate, const fw::Location& where = {});
 
@@ -26,6 +28,12 @@ struct Compilation {
   /// of those that meet the condition.
   void log(Chain& chain, std::string id, const fw::Location& where, std::vector<Expr> condition,
            std::string prefix) const;
+
+  /// Bridges of apps, bridges of containers (those of apps among them, unless they are routed), and
+  /// bridges that have an address of an app network and yet are not of apps: their names.
+  std::vector<std::string> app_bridges() const;
+  std::vector<std::string> container_bridges() const;
+  std::vector<std::string> other_bridges() const;
 
   /// Are there app networks of a family; is this one of their addresses?
   bool has_apps(fw::Family family) const;
@@ -35,8 +43,12 @@ struct Compilation {
   Expr admit() const;     ///< sets it
 };
 
-/// One rule for each family that has app networks: their packets get the verdict.
+/// One rule for each family that has app networks: packets of apps get the verdict.
 void app_rules(const Compilation& c, Chain& chain, const std::string& id, const Expr& verdict);
+
+/// The same by the source address alone, which anybody can write.
+void app_address_rules(const Compilation& c, Chain& chain, const std::string& id,
+                       const Expr& verdict);
 
 /// One rule for each map of open ports: what the port's element says, if the condition holds.
 void open_port_rules(const Compilation& c, Chain& chain, const std::vector<Expr>& condition);
@@ -60,12 +72,14 @@ Expr is_published();
 void fast_open_rules(const Compilation& c, Chain& chain, Hook hook);
 
 void compile_fast_open(Compilation& c);  ///< before compile_base, which asks for its chains
+void compile_bridges(Compilation& c);    ///< sets by which bridges and app networks are told
 void compile_base(Compilation& c);       ///< hooks, states, what every host needs
 void compile_blocked(Compilation& c);    ///< blocks and lists, early drop, manifest
 void compile_panic(Compilation& c);      ///< what of new flows goes on in a panic
 void compile_ports(Compilation& c);      ///< CLOUDRON: what is open
 void compile_limits(Compilation& c);     ///< CLOUDRON_RATELIMIT and a few chains for each limit
 void compile_apps(Compilation& c);       ///< CLOUDRON_FORWARD: published ports and isolation
+void compile_bridge(Compilation& c);     ///< the table of the family bridge
 
 /// Of the last two what is of apps alone.
 void limits_of_apps(Compilation& c);

@@ -15,10 +15,42 @@ namespace {
 
 const Ruleset kEmptyRuleset;
 
+/// The one of that name in the same table.
+template <class T>
+const T* find_like(const std::vector<T>& values, const T& like) {
+  for (const T& value : values) {
+    if (value.name == like.name && value.table == like.table) return &value;
+  }
+  return nullptr;
+}
+
 /// Names of observed things that cannot stay as they are.
+class StaleNames {
+ public:
+  template <class T>
+  void insert(const T& thing) {
+    names_.emplace(thing.table, thing.name);
+  }
+  bool contain(Table table, const std::string& name) const {
+    return names_.contains({table, name});
+  }
+  template <class T>
+  bool contain(const T& thing) const {
+    return contain(thing.table, thing.name);
+  }
+  std::vector<Named> all() const {
+    std::vector<Named> out;
+    for (const auto& [table, name] : names_) out.push_back({name, table});
+    return out;
+  }
+
+ private:
+  std::set<std::pair<Table, std::string>> names_;
+};
+
 struct Stale {
-  std::set<std::string> sets;
-  std::set<std::string> objects;
+  StaleNames sets;
+  StaleNames objects;
 };
 
 /// Objects by name: each app has some of its own, so there are thousands.
@@ -28,29 +60,32 @@ class Objects {
     by_name_.reserve(objects.size());
     for (const Object& object : objects) by_name_.emplace(object.name, &object);
   }
-  const Object* find(const std::string& name) const {
-    const auto it = by_name_.find(name);
-    return it == by_name_.end() ? nullptr : it->second;
+  const Object* find(const Object& like) const {
+    const auto [first, last] = by_name_.equal_range(like.name);
+    for (auto it = first; it != last; ++it) {
+      if (it->second->table == like.table) return it->second;
+    }
+    return nullptr;
   }
 
  private:
-  std::unordered_map<std::string_view, const Object*> by_name_;
+  std::unordered_multimap<std::string_view, const Object*> by_name_;
 };
 
 Stale stale(const Ruleset& observed, const Ruleset& desired, Unused unused) {
   const bool keep = unused == Unused::keep;
   Stale out;
   for (const Set& set : observed.sets) {
-    const Set* wanted = find(desired.sets, set.name);
+    const Set* wanted = find_like(desired.sets, set);
     const bool stays =
         wanted != nullptr ? same_definition(set, *wanted) : keep && set.content == Content::learned;
-    if (!stays) out.sets.insert(set.name);
+    if (!stays) out.sets.insert(set);
   }
   const Objects wanted_objects(desired.objects);
   for (const Object& object : observed.objects) {
-    const Object* wanted = wanted_objects.find(object.name);
+    const Object* wanted = wanted_objects.find(object);
     const bool stays = wanted != nullptr ? object == *wanted : keep;
-    if (!stays) out.objects.insert(object.name);
+    if (!stays) out.objects.insert(object);
   }
   return out;
 }
@@ -59,7 +94,10 @@ bool uses_stale(const Chain& chain, const Stale& stale) {
   for (const Rule& rule : chain.rules) {
     for (const Expr& expr : rule.exprs) {
       const Uses used = uses(expr);
-      if (stale.sets.contains(used.set) || stale.objects.contains(used.object)) return true;
+      if (stale.sets.contain(chain.table, used.set) ||
+          stale.objects.contain(chain.table, used.object)) {
+        return true;
+      }
     }
   }
   return false;
@@ -83,7 +121,7 @@ void diff_elements(const Set& have, const Set& want, const Stale& stale, Plan& p
   // An element that holds an object that is made anew must let go of the old one.
   for (const Element& element : have.elements) {
     const auto* object = std::get_if<std::string>(&element.data);
-    if (object == nullptr || !stale.objects.contains(*object)) continue;
+    if (object == nullptr || !stale.objects.contain(want.table, *object)) continue;
     const auto same = [&](const Element& e) { return e.key == element.key; };
     if (std::any_of(remove.begin(), remove.end(), same)) continue;
     remove.push_back(element);
@@ -100,21 +138,21 @@ void diff_elements(const Set& have, const Set& want, const Stale& stale, Plan& p
 
 void diff_chains(const Ruleset& have, const Ruleset& want, const Stale& stale, Plan& plan) {
   for (const Chain& chain : have.chains) {
-    if (find(want.chains, chain.name) != nullptr) continue;
-    plan.clear_chains.push_back(chain.name);
-    plan.remove_chains.push_back(chain.name);
+    if (find_like(want.chains, chain) != nullptr) continue;
+    plan.clear_chains.push_back({chain.name, chain.table});
+    plan.remove_chains.push_back({chain.name, chain.table});
   }
   for (const Chain& chain : want.chains) {
-    const Chain* old = find(have.chains, chain.name);
+    const Chain* old = find_like(have.chains, chain);
     const bool remake = old != nullptr && old->base != chain.base;
     if (old == nullptr || remake)
-      plan.add_chains.push_back({chain.name, chain.base, {}, chain.admin});
-    if (remake) plan.remove_chains.push_back(chain.name);
+      plan.add_chains.push_back({chain.name, chain.base, {}, chain.admin, chain.table});
+    if (remake) plan.remove_chains.push_back({chain.name, chain.table});
     if (chain.admin) continue;
     const bool dirty =
         old == nullptr || remake || old->rules != chain.rules || uses_stale(*old, stale);
     if (!dirty) continue;
-    if (old != nullptr) plan.clear_chains.push_back(chain.name);
+    if (old != nullptr) plan.clear_chains.push_back({chain.name, chain.table});
     if (!chain.rules.empty()) plan.fill_chains.push_back(&chain);
   }
 }
@@ -177,12 +215,12 @@ void describe_sets(const Ruleset& have, const Ruleset& want, const Stale& stale,
   };
   for (const Set& set : have.sets) {
     if (set.name == kManifest) continue;  // what it says of lists is told by their own lines
-    if (stale.sets.contains(set.name)) whole('-', set);
+    if (stale.sets.contain(set)) whole('-', set);
   }
   for (const Set& set : want.sets) {
     if (set.name == kManifest) continue;
-    const Set* old = find(have.sets, set.name);
-    if (old == nullptr || stale.sets.contains(set.name)) {
+    const Set* old = find_like(have.sets, set);
+    if (old == nullptr || stale.sets.contain(set)) {
       whole('+', set);
       elements('+', set, set.elements);
     } else if (set.content == Content::declared) {
@@ -195,10 +233,10 @@ void describe_sets(const Ruleset& have, const Ruleset& want, const Stale& stale,
 }  // namespace
 
 bool Plan::empty() const {
-  return !make_table && !wake_table && clear_chains.empty() && remove_elements.empty() &&
-         remove_sets.empty() && remove_chains.empty() && remove_objects.empty() &&
-         add_objects.empty() && add_chains.empty() && add_sets.empty() && add_elements.empty() &&
-         fill_chains.empty();
+  return !make_table && !wake_table && !make_bridge && !remove_bridge && clear_chains.empty() &&
+         remove_elements.empty() && remove_sets.empty() && remove_chains.empty() &&
+         remove_objects.empty() && add_objects.empty() && add_chains.empty() && add_sets.empty() &&
+         add_elements.empty() && fill_chains.empty();
 }
 
 bool Plan::makes_set(const std::string& name) const {
@@ -211,19 +249,22 @@ Plan diff(const Ruleset* observed, const Ruleset& desired, Unused unused) {
   Plan plan;
   plan.make_table = observed == nullptr;
   plan.wake_table = have.dormant;
-  plan.remove_sets.assign(old.sets.begin(), old.sets.end());
+  plan.wants_bridge = desired.bridge;
+  plan.make_bridge = desired.bridge && !have.bridge;
+  plan.remove_bridge = have.bridge && !desired.bridge;
+  plan.remove_sets = old.sets.all();
   for (const Object& object : have.objects) {
-    if (old.objects.contains(object.name)) plan.remove_objects.push_back(object);
+    if (old.objects.contain(object)) plan.remove_objects.push_back(object);
   }
   const Objects present_objects(have.objects);
   for (const Object& object : desired.objects) {
-    if (present_objects.find(object.name) == nullptr || old.objects.contains(object.name)) {
+    if (present_objects.find(object) == nullptr || old.objects.contain(object)) {
       plan.add_objects.push_back(&object);
     }
   }
   for (const Set& set : desired.sets) {
-    const Set* present = find(have.sets, set.name);
-    if (present == nullptr || old.sets.contains(set.name)) {
+    const Set* present = find_like(have.sets, set);
+    if (present == nullptr || old.sets.contain(set)) {
       plan.add_sets.push_back(&set);
     } else if (set.content == Content::declared) {
       diff_elements(*present, set, old, plan);
@@ -241,29 +282,31 @@ Description describe(const Ruleset* observed, const Ruleset& desired, Unused unu
   auto line = [&lines](char sign, const std::string& place, const std::string& text) {
     lines.add([&] { return DiffLine{sign, place, text, {}, {}}; });
   };
-  if (have.dormant) line('-', std::string("table inet ") + kTable, "flags dormant");
+  if (have.dormant) line('-', name_of(Table::inet), "flags dormant");
+  if (have.bridge && !desired.bridge) line('-', name_of(Table::bridge), "");
+  if (desired.bridge && !have.bridge) line('+', name_of(Table::bridge), "");
   auto object_line = [&lines](char sign, const Object& object) {
     lines.add([&] {
       return DiffLine{sign, object.limit ? "limit" : "counter", to_text(object), {}, object.where};
     });
   };
   for (const Object& object : have.objects) {
-    if (old.objects.contains(object.name)) object_line('-', object);
+    if (old.objects.contain(object)) object_line('-', object);
   }
   const Objects present_objects(have.objects);
   for (const Object& object : desired.objects) {
-    if (present_objects.find(object.name) == nullptr || old.objects.contains(object.name)) {
+    if (present_objects.find(object) == nullptr || old.objects.contain(object)) {
       object_line('+', object);
     }
   }
   describe_sets(have, desired, old, lines);
   for (const Chain& chain : have.chains) {
-    if (find(desired.chains, chain.name) != nullptr) continue;
+    if (find_like(desired.chains, chain) != nullptr) continue;
     line('-', "chain " + chain.name, chain.base ? to_text(*chain.base) : "(not of the policy)");
-    describe_rules(chain, {chain.name, {}, {}, false}, lines);
+    describe_rules(chain, {chain.name, {}, {}, false, chain.table}, lines);
   }
   for (const Chain& chain : desired.chains) {
-    const Chain* present = find(have.chains, chain.name);
+    const Chain* present = find_like(have.chains, chain);
     if (chain.base && (present == nullptr || present->base != chain.base)) {
       if (present != nullptr && present->base) {
         line('-', "chain " + chain.name, to_text(*present->base));
@@ -276,7 +319,8 @@ Description describe(const Ruleset* observed, const Ruleset& desired, Unused unu
       }
       continue;
     }
-    describe_rules(present != nullptr ? *present : Chain{chain.name, {}, {}, false}, chain, lines);
+    describe_rules(present != nullptr ? *present : Chain{chain.name, {}, {}, false, chain.table},
+                   chain, lines);
   }
   return lines.take();
 }

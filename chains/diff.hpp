@@ -12,16 +12,27 @@ struct ElementChange {
   Set set;  ///< the definition, with the elements to remove or add
 };
 
+/// What a step takes away: of a stranger's thing no more is known.
+struct Named {
+  std::string name;
+  Table table = Table::inet;
+
+  bool operator==(const Named&) const = default;
+};
+
 /// Steps in the order in which a transaction makes them. What a plan does not name is not touched:
 /// counters, limiter state and timers live on. What it adds is part of the ruleset that is desired,
 /// and lives as long as that.
 struct Plan {
   bool make_table = false;
-  bool wake_table = false;                ///< it is dormant
-  std::vector<std::string> clear_chains;  ///< lose their rules
+  bool wake_table = false;          ///< one of them is dormant
+  bool wants_bridge = false;        ///< the ruleset has a table of the family bridge
+  bool make_bridge = false;         ///< which is not there; what is left of one goes
+  bool remove_bridge = false;       ///< there is one, and the ruleset has none
+  std::vector<Named> clear_chains;  ///< lose their rules
   std::vector<ElementChange> remove_elements;
-  std::vector<std::string> remove_sets;
-  std::vector<std::string> remove_chains;
+  std::vector<Named> remove_sets;
+  std::vector<Named> remove_chains;
   std::vector<Object> remove_objects;
   std::vector<const Object*> add_objects;
   std::vector<Chain> add_chains;     ///< without rules

@@ -24,12 +24,6 @@ struct Loaded {
 constexpr auto kNothing = Loaded::Kind::nothing;
 constexpr auto kUnknown = Loaded::Kind::unknown;
 
-Bytes device_name(const std::string& name) {
-  Bytes bytes(name.begin(), name.end());
-  bytes.resize(info(Field::iifname).length);
-  return bytes;
-}
-
 /// As conntrack's expiration is compared: in network order.
 Bytes network_u32(std::uint32_t value) {
   return {static_cast<std::uint8_t>(value >> 24), static_cast<std::uint8_t>(value >> 16),
@@ -81,7 +75,15 @@ class Loads {
       case Field::iif:
         return value(u32(arrival_.device.index));
       case Field::iifname:
-        return value(device_name(arrival_.device.name));
+        return value(device_bytes(arrival_.device.name));
+      case Field::iifkind:
+        return value(device_bytes(arrival_.device.kind));
+      case Field::oif:
+        return if_known(arrival_.out.has_value(), u32(out().index));
+      case Field::oifname:
+        return if_known(arrival_.out.has_value(), device_bytes(out().name));
+      case Field::oifkind:
+        return if_known(arrival_.out.has_value(), device_bytes(out().kind));
       case Field::ip_saddr:
         return of_address(fw::Family::ipv4, p.source);
       case Field::ip_daddr:
@@ -102,6 +104,11 @@ class Loads {
       case Field::icmpv6_type:
         return of_transport(p.protocol == kIcmp6, u8(p.icmp_type));
       case Field::mark:
+      case Field::ether_type:
+      case Field::ether_saddr:
+      case Field::ether_daddr:
+      case Field::arp_saddr_ip:
+      case Field::nd_target:
         return {kUnknown, {}};
       case Field::route_back:
         return if_known(arrival_.route_back.has_value(), u32(arrival_.route_back.value_or(false)));
@@ -122,6 +129,8 @@ class Loads {
     }
     return {kUnknown, {}};
   }
+
+  Device out() const { return arrival_.out.value_or(Device{}); }
 
   Loaded of_connection(Field field) const {
     const auto& c = arrival_.connection;
@@ -476,7 +485,8 @@ void run_chain(const Ruleset& ruleset, const Chain& base, Evaluating& evaluating
 std::vector<const Chain*> base_chains(const Ruleset& ruleset, Hook hook, const Device& device) {
   std::vector<const Chain*> out;
   for (const Chain& chain : ruleset.chains) {
-    if (ruleset.dormant || !chain.base || chain.base->hook != hook) continue;
+    const bool ours = chain.table == Table::inet && chain.base && chain.base->hook == hook;
+    if (ruleset.dormant || !ours) continue;
     const auto& devices = chain.base->devices;
     const bool sees = hook != Hook::ingress ||
                       std::find(devices.begin(), devices.end(), device.name) != devices.end();
@@ -595,7 +605,8 @@ Beginning begin_connection(const Ruleset& ruleset, Hook hook, Arrival first, con
   if (hook == Hook::forward) {
     Arrival answer = first;
     answer.connection->reply = true;
-    answer.device = {};
+    answer.device = first.out.value_or(Device{});
+    answer.out = first.device;
     answer.route_back.reset();
     std::swap(answer.packet.source, answer.packet.destination);
     std::swap(answer.packet.source_port, answer.packet.destination_port);

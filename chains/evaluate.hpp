@@ -38,6 +38,7 @@ struct Arrival {
   fw::Packet packet;
   std::uint8_t hop_limit = 64;
   Device device;                         ///< that it came in by
+  std::optional<Device> out;             ///< that it goes on by; absent: not known
   std::optional<bool> route_back;        ///< Field::route_back; absent: not known
   std::optional<Connection> connection;  ///< absent: invalid
 
@@ -120,8 +121,8 @@ struct Evaluation {
   std::vector<std::string> assumed;  ///< limits taken as not spent: what is left is not told
 };
 
-/// One packet at one hook, as nf_tables does it (net/netfilter/nf_tables_core.c): every base chain
-/// of the hook by priority until one drops. An ingress hook sees the packets of its devices.
+/// One packet at one hook of IP, as nf_tables does it (net/netfilter/nf_tables_core.c): every base
+/// chain of the hook by priority until one drops. An ingress hook sees the packets of its devices.
 Evaluation evaluate(const Ruleset& ruleset, Hook hook, const Arrival& arrival,
                     const Managed& managed, State& state, Time now);
 

@@ -10,6 +10,7 @@ namespace chains {
 namespace {
 
 using Load = FieldInfo::Load;
+constexpr std::uint32_t kLink = NFT_PAYLOAD_LL_HEADER;
 constexpr std::uint32_t kNet = NFT_PAYLOAD_NETWORK_HEADER;
 constexpr std::uint32_t kTransport = NFT_PAYLOAD_TRANSPORT_HEADER;
 
@@ -45,6 +46,16 @@ constexpr std::array kFields{
               kTcpExperimental, 0},
     FieldInfo{Field::tcp_payload, "@ih,0,8", "integer", 4, 1, Load::payload,
               NFT_PAYLOAD_INNER_HEADER, 0},
+    FieldInfo{Field::oif, "oif", "iface_index", 20, 4, Load::meta, NFT_META_OIF, 0},
+    FieldInfo{Field::oifname, "oifname", "ifname", 41, 16, Load::meta, NFT_META_OIFNAME, 0},
+    FieldInfo{Field::iifkind, "meta iifkind", "ifname", 41, 16, Load::meta, NFT_META_IIFKIND, 0},
+    FieldInfo{Field::oifkind, "meta oifkind", "ifname", 41, 16, Load::meta, NFT_META_OIFKIND, 0},
+    FieldInfo{Field::ether_type, "ether type", "ether_type", 10, 2, Load::payload, kLink, 12},
+    FieldInfo{Field::ether_saddr, "ether saddr", "ether_addr", 9, 6, Load::payload, kLink, 6},
+    FieldInfo{Field::ether_daddr, "ether daddr", "ether_addr", 9, 6, Load::payload, kLink, 0},
+    FieldInfo{Field::arp_saddr_ip, "arp saddr ip", "ipv4_addr", 7, 4, Load::payload, kNet, 14},
+    // nft has a name for it since 1.0.7.
+    FieldInfo{Field::nd_target, "@th,64,128", "ipv6_addr", 8, 16, Load::payload, kTransport, 8},
 };
 
 constexpr bool in_order() {

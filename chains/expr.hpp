@@ -38,7 +38,17 @@ enum class Field : std::uint8_t {
   tcp_fast_open,     ///< 1 when TCP has the option of Fast Open (kind 34), else 0
   tcp_experimental,  ///< the same of the experimental option (kind 254)
   tcp_payload,       ///< the first byte behind TCP's header; nothing to load when there is none
+  oif,
+  oifname,
+  iifkind,  ///< "bridge", "veth", ...
+  oifkind,
+  ether_type,  ///< of the outermost tag, if there is one
+  ether_saddr,
+  ether_daddr,
+  arp_saddr_ip,  ///< of IPv4 over Ethernet
+  nd_target,     ///< of a neighbour solicitation or advertisement
 };
+inline constexpr Field kLastField = Field::nd_target;
 
 /// A field, or the part of it that a mask leaves. An empty mask means all of it.
 struct KeyPart {

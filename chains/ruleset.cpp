@@ -6,10 +6,14 @@
 
 namespace chains {
 
+std::string name_of(Table table) {
+  return std::string(table == Table::inet ? "table inet " : "table bridge ") + kTable;
+}
+
 bool same_definition(const SetDefinition& a, const SetDefinition& b) {
   auto parts = [](const SetDefinition& s) {
     return std::tie(s.name, s.interval, s.dynamic, s.timeout, s.counter, s.size, s.timeout_default,
-                    s.gc_interval, s.comment);
+                    s.gc_interval, s.comment, s.table);
   };
   auto same_type = [](Field x, Field y) { return info(x).type_id == info(y).type_id; };
   if (parts(a) != parts(b) || a.data.index() != b.data.index() ||

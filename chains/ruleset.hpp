@@ -16,6 +16,13 @@
 namespace chains {
 
 inline constexpr const char* kTable = "cloudron";
+/// We have one of that name in two families. Names of what is in them are never the same.
+enum class Table : std::uint8_t {
+  inet,
+  bridge,  ///< frames between the ports of bridges; there only while apps are kept apart
+};
+/// "table inet cloudron"
+std::string name_of(Table table);
 /// Objects in our table whose names begin so belong to the admin: never compared, never touched.
 inline constexpr const char* kAdminPrefix = "admin_";
 
@@ -28,7 +35,7 @@ struct Rule {
   bool operator==(const Rule& o) const { return id == o.id && exprs == o.exprs; }
 };
 
-enum class Hook : std::uint8_t { ingress, input, forward };
+enum class Hook : std::uint8_t { ingress, prerouting, input, forward };
 
 struct BaseHook {
   Hook hook{};
@@ -44,6 +51,7 @@ struct Chain {
   std::optional<BaseHook> base;
   std::vector<Rule> rules;
   bool admin = false;  ///< made once if absent; its rules are the admin's
+  Table table = Table::inet;
 
   bool operator==(const Chain&) const = default;
 };
@@ -85,6 +93,7 @@ struct SetDefinition {
   std::chrono::milliseconds gc_interval{0};
   std::string comment;  ///< for the reader; with another it is another set
   fw::Location where;
+  Table table = Table::inet;
 
   bool is_map() const { return !std::holds_alternative<std::monostate>(data); }
 };
@@ -104,14 +113,16 @@ struct Object {
   std::optional<RateLimit> limit;  ///< absent: a counter
   std::string comment;             ///< none of ours has one: with one it is another object
   fw::Location where;
+  Table table = Table::inet;
 
   bool operator==(const Object& o) const {
-    return name == o.name && limit == o.limit && comment == o.comment;
+    return name == o.name && limit == o.limit && comment == o.comment && table == o.table;
   }
 };
 
 struct Ruleset {
-  bool dormant = false;  ///< somebody switched the table off; never compiled, only observed
+  bool dormant = false;  ///< somebody switched a table off; never compiled, only observed
+  bool bridge = false;   ///< there is a table of the family bridge
   std::vector<Object> objects;
   std::vector<Set> sets;
   std::vector<Chain> chains;

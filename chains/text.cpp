@@ -21,13 +21,14 @@ constexpr std::array kTcpFlags{Names{1, "fin"}, Names{2, "syn"}, Names{4, "rst"}
 constexpr std::array kStatus{Names{16, "snat"}, Names{32, "dnat"}};
 constexpr std::array kProtocols{Names{1, "icmp"}, Names{6, "tcp"}, Names{17, "udp"},
                                 Names{58, "icmpv6"}};
+constexpr std::array kEtherTypes{Names{0x0800, "ip"}, Names{0x0806, "arp"}, Names{0x86dd, "ip6"}};
 constexpr std::array kIcmpTypes{Names{8, "echo-request"}};
 constexpr std::array kIcmpv6Types{
     Names{128, "echo-request"},        Names{130, "mld-listener-query"},
     Names{131, "mld-listener-report"}, Names{132, "mld-listener-done"},
     Names{133, "nd-router-solicit"},   Names{134, "nd-router-advert"},
     Names{135, "nd-neighbor-solicit"}, Names{136, "nd-neighbor-advert"},
-    Names{143, "mld2-listener-report"}};
+    Names{137, "nd-redirect"},         Names{143, "mld2-listener-report"}};
 
 template <std::size_t N>
 std::string name_of(const std::array<Names, N>& names, std::uint32_t value) {
@@ -70,9 +71,11 @@ std::string value_text(Field field, const Bytes& value) {
     case Field::l4proto:
       return name_of(kProtocols, host_u32(value));
     case Field::iif:
+    case Field::oif:
       return host_u32(value) == 1 ? "\"lo\"" : std::to_string(host_u32(value));
     case Field::ip_saddr:
     case Field::ip_daddr:
+    case Field::arp_saddr_ip:
       return fw::to_string(fw::ip_from_bytes(fw::Family::ipv4, value.data()));
     case Field::ip6_saddr:
     case Field::ip6_daddr:
@@ -97,6 +100,9 @@ std::string value_text(Field field, const Bytes& value) {
     case Field::mark:
       return fmt::format("{:#010x}", host_u32(value));
     case Field::iifname:
+    case Field::oifname:
+    case Field::iifkind:
+    case Field::oifkind:
       return fmt::format("\"{}\"", reinterpret_cast<const char*>(value.data()));
     case Field::ct_expiration:
       return duration_text(std::chrono::milliseconds(big_endian(value)));
@@ -108,6 +114,13 @@ std::string value_text(Field field, const Bytes& value) {
       return fmt::format("{:#x}", host_u32(value));
     case Field::ip6_hoplimit:
       return std::to_string(host_u32(value));
+    case Field::ether_type:
+      return name_of(kEtherTypes, big_endian(value));
+    case Field::ether_saddr:
+    case Field::ether_daddr:
+      return fmt::format("{:02x}", fmt::join(value, ":"));
+    case Field::nd_target:  // a raw number to nft
+      return fmt::format("0x{:02x}", fmt::join(value, ""));
   }
   return "?";
 }
@@ -302,20 +315,27 @@ std::string set_flags(const Set& set) {
   return flags;
 }
 
-/// The lines of a set's definition, each ended by `end`.
-std::string set_lines(const Set& set, const std::string& indent, const char* end) {
+/// "type ipv4_addr"; of a field that nft has no name for "typeof iif . @th,64,128".
+std::string type_of(const Set& set) {
+  const bool raw = std::find(set.key.begin(), set.key.end(), Field::nd_target) != set.key.end();
   std::string type;
   for (Field field : set.key) {
     if (!type.empty()) type += " . ";
-    type += info(field).type_text;
+    type += raw ? info(field).text : info(field).type_text;
   }
+  return (raw ? "typeof " : "type ") + type;
+}
+
+/// The lines of a set's definition, each ended by `end`.
+std::string set_lines(const Set& set, const std::string& indent, const char* end) {
+  std::string type = type_of(set);
   if (std::holds_alternative<Verdict>(set.data)) type += " : verdict";
   if (const auto* kind = std::get_if<ObjectKind>(&set.data)) {
     type += std::string(" : ") + object_text(*kind);
   }
   std::string text;
   auto line = [&](const std::string& content) { text += indent + content + end; };
-  line("type " + type);
+  line(type);
   if (set.size != 0) line(fmt::format("size {}", set.size));
   if (const std::string flags = set_flags(set); !flags.empty()) line("flags " + flags);
   if (set.counter) line("counter");
@@ -329,6 +349,8 @@ const char* hook_text(Hook hook) {
   switch (hook) {
     case Hook::ingress:
       return "ingress";
+    case Hook::prerouting:
+      return "prerouting";
     case Hook::input:
       return "input";
     case Hook::forward:
@@ -427,30 +449,32 @@ void write_elements(const Set& set, const ManagedElements& managed,
 
 }  // namespace
 
-void write_nft(const Ruleset& ruleset, const ManagedElements& managed,
-               const std::function<void(std::string_view)>& write) {
-  write(
-      fmt::format("# Made by cloudron-fw; for reading and for nft -f.\n"
-                  "table inet {0}\ndelete table inet {0}\ntable inet {0} {{\n",
-                  kTable));
+namespace {
+
+void write_table(const Ruleset& ruleset, Table table, const ManagedElements& managed,
+                 const std::function<void(std::string_view)>& write) {
+  write(fmt::format("{0}\ndelete {0}\n{0} {{\n", name_of(table)));
   for (const Object& object : ruleset.objects) {
+    if (object.table != table) continue;
     std::string body = object.limit ? "\t\t" + limit_text(*object.limit).substr(6) + "\n" : "";
     if (!object.comment.empty()) body += "\t\tcomment \"" + object.comment + "\"\n";
     write(
         fmt::format("\t{} {} {{\n{}\t}}\n", object.limit ? "limit" : "counter", object.name, body));
   }
   for (const Chain& chain : ruleset.chains) {  // first of all, for maps lead to them
+    if (chain.table != table) continue;
     const std::string base = chain.base ? "\t\t" + to_text(*chain.base) + "\n" : "";
     write(fmt::format("\tchain {} {{\n{}\t}}\n", chain.name, base));
   }
   for (const Set& set : ruleset.sets) {
+    if (set.table != table) continue;
     write(fmt::format("\t{} {} {{\n{}", set.is_map() ? "map" : "set", set.name,
                       set_lines(set, "\t\t", "\n")));
     write_elements(set, managed, write);
     write("\t}\n");
   }
   for (const Chain& chain : ruleset.chains) {
-    if (chain.rules.empty()) continue;
+    if (chain.table != table || chain.rules.empty()) continue;
     write(fmt::format("\tchain {} {{\n", chain.name));
     for (const Rule& rule : chain.rules) {
       const std::string comment = rule.id.empty() ? "" : " comment \"" + rule.id + "\"";
@@ -459,6 +483,15 @@ void write_nft(const Ruleset& ruleset, const ManagedElements& managed,
     write("\t}\n");
   }
   write("}\n");
+}
+
+}  // namespace
+
+void write_nft(const Ruleset& ruleset, const ManagedElements& managed,
+               const std::function<void(std::string_view)>& write) {
+  write("# Made by cloudron-fw; for reading and for nft -f.\n");
+  write_table(ruleset, Table::inet, managed, write);
+  if (ruleset.bridge) write_table(ruleset, Table::bridge, managed, write);
 }
 
 }  // namespace chains

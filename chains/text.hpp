@@ -28,7 +28,7 @@ std::string to_text(const BaseHook& base);
 using ManagedElements =
     std::function<void(const Set&, const std::function<void(const std::string&)>&)>;
 
-/// A file for `nft -f` that makes the table afresh and touches no other, in pieces to `write`.
+/// A file for `nft -f` that makes our tables afresh and touches no other, in pieces to `write`.
 void write_nft(const Ruleset& ruleset, const ManagedElements& managed,
                const std::function<void(std::string_view)>& write);
 

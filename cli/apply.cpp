@@ -60,9 +60,19 @@ void remember(const Context& context, const LoadedPolicy& loaded, const ApplyOpt
   }
 }
 
+/// Bridges of containers: new flows from outside to what is on them pass by published ports only.
+std::vector<std::string> closed_bridges(const LoadedPolicy& loaded, const fw::ApplyReport& report) {
+  std::vector<std::string> out;
+  for (const chains::Bridge& bridge : report.bridges) {
+    if (chains::is_of_containers(bridge, loaded.policy)) out.push_back(bridge.name);
+  }
+  return out;
+}
+
 void print_report(const Context& context, const LoadedPolicy& loaded, const ApplyOptions& options,
                   const fw::ApplyReport& report, const fw::Pending* trial) {
   const fw::Trouble trouble = fw::read_trouble(context.state_dir);
+  const auto closed = closed_bridges(loaded, report);
   if (context.json) {
     json::array warnings;
     for (const std::string& warning : report.warnings) warnings.emplace_back(warning);
@@ -76,6 +86,7 @@ void print_report(const Context& context, const LoadedPolicy& loaded, const Appl
                                {"flows_admitted", report.flows_admitted},
                                {"flows_cut", report.flows_cut},
                                {"bridges_filtered", report.bridges_filtered},
+                               {"closed_bridges", json::array(closed.begin(), closed.end())},
                                {"difference", to_json(report.difference)},
                                {"lists", to_json(report.lists.reports)},
                                {"warnings", std::move(warnings)}});
@@ -91,6 +102,12 @@ void print_report(const Context& context, const LoadedPolicy& loaded, const Appl
     context.say("nothing to do: the kernel holds " + loaded.name +
                 (options.confirm.empty() ? "" : ", and there is nothing to confirm"));
     return;
+  }
+  if (!closed.empty()) {
+    context.say(
+        fmt::format("closed from outside, but for published ports that are open: the "
+                    "containers on {} ([apps] routed = [\"{}\"] opens such a bridge)",
+                    fmt::join(closed, ", "), closed.front()));
   }
   const Tense tense = options.dry_run ? Tense::to_be_done : Tense::done;
   if (report.first) {

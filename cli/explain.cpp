@@ -13,6 +13,7 @@
 
 #include "chains/build.hpp"
 #include "chains/evaluate.hpp"
+#include "chains/netlink/bridges.hpp"
 #include "chains/text.hpp"
 #include "cli/commands.hpp"
 #include "fw/base/endpoint.hpp"
@@ -68,6 +69,7 @@ struct World {
   fw::Policy policy;
   fw::Lists lists;
   std::vector<chains::Device> devices;
+  std::vector<chains::Bridge> bridges;
   std::optional<chains::Kernel> kernel;
   chains::Ruleset ruleset;
   chains::Managed managed;
@@ -82,6 +84,19 @@ bool in_app_networks(const fw::Policy& policy, Ip ip) {
   return std::any_of(policy.app_networks.begin(), policy.app_networks.end(), [ip](const auto& net) {
     return net.value.contains({ip.family, ip.bits, ip.bits});
   });
+}
+
+/// Where apps with that address are, whether or not such a bridge is there yet.
+chains::Device app_bridge(const World& world, Ip ip) {
+  for (const auto& network : world.policy.app_networks) {
+    if (!network.value.contains({ip.family, ip.bits, ip.bits})) continue;
+    for (const chains::Bridge& bridge : world.bridges) {
+      if (chains::has_address_in(bridge, network.value)) {
+        return {bridge.name, bridge.index, "bridge"};
+      }
+    }
+  }
+  return {"", 0, "bridge"};
 }
 
 std::unexpected<fw::Error> wrong(std::string what) { return fw::fail(ErrorCode::usage, what); }
@@ -228,8 +243,15 @@ class Asking {
     const bool app = in_app_networks(world_.policy, source);
     if (is_loopback(source)) {
       q.first.device = {"lo", 1};
-    } else if (!app && !world_.devices.empty()) {
+    } else if (app) {
+      q.first.device = app_bridge(world_, source);
+    } else if (!world_.devices.empty()) {
       q.first.device = world_.devices.front();
+    }
+    if (in_app_networks(world_.policy, destination)) {
+      q.first.out = app_bridge(world_, destination);
+    } else {
+      q.first.out = world_.devices.empty() ? chains::Device{} : world_.devices.front();
     }
     q.first.route_back = true;
     q.text = fmt::format("{} to {}, {}", to_string(source), service, where);
@@ -481,8 +503,14 @@ int exit_of(Outcome outcome) {
 int run_explain(const Context& context, const ExplainOptions& options) {
   const auto loaded = load_policy(context);
   if (!loaded) return kError;
-  World world{
-      loaded->policy, fw::Lists(context.state_dir), fw::early_drop_devices(), {}, {}, {}, {}};
+  World world{loaded->policy,
+              fw::Lists(context.state_dir),
+              fw::early_drop_devices(),
+              chains::read_bridges(),
+              {},
+              {},
+              {},
+              {}};
   const auto questions_of = [&]() -> Result<std::vector<Question>> {
     const auto ready = options.live ? ask_kernel(world) : ask_policy(world, context);
     if (!ready) return std::unexpected(ready.error());

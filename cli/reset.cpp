@@ -54,7 +54,8 @@ int run_reset(const Context& context, bool yes) {
     context.error(observed.error());
     return kError;
   }
-  if (observed->table() == nullptr) return nothing_to_do(context);
+  const auto bridge = kernel->has(chains::Table::bridge);
+  if (observed->table() == nullptr && !bridge.value_or(false)) return nothing_to_do(context);
   if (!yes && !agreed()) {
     context.error("not removed: answer 'y', or say --yes");
     return kError;
@@ -67,7 +68,7 @@ int run_reset(const Context& context, bool yes) {
     if (!off) context.warn("the daemon may bring it back: " + to_string(off.error()));
   }
   end_trial(context);
-  const auto removed = fw::remove_table(*kernel);
+  const auto removed = fw::remove_tables(*kernel);
   if (!removed) {
     context.error(removed.error());
     return kError;

@@ -105,6 +105,9 @@ void print_dropped(const Context& context, const fw::Status& status) {
       {"isolated", "from app to app"},
       {"spoofed", "with an app's address, from elsewhere"},
       {"syn_data", "SYNs with data to limited ports (TCP Fast Open)"},
+      {"bridge_forged", "from containers, in the name of others"},
+      {"bridge_foreign", "from containers, with a tag or of no IP"},
+      {"bridge_group", "from containers to all on their bridge"},
       {"panic", "for there is a panic"},
       {"not_syn", "in the middle of connections that are not known"}};
   context.say("");

@@ -9,6 +9,8 @@
 #include <linux/netfilter.h>
 #include <linux/netfilter/nfnetlink.h>
 
+#include "chains/netlink/family.hpp"
+
 namespace chains {
 namespace {
 
@@ -48,14 +50,14 @@ void Batch::frame(std::uint16_t type, std::uint32_t generation) {
   pieces_.back().used += header->nlmsg_len;
 }
 
-nlmsghdr* Batch::begin(std::uint16_t type, std::uint16_t flags, Origin origin) {
+nlmsghdr* Batch::begin(std::uint16_t type, std::uint16_t flags, Origin origin, Table table) {
   assert(open_ == nullptr);
   open_ = mnl_nlmsg_put_header(room(kMessageRoom));
   open_->nlmsg_type = static_cast<std::uint16_t>(NFNL_SUBSYS_NFTABLES << 8 | type);
   open_->nlmsg_flags = static_cast<std::uint16_t>(NLM_F_REQUEST | flags);
   open_->nlmsg_seq = sequence_++;
   auto* nfg = static_cast<nfgenmsg*>(mnl_nlmsg_put_extra_header(open_, sizeof(nfgenmsg)));
-  nfg->nfgen_family = NFPROTO_INET;
+  nfg->nfgen_family = family_of(table);
   nfg->version = NFNETLINK_V0;
   nfg->res_id = 0;
   origins_.push_back(std::move(origin));

@@ -8,6 +8,7 @@
 
 #include <sys/uio.h>
 
+#include "chains/ruleset.hpp"
 #include "fw/base/result.hpp"
 
 struct nlattr;
@@ -30,7 +31,8 @@ class Batch {
 
   /// Starts a message with room for at least 64 KiB; valid until the next begin().
   /// `type` is a NFT_MSG_*; `flags` are NLM_F_* beside REQUEST.
-  nlmsghdr* begin(std::uint16_t type, std::uint16_t flags, Origin origin);
+  nlmsghdr* begin(std::uint16_t type, std::uint16_t flags, Origin origin,
+                  Table table = Table::inet);
   void end();
 
   /// Closes the batch; the last message asks for an acknowledgement.

@@ -24,6 +24,8 @@ std::uint32_t hook_number(Hook hook) {
   switch (hook) {
     case Hook::ingress:
       return NF_INET_INGRESS;
+    case Hook::prerouting:
+      return NF_INET_PRE_ROUTING;  // bridges number the hooks that we use alike
     case Hook::input:
       return NF_INET_LOCAL_IN;
     case Hook::forward:
@@ -51,7 +53,8 @@ void chain_message(const Chain& chain, std::uint16_t type, Batch& batch) {
   }
   const std::uint16_t flags = type == NFT_MSG_NEWCHAIN ? NLM_F_CREATE : 0;
   nftnl_chain_nlmsg_build_payload(
-      batch.begin(type, flags, {fmt::format("chain '{}'", chain.name), {}}), handle.get());
+      batch.begin(type, flags, {fmt::format("chain '{}'", chain.name), {}}, chain.table),
+      handle.get());
   batch.end();
 }
 
@@ -69,22 +72,24 @@ void put_userdata(nftnl_rule* handle, const Rule& rule) {
                       nftnl_udata_buf_len(buffer.get()));
 }
 
-void rule_message(const std::string& chain, const Rule& rule, Batch& batch) {
+void rule_message(const Chain& chain, const Rule& rule, Batch& batch) {
   RuleHandle handle(nftnl_rule_alloc());
   nftnl_rule_set_str(handle.get(), NFTNL_RULE_TABLE, kTable);
-  nftnl_rule_set_str(handle.get(), NFTNL_RULE_CHAIN, chain.c_str());
+  nftnl_rule_set_str(handle.get(), NFTNL_RULE_CHAIN, chain.name.c_str());
   put_userdata(handle.get(), rule);
   lower(rule.exprs, handle.get());
-  Origin origin{fmt::format("chain '{}', rule '{}'", chain, rule.id), rule.where};
+  Origin origin{fmt::format("chain '{}', rule '{}'", chain.name, rule.id), rule.where};
   nftnl_rule_nlmsg_build_payload(
-      batch.begin(NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND, std::move(origin)), handle.get());
+      batch.begin(NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND, std::move(origin), chain.table),
+      handle.get());
   batch.end();
 }
 
-void clear_chain(const std::string& chain, Batch& batch) {
-  nlmsghdr* message = batch.begin(NFT_MSG_DELRULE, 0, {fmt::format("chain '{}'", chain), {}});
+void clear_chain(const Named& chain, Batch& batch) {
+  nlmsghdr* message =
+      batch.begin(NFT_MSG_DELRULE, 0, {fmt::format("chain '{}'", chain.name), {}}, chain.table);
   mnl_attr_put_strz(message, NFTA_RULE_TABLE, kTable);
-  mnl_attr_put_strz(message, NFTA_RULE_CHAIN, chain.c_str());
+  mnl_attr_put_strz(message, NFTA_RULE_CHAIN, chain.name.c_str());
   batch.end();
 }
 
@@ -93,7 +98,9 @@ std::uint32_t padded(std::uint32_t length) { return (length + 3) / 4 * 4; }
 void put_set_userdata(nftnl_set* handle, const Set& set) {
   constexpr std::uint32_t kHostEndian = 1;  // nftables' BYTEORDER_HOST_ENDIAN
   UdataHandle buffer(nftnl_udata_buf_alloc(NFT_USERDATA_MAXLEN));
-  if (set.key.front() == Field::mark) {
+  // Of several fields nft knows it without being told.
+  const bool index = set.key.size() == 1 && set.key.front() == Field::iif;
+  if (set.key.front() == Field::mark || index) {
     nftnl_udata_put_u32(buffer.get(), NFTNL_UDATA_SET_KEYBYTEORDER, kHostEndian);
   }
   if (!set.comment.empty()) {
@@ -151,7 +158,9 @@ void set_message(const Set& set, Batch& batch) {
     nftnl_set_add_expr(s, counter);
   }
   nftnl_set_nlmsg_build_payload(
-      batch.begin(NFT_MSG_NEWSET, NLM_F_CREATE, {fmt::format("set '{}'", set.name), set.where}), s);
+      batch.begin(NFT_MSG_NEWSET, NLM_F_CREATE, {fmt::format("set '{}'", set.name), set.where},
+                  set.table),
+      s);
   batch.end();
 }
 
@@ -202,8 +211,8 @@ void elements_message(const Set& set, std::uint16_t type, Batch& batch) {
   const std::uint16_t flags = type == NFT_MSG_NEWSETELEM ? NLM_F_CREATE : 0;
   for (std::size_t from = 0; from < set.elements.size(); from += kPerMessage) {
     const std::size_t to = std::min(set.elements.size(), from + kPerMessage);
-    nlmsghdr* message =
-        batch.begin(type, flags, {fmt::format("set '{}'", set.name), set.elements[from].where});
+    nlmsghdr* message = batch.begin(
+        type, flags, {fmt::format("set '{}'", set.name), set.elements[from].where}, set.table);
     mnl_attr_put_strz(message, NFTA_SET_ELEM_LIST_TABLE, kTable);
     mnl_attr_put_strz(message, NFTA_SET_ELEM_LIST_SET, set.name.c_str());
     nlattr* list = mnl_attr_nest_start(message, NFTA_SET_ELEM_LIST_ELEMENTS);
@@ -242,49 +251,71 @@ void object_message(const Object& object, Batch& batch) {
   nftnl_obj_nlmsg_build_payload(
       batch.begin(
           NFT_MSG_NEWOBJ, NLM_F_CREATE,
-          {fmt::format("{} '{}'", object.limit ? "limit" : "counter", object.name), object.where}),
+          {fmt::format("{} '{}'", object.limit ? "limit" : "counter", object.name), object.where},
+          object.table),
       o);
   batch.end();
 }
 
 void remove_named(std::uint16_t type, std::uint16_t table_attr, std::uint16_t name_attr,
-                  const std::string& what, const std::string& name, Batch& batch) {
-  nlmsghdr* message = batch.begin(type, 0, {fmt::format("{} '{}'", what, name), {}});
+                  const std::string& what, const Named& named, Batch& batch) {
+  nlmsghdr* message =
+      batch.begin(type, 0, {fmt::format("{} '{}'", what, named.name), {}}, named.table);
   mnl_attr_put_strz(message, table_attr, kTable);
-  mnl_attr_put_strz(message, name_attr, name.c_str());
+  mnl_attr_put_strz(message, name_attr, named.name.c_str());
   batch.end();
 }
 
 void remove_object(const Object& object, Batch& batch) {
   const auto kind = object.limit ? ObjectKind::limit : ObjectKind::counter;
-  nlmsghdr* message = batch.begin(NFT_MSG_DELOBJ, 0, {fmt::format("object '{}'", object.name), {}});
+  nlmsghdr* message =
+      batch.begin(NFT_MSG_DELOBJ, 0, {fmt::format("object '{}'", object.name), {}}, object.table);
   mnl_attr_put_strz(message, NFTA_OBJ_TABLE, kTable);
   mnl_attr_put_strz(message, NFTA_OBJ_NAME, object.name.c_str());
   mnl_attr_put_u32(message, NFTA_OBJ_TYPE, htonl(static_cast<std::uint32_t>(kind)));
   batch.end();
 }
 
+enum class Flags : std::uint8_t { leave, none };
+
+void table_message(Table table, std::uint16_t type, Flags table_flags, Batch& batch) {
+  const std::uint16_t flags = type == NFT_MSG_NEWTABLE ? NLM_F_CREATE : 0;
+  nlmsghdr* message = batch.begin(type, flags, {name_of(table), {}}, table);
+  mnl_attr_put_strz(message, NFTA_TABLE_NAME, kTable);
+  if (table_flags == Flags::none) mnl_attr_put_u32(message, NFTA_TABLE_FLAGS, 0);
+  batch.end();
+}
+
+void make_tables(const Plan& plan, Batch& batch) {
+  const Flags flags = plan.wake_table ? Flags::none : Flags::leave;
+  if (plan.make_table || plan.wake_table) {
+    table_message(Table::inet, NFT_MSG_NEWTABLE, flags, batch);
+  }
+  if (plan.make_bridge) {  // what stands there is none that was read
+    table_message(Table::bridge, NFT_MSG_NEWTABLE, Flags::leave, batch);
+    table_message(Table::bridge, NFT_MSG_DELTABLE, Flags::leave, batch);
+    table_message(Table::bridge, NFT_MSG_NEWTABLE, Flags::leave, batch);
+  } else if (plan.wake_table && plan.wants_bridge) {
+    table_message(Table::bridge, NFT_MSG_NEWTABLE, flags, batch);
+  }
+}
+
 }  // namespace
 
 void encode(const Plan& plan, Batch& batch) {
-  if (plan.make_table || plan.wake_table) {
-    nlmsghdr* message =
-        batch.begin(NFT_MSG_NEWTABLE, NLM_F_CREATE, {fmt::format("table inet {}", kTable), {}});
-    mnl_attr_put_strz(message, NFTA_TABLE_NAME, kTable);
-    if (plan.wake_table) mnl_attr_put_u32(message, NFTA_TABLE_FLAGS, 0);
-    batch.end();
-  }
-  for (const std::string& chain : plan.clear_chains) clear_chain(chain, batch);
+  make_tables(plan, batch);
+  for (const Named& chain : plan.clear_chains) clear_chain(chain, batch);
   for (const ElementChange& change : plan.remove_elements) {
     elements_message(change.set, NFT_MSG_DELSETELEM, batch);
   }
-  for (const std::string& set : plan.remove_sets) {
+  for (const Named& set : plan.remove_sets) {
     remove_named(NFT_MSG_DELSET, NFTA_SET_TABLE, NFTA_SET_NAME, "set", set, batch);
   }
-  for (const std::string& chain : plan.remove_chains) {
+  for (const Named& chain : plan.remove_chains) {
     remove_named(NFT_MSG_DELCHAIN, NFTA_CHAIN_TABLE, NFTA_CHAIN_NAME, "chain", chain, batch);
   }
   for (const Object& object : plan.remove_objects) remove_object(object, batch);
+  if (plan.remove_bridge) encode_remove_table(Table::bridge, batch);
   for (const Object* object : plan.add_objects) object_message(*object, batch);
   for (const Chain& chain : plan.add_chains) chain_message(chain, NFT_MSG_NEWCHAIN, batch);
   for (const Set* set : plan.add_sets) {
@@ -295,14 +326,12 @@ void encode(const Plan& plan, Batch& batch) {
     elements_message(change.set, NFT_MSG_NEWSETELEM, batch);
   }
   for (const Chain* chain : plan.fill_chains) {
-    for (const Rule& rule : chain->rules) rule_message(chain->name, rule, batch);
+    for (const Rule& rule : chain->rules) rule_message(*chain, rule, batch);
   }
 }
 
-void encode_remove_table(Batch& batch) {
-  nlmsghdr* message = batch.begin(NFT_MSG_DELTABLE, 0, {fmt::format("table inet {}", kTable), {}});
-  mnl_attr_put_strz(message, NFTA_TABLE_NAME, kTable);
-  batch.end();
+void encode_remove_table(Table table, Batch& batch) {
+  table_message(table, NFT_MSG_DELTABLE, Flags::leave, batch);
 }
 
 void encode_flush_set(const std::string& set, Batch& batch) {

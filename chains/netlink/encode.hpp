@@ -16,8 +16,8 @@ namespace chains {
 /// and Batch::finish(), with ElementStream.
 void encode(const Plan& plan, Batch& batch);
 
-/// Removes our table with everything in it.
-void encode_remove_table(Batch& batch);
+/// Removes one of our tables with everything in it.
+void encode_remove_table(Table table, Batch& batch);
 
 /// One message that removes all elements of a set.
 void encode_flush_set(const std::string& set, Batch& batch);

@@ -19,6 +19,7 @@
 
 #include "chains/compile.hpp"
 #include "chains/netlink/attributes.hpp"
+#include "chains/netlink/family.hpp"
 #include "chains/netlink/handles.hpp"
 #include "chains/netlink/observe.hpp"
 
@@ -143,14 +144,14 @@ struct Kernel::Impl {
 
   /// Sends a request and hands every answer to `on`. 0, or an errno.
   int ask(std::uint16_t type, std::uint16_t flags, const OnMessage& on,
-          const std::function<void(nlmsghdr*)>& put = {}) {
+          const std::function<void(nlmsghdr*)>& put = {}, Table of = Table::inet) {
     alignas(nlmsghdr) char request[1024];
     nlmsghdr* header = mnl_nlmsg_put_header(request);
     header->nlmsg_type = static_cast<std::uint16_t>(NFNL_SUBSYS_NFTABLES << 8 | type);
     header->nlmsg_flags = static_cast<std::uint16_t>(NLM_F_REQUEST | flags);
     header->nlmsg_seq = ++sequence;
     auto* nfg = static_cast<nfgenmsg*>(mnl_nlmsg_put_extra_header(header, sizeof(nfgenmsg)));
-    nfg->nfgen_family = type == NFT_MSG_GETGEN ? AF_UNSPEC : NFPROTO_INET;
+    nfg->nfgen_family = type == NFT_MSG_GETGEN ? std::uint8_t{AF_UNSPEC} : family_of(of);
     nfg->version = NFNETLINK_V0;
     nfg->res_id = 0;
     if (put) put(header);
@@ -177,18 +178,20 @@ struct Kernel::Impl {
     }
   }
 
-  int table_present(bool& present, bool& dormant) {
+  int table_present(Table of, bool& present, bool& dormant) {
     const int code = ask(
         NFT_MSG_GETTABLE, 0,
         [&dormant](const nlmsghdr* m) {
           for_each_attribute(m, sizeof(nfgenmsg), [&dormant](const nlattr* a) {
             if (mnl_attr_get_type(a) != NFTA_TABLE_FLAGS) return;
-            dormant = (ntohl(mnl_attr_get_u32(a)) & NFT_TABLE_F_DORMANT) != 0;
+            dormant = dormant || (ntohl(mnl_attr_get_u32(a)) & NFT_TABLE_F_DORMANT) != 0;
           });
         },
-        [](nlmsghdr* m) { mnl_attr_put_strz(m, NFTA_TABLE_NAME, kTable); });
+        [](nlmsghdr* m) { mnl_attr_put_strz(m, NFTA_TABLE_NAME, kTable); }, of);
     present = code == 0;
-    return code == ENOENT ? 0 : code;
+    // A kernel that knows no tables of bridges has none.
+    const bool none = code == ENOENT || (of == Table::bridge && code == EAFNOSUPPORT);
+    return none ? 0 : code;
   }
 
   int read_elements(Set& set, std::vector<Counted>& counts) {
@@ -202,56 +205,26 @@ struct Kernel::Impl {
         [&set](nlmsghdr* m) {
           mnl_attr_put_strz(m, NFTA_SET_ELEM_LIST_TABLE, kTable);
           mnl_attr_put_strz(m, NFTA_SET_ELEM_LIST_SET, set.name.c_str());
-        });
+        },
+        set.table);
     if (code == 0) fill_elements(set, counts, std::move(raw));
     return code;
   }
 
-  /// One pass over the table; EINTR or a changed generation ask for another.
+  /// One pass over our tables; EINTR or a changed generation ask for another.
   int read_once(Observed& out) {
     bool present = false;
     bool dormant = false;
-    if (const int code = table_present(present, dormant); code != 0 || !present) return code;
+    if (const int code = table_present(Table::inet, present, dormant); code != 0 || !present) {
+      return code;
+    }
     Ruleset& ruleset = out.ruleset.emplace();
+    if (const int code = table_present(Table::bridge, ruleset.bridge, dormant); code != 0) {
+      return code;
+    }
     ruleset.dormant = dormant;
-    auto table = [](std::uint16_t attribute) {
-      return [attribute](nlmsghdr* m) { mnl_attr_put_strz(m, attribute, kTable); };
-    };
-    int code = ask(NFT_MSG_GETCHAIN, NLM_F_DUMP, [&](const nlmsghdr* m) {
-      if (auto chain = observe_chain(m)) ruleset.chains.push_back(std::move(*chain));
-    });
-    if (code != 0) return code;
-    std::map<std::string, Chain*> by_name;
-    for (Chain& chain : ruleset.chains) by_name[chain.name] = &chain;
-    code = ask(
-        NFT_MSG_GETRULE, NLM_F_DUMP,
-        [&](const nlmsghdr* m) {
-          auto rule = observe_rule(m);
-          if (!rule) return;
-          const auto it = by_name.find(rule->chain);
-          if (it != by_name.end()) it->second->rules.push_back(std::move(rule->rule));
-        },
-        table(NFTA_RULE_TABLE));
-    if (code != 0) return code;
-    code = ask(
-        NFT_MSG_GETOBJ, NLM_F_DUMP,
-        [&](const nlmsghdr* m) {
-          auto object = observe_object(m);
-          if (!object) return;
-          if (!object->object.limit) out.counters[object->object.name] = object->count;
-          ruleset.objects.push_back(std::move(object->object));
-        },
-        table(NFTA_OBJ_TABLE));
-    if (code != 0) return code;
-    code = ask(
-        NFT_MSG_GETSET, NLM_F_DUMP,
-        [&](const nlmsghdr* m) {
-          auto set = observe_set(m);
-          if (!set) return;
-          if (set->fill) out.set_fill[set->set.name] = *set->fill;
-          ruleset.sets.push_back(std::move(set->set));
-        },
-        table(NFTA_SET_TABLE));
+    int code = read_table(Table::inet, out);
+    if (code == 0 && ruleset.bridge) code = read_table(Table::bridge, out);
     if (code != 0) return code;
     for (Set& set : ruleset.sets) {
       if (set.name == kBlockVersions) {
@@ -266,6 +239,54 @@ struct Kernel::Impl {
       if (code != 0) return code;
     }
     return 0;
+  }
+
+  int read_table(Table of, Observed& out) {
+    Ruleset& ruleset = *out.ruleset;
+    auto table = [](std::uint16_t attribute) {
+      return [attribute](nlmsghdr* m) { mnl_attr_put_strz(m, attribute, kTable); };
+    };
+    const std::size_t before = ruleset.chains.size();
+    int code = ask(
+        NFT_MSG_GETCHAIN, NLM_F_DUMP,
+        [&](const nlmsghdr* m) {
+          if (auto chain = observe_chain(m)) ruleset.chains.push_back(std::move(*chain));
+        },
+        {}, of);
+    if (code != 0) return code;
+    std::map<std::string, Chain*> by_name;
+    for (std::size_t i = before; i < ruleset.chains.size(); ++i) {
+      by_name[ruleset.chains[i].name] = &ruleset.chains[i];
+    }
+    code = ask(
+        NFT_MSG_GETRULE, NLM_F_DUMP,
+        [&](const nlmsghdr* m) {
+          auto rule = observe_rule(m);
+          if (!rule) return;
+          const auto it = by_name.find(rule->chain);
+          if (it != by_name.end()) it->second->rules.push_back(std::move(rule->rule));
+        },
+        table(NFTA_RULE_TABLE), of);
+    if (code != 0) return code;
+    code = ask(
+        NFT_MSG_GETOBJ, NLM_F_DUMP,
+        [&](const nlmsghdr* m) {
+          auto object = observe_object(m);
+          if (!object) return;
+          if (!object->object.limit) out.counters[object->object.name] = object->count;
+          ruleset.objects.push_back(std::move(object->object));
+        },
+        table(NFTA_OBJ_TABLE), of);
+    if (code != 0) return code;
+    return ask(
+        NFT_MSG_GETSET, NLM_F_DUMP,
+        [&](const nlmsghdr* m) {
+          auto set = observe_set(m);
+          if (!set) return;
+          if (set->fill) out.set_fill[set->set.name] = *set->fill;
+          ruleset.sets.push_back(std::move(set->set));
+        },
+        table(NFTA_SET_TABLE), of);
   }
 };
 
@@ -338,6 +359,17 @@ Result<Observed> Kernel::read() {
                 "another program keeps changing the firewall, it cannot be read consistently");
   }
   return fail_errno(ErrorCode::kernel_refused, "cannot read the firewall", code);
+}
+
+Result<bool> Kernel::has(Table table) {
+  bool present = false;
+  bool dormant = false;
+  const int code = impl_->table_present(table, present, dormant);
+  if (code == EPERM) {
+    return fail(ErrorCode::permission, needs_root("the firewall cannot be read"));
+  }
+  if (code != 0) return fail_errno(ErrorCode::kernel_refused, "cannot read the firewall", code);
+  return present;
 }
 
 Result<std::vector<Element>> Kernel::elements(const std::string& name) {

@@ -20,10 +20,11 @@ struct Counted {
   std::uint64_t bytes = 0;
 };
 
-/// Our table as the kernel holds it.
+/// Our tables as the kernel holds them.
 struct Observed {
-  std::uint32_t generation = 0;    ///< of the whole ruleset, for Batch
-  std::optional<Ruleset> ruleset;  ///< absent: no table; managed and learned sets without elements
+  std::uint32_t generation = 0;  ///< of the whole ruleset, for Batch
+  std::optional<Ruleset>
+      ruleset;  ///< absent: no table inet; managed and learned sets without elements
   std::vector<Element> block_versions;                         ///< see compile.hpp
   std::map<std::string, Counted> counters;                     ///< named counters
   std::map<std::string, std::vector<Counted>> element_counts;  ///< by set, parallel to its elements
@@ -51,12 +52,15 @@ class Kernel {
   Kernel& operator=(Kernel&&) noexcept;
   ~Kernel();
 
-  /// Reads table inet cloudron, consistently (again if somebody changes it meanwhile). The elements
+  /// Reads our tables, consistently (again if somebody changes it meanwhile). The elements
   /// of sets that lists, blocks or packets fill are not read.
   fw::Result<Observed> read();
 
   /// The elements of one small set; nothing when the set or the table is not there.
   fw::Result<std::vector<Element>> elements(const std::string& set);
+
+  /// Is there such a table of ours? No, where the kernel does not know its family.
+  fw::Result<bool> has(Table table);
 
   /// Asks one set for one key (of an interval set: the interval that holds it), without a dump: how
   /// long the element lasts, 0 for good; nothing when there is none.

@@ -16,6 +16,7 @@
 #include "chains/netlink/attributes.hpp"
 #include "chains/netlink/encode.hpp"
 #include "chains/netlink/expressions.hpp"
+#include "chains/netlink/family.hpp"
 #include "chains/netlink/handles.hpp"
 
 namespace chains {
@@ -28,6 +29,21 @@ constexpr std::uint16_t kSetCount = 20;
 constexpr std::int32_t kForeignPriority = std::numeric_limits<std::int32_t>::min();
 
 bool ours(const char* table) { return table != nullptr && std::strcmp(table, kTable) == 0; }
+
+Table table_of(const nlmsghdr* message) {
+  return chains::table_of(
+      static_cast<const nfgenmsg*>(mnl_nlmsg_get_payload(message))->nfgen_family);
+}
+
+/// The kernel numbers the hooks of bridges as it does those of IP.
+std::optional<Hook> hook_of(Table table, std::uint32_t number) {
+  if (number == NF_INET_FORWARD) return Hook::forward;
+  if (table == Table::bridge) {
+    return number == NF_INET_PRE_ROUTING ? std::optional(Hook::prerouting) : std::nullopt;
+  }
+  if (number == NF_INET_LOCAL_IN) return Hook::input;
+  return number == NF_INET_INGRESS ? std::optional(Hook::ingress) : std::nullopt;
+}
 
 bool is_admins(std::string_view name) { return name.starts_with(kAdminPrefix); }
 
@@ -62,7 +78,7 @@ fw::Location parse_location(const std::string& text) {
 }
 
 Field field_of_type(std::uint32_t type_id) {
-  for (int i = 0; i <= static_cast<int>(Field::mark); ++i) {
+  for (int i = 0; i <= static_cast<int>(kLastField); ++i) {
     if (info(static_cast<Field>(i)).type_id == type_id) return static_cast<Field>(i);
   }
   return Field::mark;
@@ -87,19 +103,15 @@ std::optional<Chain> observe_chain(const nlmsghdr* message) {
   if (nftnl_chain_nlmsg_parse(message, c) < 0 || !ours(nftnl_chain_get_str(c, NFTNL_CHAIN_TABLE))) {
     return {};
   }
-  Chain chain{nftnl_chain_get_str(c, NFTNL_CHAIN_NAME), {}, {}, false};
+  Chain chain{nftnl_chain_get_str(c, NFTNL_CHAIN_NAME), {}, {}, false, table_of(message)};
   if (is_admins(chain.name)) return {};
   if (nftnl_chain_is_set(c, NFTNL_CHAIN_HOOKNUM)) {
     BaseHook base;
-    const std::uint32_t hook = nftnl_chain_get_u32(c, NFTNL_CHAIN_HOOKNUM);
-    base.hook = hook == NF_INET_INGRESS    ? Hook::ingress
-                : hook == NF_INET_LOCAL_IN ? Hook::input
-                                           : Hook::forward;
+    const auto hook = hook_of(chain.table, nftnl_chain_get_u32(c, NFTNL_CHAIN_HOOKNUM));
+    base.hook = hook.value_or(Hook::forward);
     base.priority = nftnl_chain_get_s32(c, NFTNL_CHAIN_PRIO);
     const char* const type = nftnl_chain_get_str(c, NFTNL_CHAIN_TYPE);
-    const bool known =
-        (hook == NF_INET_INGRESS || hook == NF_INET_LOCAL_IN || hook == NF_INET_FORWARD) &&
-        type != nullptr && std::strcmp(type, "filter") == 0;
+    const bool known = hook && type != nullptr && std::strcmp(type, "filter") == 0;
     if (!known) base.priority = kForeignPriority;
     base.policy = static_cast<VerdictKind>(nftnl_chain_get_u32(c, NFTNL_CHAIN_POLICY));
     if (const auto* devices = nftnl_chain_get_array(c, NFTNL_CHAIN_DEVICES)) {
@@ -138,6 +150,7 @@ std::optional<ObservedSet> observe_set(const nlmsghdr* message) {
   ObservedSet out;
   Set& set = out.set;
   set.name = nftnl_set_get_str(s, NFTNL_SET_NAME);
+  set.table = table_of(message);
   if (is_admins(set.name)) return {};
   for (std::uint32_t type = nftnl_set_get_u32(s, NFTNL_SET_KEY_TYPE); type != 0; type >>= 6) {
     set.key.insert(set.key.begin(), field_of_type(type & 0x3f));
@@ -172,6 +185,7 @@ std::optional<ObservedObject> observe_object(const nlmsghdr* message) {
   }
   ObservedObject out;
   out.object.name = nftnl_obj_get_str(o, NFTNL_OBJ_NAME);
+  out.object.table = table_of(message);
   if (is_admins(out.object.name)) return {};
   const std::uint32_t kind = nftnl_obj_get_u32(o, NFTNL_OBJ_TYPE);
   if (kind != NFT_OBJECT_COUNTER && kind != NFT_OBJECT_LIMIT) return {};  // nothing that ours use

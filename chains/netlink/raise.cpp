@@ -27,7 +27,7 @@ std::uint32_t u32_of(const Bytes& bytes) {
 std::optional<Field> field_by(FieldInfo::Load load, std::uint32_t key, std::uint32_t offset,
                               std::uint32_t length, bool original, const Bytes& protocol) {
   std::optional<Field> found;
-  for (int i = 0; i <= static_cast<int>(Field::tcp_payload); ++i) {
+  for (int i = 0; i <= static_cast<int>(kLastField); ++i) {
     const FieldInfo& f = info(static_cast<Field>(i));
     if (f.load != load || f.key != key || f.original != original) continue;
     // The first bytes of an address are its network.

@@ -56,7 +56,7 @@ bool ChangeReader::read(const nlmsghdr* message, RulesetChange& out) {
   const int type = message->nlmsg_type & 0xff;
   if (type != NFT_MSG_NEWGEN) {
     const auto* const nfg = static_cast<const nfgenmsg*>(mnl_nlmsg_get_payload(message));
-    if (nfg->nfgen_family != NFPROTO_INET) return false;
+    if (nfg->nfgen_family != NFPROTO_INET && nfg->nfgen_family != NFPROTO_BRIDGE) return false;
     bool ours = false;
     for_each_attribute(message, sizeof(nfgenmsg), [&ours](const nlattr* a) {
       if (mnl_attr_get_type(a) == kTableAttribute) ours = text_of(a) == kTable;

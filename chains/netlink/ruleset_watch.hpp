@@ -19,7 +19,7 @@ struct RulesetChange {
   std::uint32_t generation = 0;  ///< after it
   pid_t pid = 0;                 ///< of the process, in the first PID namespace; 0: it is not said
   std::string process;           ///< its name, at most 15 bytes, which it chose itself
-  bool ours = false;             ///< it touched table inet cloudron
+  bool ours = false;             ///< it touched a table cloudron of ours
   bool only_elements = false;    ///< of that table: nothing but elements of sets
   std::uint32_t port = 0;        ///< of the netlink socket that made it
 

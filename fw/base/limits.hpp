@@ -85,7 +85,11 @@ inline constexpr std::size_t kActivityStep = 64;  // rows that one insert takes 
                                                   // log shrinks, and nobody waits for it
 
 // The host.
-inline constexpr std::size_t kDevicesMax = 64;  // with an early drop; the kernel takes 256
+inline constexpr std::size_t kDevicesMax = 64;    // with an early drop; the kernel takes 256
+inline constexpr std::size_t kBridgesMax = 1024;  // that are looked at
+inline constexpr std::size_t kBridgePortsMax =
+    4096;  // whose containers are asked for: two questions
+inline constexpr std::size_t kPortAddressesMax = 64;  // of one: a container may give itself more
 inline constexpr std::size_t kOpenConnectionsMax = 1u << 20;
 inline constexpr int kApplyTries = 20;  // when another program changes the ruleset meanwhile
 inline constexpr std::size_t kPanicCallersMax = 16;  // admins who called a panic; the latest stay

@@ -18,6 +18,7 @@
 #include <fmt/format.h>
 #include <sys/file.h>
 
+#include "chains/netlink/bridges.hpp"
 #include "chains/netlink/devices.hpp"
 #include "chains/netlink/flow_feed.hpp"
 #include "chains/netlink/refusal_feed.hpp"
@@ -62,6 +63,8 @@ constexpr auto kLockTry = 5ms;             // between two tries for the lock of 
 constexpr auto kLockPatience = 10s;        // until a request is told that it is busy
 constexpr auto kCheckDelay = 2ms;          // one check for many notifications
 constexpr auto kDevicesSettle = 300ms;     // once one is another
+constexpr auto kDeviceLook = 1s;           // and then so often
+constexpr int kDeviceLooks = 5;            // more
 constexpr auto kCheckPeriod = 60s;         // even when nobody notified
 constexpr auto kFadePeriod = 10s;          // of who is busiest
 constexpr auto kClockPeriod = 5s;          // between two looks whether the clock was set
@@ -150,6 +153,7 @@ class Daemon final : public Host {
   void on_watch();
   void on_devices();
   void devices_settled();
+  void look_at_bridges();
   bool read_changes();
   void on_refusals();
   void on_flows();
@@ -162,7 +166,7 @@ class Daemon final : public Host {
   void check_again_each_period();
   void repair();
   void settle_trial();
-  void say_devices();
+  void say_devices(bool early_drop, const chains::Description& lines);
   void say_clock_set(std::chrono::milliseconds step);
   void say_repaired(const ApplyReport& report, std::chrono::microseconds took);
   void reload();
@@ -194,6 +198,7 @@ class Daemon final : public Host {
   RulesetWatch watch_;
   chains::DeviceWatch devices_;
   std::optional<std::vector<chains::Device>> devices_held_;  ///< that have an early drop
+  std::optional<std::vector<chains::Bridge>> bridges_held_;
   ControlServer control_;
   Policy policy_;
   bool apps_may_move_ = false;  ///< may_move() of what was last asked for
@@ -229,6 +234,8 @@ class Daemon final : public Host {
   asio::steady_timer lock_timer_{io_};
   asio::steady_timer news_timer_{io_};
   asio::steady_timer devices_timer_{io_};
+  asio::steady_timer looks_timer_{io_};
+  int looks_left_ = 0;
   asio::steady_timer trial_timer_{io_};
   asio::steady_timer fade_timer_{io_};
   asio::steady_timer clock_timer_{io_};
@@ -342,10 +349,21 @@ void Daemon::on_watch() {
 void Daemon::on_devices() {
   devices_fd_.async_wait(asio::posix::stream_descriptor::wait_read, [this](const ErrorOf& error) {
     if (error) return;
+    looks_left_ = kDeviceLooks;
     devices_timer_.expires_after(kDevicesSettle);
     devices_timer_.async_wait([this](const ErrorOf& cancelled) {
       if (!cancelled) devices_settled();
     });
+  });
+}
+
+/// Bridges are looked at some times more: of what is done inside of a container nobody tells.
+void Daemon::look_at_bridges() {
+  if (chains::read_bridges() != bridges_held_) check_later(0ms);
+  if (looks_left_-- == 0) return;
+  looks_timer_.expires_after(kDeviceLook);
+  looks_timer_.async_wait([this](const ErrorOf& cancelled) {
+    if (!cancelled) look_at_bridges();
   });
 }
 
@@ -354,6 +372,7 @@ void Daemon::devices_settled() {
     return messages_.send(Level::error, to_string(drained.error()));  // a check each minute remains
   }
   if (early_drop_devices(devices_.devices()) != devices_held_) check_later(0ms);
+  look_at_bridges();
   on_devices();
 }
 
@@ -437,11 +456,15 @@ void Daemon::repair() {
   if (wanted.unused == chains::Unused::remove) known_.holds(report->generation);
   const bool other_devices = devices_held_ && *devices_held_ != report->devices;
   devices_held_ = report->devices;
+  const bool other_bridges = bridges_held_ && *bridges_held_ != report->bridges;
+  bridges_held_ = report->bridges;
   ++counts_.checks;
   counts_.last_check = took;
   if (report->clock_step != 0ms) say_clock_set(report->clock_step);
   if (report->repaired() == 0) return;
-  if (other_devices && by.empty()) return say_devices();
+  if ((other_devices || other_bridges) && by.empty()) {
+    return say_devices(other_devices, report->difference.rules);
+  }
   // Whoever made the last change may not have been heard of when the check began.
   (void)read_changes();
   if (changed_by_.empty()) changed_by_ = by;
@@ -477,7 +500,12 @@ void Daemon::settle_trial() {
 }
 
 /// Nobody did wrong.
-void Daemon::say_devices() {
+void Daemon::say_devices(bool early_drop, const chains::Description& lines) {
+  if (!early_drop) {
+    return messages_.send(
+        Level::info,
+        fmt::format("containers or bridges changed: {} of the rules are others", lines.all));
+  }
   std::vector<std::string_view> names;
   for (const chains::Device& device : *devices_held_) names.push_back(device.name);
   messages_.send(Level::info,
@@ -690,6 +718,7 @@ Result<AppsChanged> Daemon::apply_apps(const InForce& wanted) {
   auto report = manager.apply(wanted.policy, ApplyMode::commit, wanted.unused, ListUse::remembered);
   if (!report) return std::unexpected(report.error());
   devices_held_ = std::move(report->devices);
+  bridges_held_ = std::move(report->bridges);
   return AppsChanged{std::move(report->difference.rules), report->generation};
 }
 

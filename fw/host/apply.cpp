@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "chains/netlink/bridges.hpp"
 #include "chains/netlink/conntrack.hpp"
 #include "chains/netlink/encode.hpp"
 #include "fw/base/limits.hpp"
@@ -84,6 +85,7 @@ Result<Target> compile_target(const Policy& policy, Lists& lists, Store* store,
   target.lists = use == ListUse::read ? lists.resolve(policy) : lists.remembered(policy);
   chains::Surroundings& around = target.around;
   around.devices = early_drop_devices();
+  around.bridges = chains::read_bridges();
   around.tick = kernel_tick();
   around.panic = std::move(panic);
   around.block_lists = version(target.lists, ListAction::block);
@@ -130,6 +132,7 @@ Result<ApplyReport> Manager::apply(const Policy& policy, ApplyMode mode, chains:
   if (!target) return std::unexpected(target.error());
   report.lists = target->lists;
   report.devices = target->around.devices;
+  report.bridges = target->around.bridges;
   if (mode == ApplyMode::dry_run) {
     if (const auto done = make_so(policy, *target, mode, unused, report, nullptr); !done) {
       return std::unexpected(done.error());

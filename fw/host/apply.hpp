@@ -60,8 +60,9 @@ struct ApplyReport {
   chains::Observed observed;            ///< with dry_run: what the kernel holds
   std::uint32_t generation = 0;         ///< at which the kernel holds the policy, unless dry_run
   std::vector<chains::Device> devices;  ///< that have an early drop
-  std::size_t flows_admitted = 0;       ///< existing flows that go on undisturbed
-  std::size_t flows_cut = 0;            ///< admitted flows whose ends are blocked now
+  std::vector<chains::Bridge> bridges;
+  std::size_t flows_admitted = 0;  ///< existing flows that go on undisturbed
+  std::size_t flows_cut = 0;       ///< admitted flows whose ends are blocked now
   /// How far the wall clock was set since the kernel got its blocks; if so, it gets them anew.
   std::chrono::milliseconds clock_step{0};
   std::chrono::microseconds took{0};  ///< all of it

@@ -8,15 +8,21 @@
 
 namespace fw {
 
-Result<bool> remove_table(chains::Kernel& kernel) {
+Result<bool> remove_tables(chains::Kernel& kernel) {
   for (int attempt = 1;; ++attempt) {
     const auto generation = kernel.generation();
     if (!generation) return std::unexpected(generation.error());
     chains::Batch batch(*generation);
-    chains::encode_remove_table(batch);
+    bool any = false;
+    for (const chains::Table table : {chains::Table::inet, chains::Table::bridge}) {
+      const auto there = kernel.has(table);
+      if (!there) return there;
+      if (*there) chains::encode_remove_table(table, batch);
+      any = any || *there;
+    }
+    if (!any) return false;
     const auto done = kernel.commit(batch);
     if (done) return true;
-    if (done.error().sys_errno == ENOENT) return false;
     const bool busy = done.error().code == ErrorCode::kernel_busy;
     if (!busy || attempt == kApplyTries) return std::unexpected(done.error());
   }

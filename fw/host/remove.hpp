@@ -5,7 +5,7 @@
 
 namespace fw {
 
-/// Removes our table with everything in it; says whether there was one.
-Result<bool> remove_table(chains::Kernel& kernel);
+/// Removes our tables with everything in them; says whether there was one.
+Result<bool> remove_tables(chains::Kernel& kernel);
 
 }  // namespace fw

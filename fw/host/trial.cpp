@@ -87,7 +87,7 @@ Result<RolledBack> roll_back(Manager& manager, const std::string& state_dir, con
     return std::unexpected(refused.error());
   }
   if (pending.before == Pending::Before::nothing) {
-    const auto removed = remove_table(manager.kernel());
+    const auto removed = remove_tables(manager.kernel());
     if (!removed) return std::unexpected(removed.error());
     if (auto off = switch_off(state_dir); !off) return std::unexpected(off.error());
     out.removed = true;

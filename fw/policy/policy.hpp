@@ -113,7 +113,8 @@ struct PolicyBase {
   Location mail_where;
   std::vector<Located<IpRange>> trusted;  ///< [trusted] networks
   Discovery discovery;
-  std::vector<Limit> limits;  ///< defaults first, each replaced by its namesake
+  std::vector<std::string> routed;  ///< [apps] routed: bridges that the outside may reach; "br-*"
+  std::vector<Limit> limits;        ///< defaults first, each replaced by its namesake
   std::vector<List> lists;
   std::vector<Offender> offenders;
   ActivityKeep activity;

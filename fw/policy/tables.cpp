@@ -191,6 +191,8 @@ void PolicyReader::read_apps(const toml::table& table) {
         }},
        {"docker",
         [&](const toml::node& node) { discovery.docker = values_.socket(node, "docker"); }},
+       {"routed",
+        [&](const toml::node& node) { policy_.routed = values_.devices(node, "routed"); }},
        {"labels_open", [&](const toml::node& node) {
           discovery.labels_open = values_.boolean(node, "labels_open").value_or(false);
         }}});

@@ -320,6 +320,29 @@ std::optional<std::uint64_t> ValueReader::size(const toml::node& node, std::stri
   return {};
 }
 
+std::vector<std::string> ValueReader::devices(const toml::node& node, std::string_view key) {
+  constexpr std::size_t kDeviceNameMax = 15;
+  std::vector<std::string> out;
+  const toml::array* list = array(node, key, "[\"br-lab\"]");
+  if (list == nullptr) return out;
+  for (const toml::node& each : *list) {
+    const std::string* value = text(each, key, "br-lab");
+    if (value == nullptr) continue;
+    const std::string_view name(*value);
+    const bool fits =
+        !name.empty() && name.size() <= kDeviceNameMax &&
+        name.find_first_of("/: \t\n\"*") >= name.size() - (name.ends_with('*') ? 1 : 0);
+    if (fits) {
+      out.push_back(*value);
+    } else {
+      error(each, fmt::format("{} must name network devices of at most {} letters, with * only at "
+                              "the end, e.g. \"br-lab\", not {}",
+                              key, kDeviceNameMax, quote(*value)));
+    }
+  }
+  return out;
+}
+
 std::string ValueReader::socket(const toml::node& node, std::string_view key) {
   const std::string* value = text(node, key, "/run/docker.sock");
   if (value == nullptr) return {};

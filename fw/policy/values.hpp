@@ -55,6 +55,8 @@ class ValueReader {
   std::vector<PortRange> some_ports(const toml::node& node);  ///< at least one
   std::vector<Located<IpRange>> networks(const toml::node& node, std::string_view key);
   std::vector<Ip> addresses(const toml::node& node);
+  /// Names of network devices, each perhaps with "*" at its end.
+  std::vector<std::string> devices(const toml::node& node, std::string_view key);
   std::optional<Endpoint> loopback(const toml::node& node, std::string_view key);
   Rate refusals(const toml::node& node);  ///< "20 refused/10m"
   std::vector<std::string> limit_names(const toml::node& node) {

@@ -14,11 +14,12 @@ namespace {
 
 /// Where a key belongs that was found in another table; "" when it has no one place.
 std::string_view home_of(std::string_view key) {
-  constexpr std::array<std::pair<std::string_view, std::string_view>, 18> kHomes{{
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 19> kHomes{{
       {"tcp", "[ports]"},
       {"udp", "[ports]"},
       {"networks", "[trusted]"},
       {"network", "[apps]"},
+      {"routed", "[apps]"},
       {"rate", "[[limit]]"},
       {"burst", "[[limit]]"},
       {"concurrent", "[[limit]]"},

@@ -15,6 +15,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include "tests/lab/frames.hpp"
 #include "tests/lab/nft.hpp"
 #include "tests/lab/process.hpp"
 
@@ -99,7 +100,9 @@ std::string transport(const Packet& p) {
   return data;
 }
 
-std::string frame(const Packet& p, const Mac& from, const Mac& to) {
+}  // namespace
+
+std::string ip_packet(const Packet& p) {
   const std::string payload = transport(p);
   std::string ip;
   if (p.from.family == Family::ipv4) {
@@ -118,11 +121,10 @@ std::string frame(const Packet& p, const Mac& from, const Mac& to) {
   put_ip(ip, p.to);
   ip += p.ip_options;
   if (p.from.family == Family::ipv4) set16(ip, 10, checksum(ip));
-  std::string out(to.begin(), to.end());
-  out.append(from.begin(), from.end());
-  put16(out, p.from.family == Family::ipv4 ? ETH_P_IP : ETH_P_IPV6);
-  return out + ip + payload;
+  return ip + payload;
 }
+
+namespace {
 
 /// False for what is not TCP, UDP or ICMP, and for fragments and extension headers.
 bool parse(const char* data, std::size_t size, Packet& p) {
@@ -202,7 +204,7 @@ RawLink::RawLink(const Namespace& where, const Mac& from, const Mac& to)
 Frames RawLink::frames(const std::vector<Packet>& packets) const {
   Frames out;
   out.reserve(packets.size());
-  for (const Packet& packet : packets) out.push_back(frame(packet, from_, to_));
+  for (const Packet& packet : packets) out.push_back(ethernet(from_, to_, packet));
   return out;
 }
 
@@ -230,8 +232,8 @@ std::size_t RawLink::flood(const Frames& frames, double per_second,
   return sent;
 }
 
-std::vector<Packet> RawLink::receive(Clock::duration patience) {
-  std::vector<Packet> out;
+Frames RawLink::receive_frames(Clock::duration patience) {
+  Frames out;
   std::array<char, 2048> data{};
   pollfd polled{receiver_.get(), POLLIN, 0};
   const auto wait_ms = std::chrono::ceil<milliseconds>(patience).count();
@@ -239,9 +241,17 @@ std::vector<Packet> RawLink::receive(Clock::duration patience) {
   for (;;) {
     const ssize_t got = ::recv(receiver_.get(), data.data(), data.size(), MSG_DONTWAIT);
     if (got < 0) return out;
-    Packet packet;
-    if (parse(data.data(), static_cast<std::size_t>(got), packet)) out.push_back(packet);
+    out.emplace_back(data.data(), static_cast<std::size_t>(got));
   }
+}
+
+std::vector<Packet> RawLink::receive(Clock::duration patience) {
+  std::vector<Packet> out;
+  for (const std::string& frame : receive_frames(patience)) {
+    Packet packet;
+    if (parse(frame.data(), frame.size(), packet)) out.push_back(packet);
+  }
+  return out;
 }
 
 Handshakes::Handshakes(RawLink& link, Ip from, Ip to, const PortList& ports, std::size_t count,

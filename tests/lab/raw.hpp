@@ -46,6 +46,8 @@ class RawLink {
   std::size_t flood(const Frames& frames, double per_second, const std::atomic<bool>& stop) const;
   /// What came in until now; waits for the first at most so long.
   std::vector<Packet> receive(Clock::duration patience);
+  /// The same as they came; without their outermost tag, which the kernel takes off.
+  Frames receive_frames(Clock::duration patience);
 
  private:
   Fd sender_;

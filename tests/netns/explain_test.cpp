@@ -222,7 +222,8 @@ struct Round {
     net.host.in([this] {
       auto kernel = chains::Kernel::open();
       ruleset = *kernel->read()->ruleset;
-      for (const char* name : {"eth0", "br0"}) devices[name] = {name, ::if_nametoindex(name)};
+      devices["eth0"] = {"eth0", ::if_nametoindex("eth0"), "veth"};
+      devices["br0"] = {"br0", ::if_nametoindex("br0"), "bridge"};
     });
     trace.emplace(net.host);
   }
@@ -368,6 +369,7 @@ action = "allow"
     a.packet.experimental = static_cast<std::uint8_t>(std::ranges::count(p.options, '\xfe'));
     if (icmp) a.packet.icmp_type = static_cast<std::uint8_t>(p.port_to);
     a.device = devices.at(device);
+    a.out = devices.at("br0");  // of what is forwarded: to an app, or the answer to who asked it
     a.route_back = std::string_view(device) == "br0";
     a.connection = Connection{build::kStateNew,
                               false,

@@ -149,10 +149,10 @@ TEST(Compile, AnAppsWindowIsOneTokenLimitObjects) {
 
 TEST(Compile, TrustedNetworksComeBeforeApps) {
   const Ruleset ruleset = rich();
-  EXPECT_EQ(text(chain(ruleset, "CLOUDRON_RATELIMIT")).substr(0, 103),
+  EXPECT_EQ(text(chain(ruleset, "CLOUDRON_RATELIMIT")).substr(0, 147),
             "jump trusted\n"
-            "ip saddr 172.18.0.0/16 goto ratelimit_apps\n"
-            "ip6 saddr 2001:db8:18::/64 goto ratelimit_apps\n")
+            "ip saddr 172.18.0.0/16 meta iifkind \"bridge\" goto ratelimit_apps\n"
+            "ip6 saddr 2001:db8:18::/64 meta iifkind \"bridge\" goto ratelimit_apps\n")
       << text(chain(ruleset, "CLOUDRON_RATELIMIT"));
   // A few networks are compared one by one, more are a set.
   EXPECT_EQ(find(ruleset.sets, "trusted6"), nullptr);
@@ -277,7 +277,7 @@ TEST(Diff, AChangedLimitStartsAfreshAlone) {
   for (const Set* set : plan.add_sets) {
     EXPECT_TRUE(set->name.starts_with("ssh.5/20s.")) << set->name;
   }
-  for (const std::string& name : plan.clear_chains) {
+  for (const auto& [name, table] : plan.clear_chains) {
     EXPECT_TRUE(name.starts_with("ssh.")) << name;
   }
   ASSERT_EQ(plan.remove_objects.size(), 1u);
@@ -316,8 +316,8 @@ TEST(Diff, ASetMadeAnewTakesItsRulesAlong) {
     if (set.name == "reach4") set.size = 4096;
   }
   const Plan plan = diff(&before, after);
-  EXPECT_EQ(plan.remove_sets, std::vector<std::string>{"reach4"});
-  EXPECT_NE(std::find(plan.clear_chains.begin(), plan.clear_chains.end(), "to_apps"),
+  EXPECT_EQ(plan.remove_sets, std::vector<Named>{{"reach4"}});
+  EXPECT_NE(std::find(plan.clear_chains.begin(), plan.clear_chains.end(), Named{"to_apps"}),
             plan.clear_chains.end());
   EXPECT_TRUE(std::ranges::any_of(plan.fill_chains,
                                   [](const Chain* chain) { return chain->name == "to_apps"; }));

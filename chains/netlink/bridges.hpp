@@ -1,0 +1,14 @@
+// The bridges of this network namespace and who is at their ports, asked of the kernel.
+#pragma once
+
+#include <vector>
+
+#include "chains/bridges.hpp"
+
+namespace chains {
+
+/// Sorted by name, at most kBridgesMax with kBridgePortsMax ports in all. What cannot be asked
+/// is left out.
+std::vector<Bridge> read_bridges();
+
+}  // namespace chains

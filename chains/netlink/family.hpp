@@ -1,0 +1,20 @@
+// The families of our tables, as netlink numbers them.
+#pragma once
+
+#include <cstdint>
+
+#include <linux/netfilter.h>
+
+#include "chains/ruleset.hpp"
+
+namespace chains {
+
+constexpr std::uint8_t family_of(Table table) {
+  return table == Table::inet ? NFPROTO_INET : NFPROTO_BRIDGE;
+}
+
+constexpr Table table_of(std::uint8_t family) {
+  return family == NFPROTO_BRIDGE ? Table::bridge : Table::inet;
+}
+
+}  // namespace chains
