@@ -1,6 +1,7 @@
 // The activity log.
 #include "fw/store/activity.hpp"
 
+#include <array>
 #include <limits>
 #include <string_view>
 
@@ -32,10 +33,11 @@ CREATE TABLE activity(
 ) STRICT;
 )sql";
 
+constexpr std::array kActivityVersions{kActivitySchema};
+
 constexpr DatabaseForm kForm{.file = "activity.db",
                              .name = "the activity log",
-                             .schema = kActivitySchema,
-                             .version = 1,
+                             .versions = kActivityVersions,
                              .application_id = 0x6366'7761,  // "cfwa"
                              // A row needs no fsync of its own: it outlives its process, and what a
                              // power cut takes is missed less than the time would be.

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "fw/base/address.hpp"
@@ -25,11 +26,20 @@ struct Block {
   IpRange range;
   std::optional<WallTime> until;  ///< absent: for good
   std::string reason;
-  std::string origin;  ///< "admin"
+  std::string origin;  ///< who holds it: "admin"
   WallTime since{};
 
   bool operator==(const Block&) const = default;
 };
+
+/// The order of a store's rows, which has one for each range and origin at most: what one origin
+/// blocks and lifts leaves the others' blocks of the range alone.
+inline bool row_before(const Block& a, const Block& b) {
+  return std::tie(a.range, a.origin) < std::tie(b.range, b.origin);
+}
+inline bool same_row(const Block& a, const Block& b) {
+  return a.range == b.range && a.origin == b.origin;
+}
 
 /// A piece of the address space and when it stops being blocked: pieces of one family are disjoint.
 struct BlockedPiece {

@@ -8,16 +8,32 @@
 namespace fw {
 namespace {
 
-bool by_range(const Block& a, const Block& b) { return a.range < b.range; }
-
-/// What one more block of the same range makes of a row; true when the row lasts longer already.
-/// Its origin is whoever gave it the latest end.
+/// What one more block of the same range and origin makes of a row; true when the row lasts longer
+/// already.
 bool extend(Block& row, const Block& add) {
   if (ends_before(add.until, row.until)) return true;
   if (!add.reason.empty()) row.reason = add.reason;
-  if (ends_before(row.until, add.until)) row.origin = add.origin;
   row.until = add.until;
   return false;
+}
+
+/// Rows of the ranges that were asked for, of other origins, which last longer than what was asked.
+std::vector<Block> longer_of_others(const std::vector<Block>& rows,
+                                    const std::vector<const Block*>& wanted) {
+  std::vector<Block> longer;
+  auto row = rows.begin();
+  const Block* last = nullptr;
+  for (const Block* block : wanted) {
+    if (last != nullptr && last->range == block->range) continue;  // once for each range
+    last = block;
+    while (row != rows.end() && row->range < block->range) ++row;
+    for (auto same = row; same != rows.end() && same->range == block->range; ++same) {
+      if (same->origin != block->origin && ends_before(block->until, same->until)) {
+        longer.push_back(*same);
+      }
+    }
+  }
+  return longer;
 }
 
 bool overlaps_any(const IpRange& range, const std::vector<IpRange>& merged_ranges) {
@@ -38,13 +54,14 @@ RowChange add_blocks(std::vector<Block> rows, const std::vector<Block>& add, Wal
     if (!ended) wanted.push_back(&block);
   }
   std::stable_sort(wanted.begin(), wanted.end(),
-                   [](const Block* a, const Block* b) { return by_range(*a, *b); });
+                   [](const Block* a, const Block* b) { return row_before(*a, *b); });
+  change.told.longer_by_others = longer_of_others(rows, wanted);
   std::vector<Block>& after = change.after;
   after.reserve(rows.size() + wanted.size());
   auto row = rows.begin();
   for (const Block* block : wanted) {
-    while (row != rows.end() && row->range <= block->range) after.push_back(*row++);
-    if (after.empty() || after.back().range != block->range) {
+    while (row != rows.end() && !row_before(*block, *row)) after.push_back(*row++);
+    if (after.empty() || !same_row(after.back(), *block)) {
       after.push_back(*block);
     } else if (extend(after.back(), *block)) {
       change.told.kept_longer.push_back(after.back());

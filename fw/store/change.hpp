@@ -7,13 +7,12 @@
 
 namespace fw {
 
-/// Rows before and after a change, ascending by range. `before` is every row that the change can
+/// Rows before and after a change, by row_before. `before` is every row that the change can
 /// touch and every row that shares a piece with one of those; ended rows are in neither.
 struct RowChange {
   std::vector<Block> before;
   std::vector<Block> after;
-  BlockChange
-      told;  ///< removed, still_covers, not_found, kept_longer; the rest is yet to be filled
+  BlockChange told;  ///< all but the delta and the generation, which are yet to be filled
 };
 RowChange add_blocks(std::vector<Block> rows, const std::vector<Block>& add, WallTime now);
 RowChange remove_blocks(std::vector<Block> rows, const std::vector<IpRange>& ranges,

@@ -11,7 +11,7 @@
 namespace fw {
 namespace {
 
-constexpr const char* kStateSchema = R"sql(
+constexpr const char* kVersion1 = R"sql(
 CREATE TABLE meta(
   id INTEGER PRIMARY KEY CHECK (id = 1),
   generation INTEGER NOT NULL,
@@ -38,6 +38,29 @@ CREATE TABLE regions(
   PRIMARY KEY (family, first)
 ) STRICT, WITHOUT ROWID;
 )sql";
+
+// A range has a row for each origin that blocks it.
+constexpr const char* kVersion2 = R"sql(
+ALTER TABLE blocks RENAME TO blocks_1;
+DROP INDEX blocks_by_end;
+DROP INDEX networks;
+CREATE TABLE blocks(
+  family INTEGER NOT NULL CHECK (family IN (4, 6)),
+  first BLOB NOT NULL CHECK (length(first) = 16),
+  last BLOB NOT NULL CHECK (length(last) = 16),
+  until_ms INTEGER,
+  reason TEXT NOT NULL,
+  origin TEXT NOT NULL,
+  since_ms INTEGER NOT NULL,
+  PRIMARY KEY (family, first, last, origin)
+) STRICT, WITHOUT ROWID;
+INSERT INTO blocks SELECT * FROM blocks_1 ORDER BY family, first, last;
+DROP TABLE blocks_1;
+CREATE INDEX blocks_by_end ON blocks(until_ms) WHERE until_ms IS NOT NULL;
+CREATE INDEX networks ON blocks(family, first) WHERE first <> last;
+)sql";
+
+constexpr std::array kStateVersions{kVersion1, kVersion2};
 
 constexpr const char* kBlockColumns = "family, first, last, until_ms, reason, origin, since_ms";
 
@@ -123,12 +146,16 @@ void erase(SQLite::Statement& erase_range, const IpRange& range) {
   erase_range.reset();
 }
 
+void erase(SQLite::Statement& erase_row, const Block& block) {
+  erase_row.bindNoCopy(4, block.origin);
+  erase(erase_row, block.range);
+}
+
 }  // namespace
 
 const DatabaseForm kStateForm{.file = "state.db",
                               .name = "the state database",
-                              .schema = kStateSchema,
-                              .version = 1,
+                              .versions = kStateVersions,
                               .application_id = 0x6366'7764,  // "cfwd"
                               .synchronous = "FULL",          // a commit is on disk when it returns
                               .log_pages_max = 128,           // read in less than a millisecond
@@ -151,7 +178,7 @@ void write_meta(SQLite::Database& db, const Meta& meta) {
 
 std::vector<Block> read_active(SQLite::Database& db, WallTime now, std::size_t expected) {
   SQLite::Statement select(db, fmt::format("SELECT {} FROM blocks WHERE until_ms IS NULL OR "
-                                           "until_ms > ? ORDER BY family, first, last",
+                                           "until_ms > ? ORDER BY family, first, last, origin",
                                            kBlockColumns));
   select.bind(1, ms_of(now));
   std::vector<Block> blocks;
@@ -184,7 +211,7 @@ std::vector<IpRange> read_ended(SQLite::Database& db, WallTime now) {
 std::vector<Block> read_singles(SQLite::Database& db, const std::vector<IpRange>& windows) {
   return read_windows(db,
                       fmt::format("SELECT {} FROM blocks WHERE family = ? AND first BETWEEN ? AND "
-                                  "? AND first = last",
+                                  "? AND first = last ORDER BY first, origin",
                                   kBlockColumns),
                       windows);
 }
@@ -192,7 +219,8 @@ std::vector<Block> read_singles(SQLite::Database& db, const std::vector<IpRange>
 std::vector<Block> read_networks(SQLite::Database& db, const std::vector<IpRange>& windows) {
   return read_windows(db,
                       fmt::format("SELECT {} FROM blocks INDEXED BY networks WHERE family = ? AND "
-                                  "first BETWEEN ? AND ? AND first <> last",
+                                  "first BETWEEN ? AND ? AND first <> last ORDER BY first, last, "
+                                  "origin",
                                   kBlockColumns),
                       windows);
 }
@@ -223,18 +251,19 @@ std::vector<IpRange> read_regions(SQLite::Database& db, const std::vector<IpRang
 
 void replace_rows(SQLite::Database& db, const std::vector<Block>& before,
                   const std::vector<Block>& after) {
-  SQLite::Statement remove(db, "DELETE FROM blocks WHERE family = ? AND first = ? AND last = ?");
+  SQLite::Statement remove(
+      db, "DELETE FROM blocks WHERE family = ? AND first = ? AND last = ? AND origin = ?");
   SQLite::Statement replace(
       db, fmt::format("INSERT OR REPLACE INTO blocks ({}) VALUES (?, ?, ?, ?, ?, ?, ?)",
                       kBlockColumns));
   auto old = before.begin();
   for (const Block& block : after) {
-    for (; old != before.end() && old->range < block.range; ++old) erase(remove, old->range);
-    const bool same_range = old != before.end() && old->range == block.range;
-    if (!same_range || *old != block) write_row(replace, block);
-    if (same_range) ++old;
+    for (; old != before.end() && row_before(*old, block); ++old) erase(remove, *old);
+    const bool same = old != before.end() && same_row(*old, block);
+    if (!same || *old != block) write_row(replace, block);
+    if (same) ++old;
   }
-  for (; old != before.end(); ++old) erase(remove, old->range);
+  for (; old != before.end(); ++old) erase(remove, *old);
 }
 
 void replace_regions(SQLite::Database& db, const std::vector<IpRange>& before,

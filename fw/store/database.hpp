@@ -23,7 +23,7 @@ struct Meta {
 Meta read_meta(SQLite::Database& db);
 void write_meta(SQLite::Database& db, const Meta& meta);
 
-/// All blocks that have not ended, ascending by range.
+/// All blocks that have not ended, by row_before.
 std::vector<Block> read_active(SQLite::Database& db, WallTime now, std::size_t expected);
 
 /// How many active blocks there are of each origin.
@@ -43,7 +43,7 @@ std::vector<Block> read_networks(SQLite::Database& db, const std::vector<IpRange
 /// so everything that a change can affect is found without looking at the rest of the table.
 std::vector<IpRange> read_regions(SQLite::Database& db, const std::vector<IpRange>& windows);
 
-/// Makes the table hold `after` where it held `before`; both ascending.
+/// Makes the table hold `after` where it held `before`; both by row_before.
 void replace_rows(SQLite::Database& db, const std::vector<Block>& before,
                   const std::vector<Block>& after);
 void replace_regions(SQLite::Database& db, const std::vector<IpRange>& before,

@@ -3,6 +3,7 @@
 
 #include <cerrno>
 #include <filesystem>
+#include <iterator>
 #include <system_error>
 
 #include <fcntl.h>
@@ -54,15 +55,27 @@ void remove_with_log(const std::string& path) {
   for (const char* suffix : {"", "-wal", "-shm"}) ::unlink((path + suffix).c_str());
 }
 
+std::int64_t version_of(const DatabaseForm& form) { return std::ssize(form.versions); }
+
+/// Brings a database up to date. A crash leaves the old version or the new one; of two processes
+/// the second finds it done.
+void migrate(SQLite::Database& db, const DatabaseForm& form) {
+  SQLite::Transaction transaction(db, SQLite::TransactionBehavior::IMMEDIATE);
+  const std::int64_t before = pragma(db, "user_version");
+  if (before >= version_of(form)) return;
+  for (const char* const sql : form.versions.subspan(static_cast<std::size_t>(before))) {
+    db.exec(sql);
+  }
+  db.exec(fmt::format("PRAGMA user_version = {}", version_of(form)));
+  db.exec(fmt::format("PRAGMA application_id = {}", form.application_id));
+  transaction.commit();
+}
+
 /// Fills an empty file; it is one whole file on disk when the call returns.
 void make_tables(const std::string& path, const DatabaseForm& form) {
   SQLite::Database db(path, SQLite::OPEN_READWRITE);
   db.exec("PRAGMA journal_mode = WAL");
-  SQLite::Transaction transaction(db);
-  db.exec(form.schema);
-  db.exec(fmt::format("PRAGMA user_version = {}", form.version));
-  db.exec(fmt::format("PRAGMA application_id = {}", form.application_id));
-  transaction.commit();
+  migrate(db, form);
 }
 
 /// Makes the database under another name first, so that whoever sees it sees all of it.
@@ -127,6 +140,12 @@ Result<void> make_database(const std::string& state_dir, const DatabaseForm& for
 }
 
 SQLite::Database open_database(const std::string& path, const DatabaseForm& form) {
+  // SQLite would wait for a FIFO in the place of one of its files.
+  for (const char* suffix : {"", "-wal", "-shm", "-journal"}) {
+    struct ::stat status {};
+    if (::stat((path + suffix).c_str(), &status) != 0 || S_ISREG(status.st_mode)) continue;
+    throw Unusable(fmt::format("cannot be used: {}{} is not a regular file", path, suffix));
+  }
   SQLite::Database db(path, SQLite::OPEN_READWRITE, form.busy_timeout_ms);
   sqlite3* const handle = db.getHandle();
   if (sqlite3_db_readonly(handle, "main") == 1)
@@ -135,16 +154,17 @@ SQLite::Database open_database(const std::string& path, const DatabaseForm& form
   sqlite3_db_config(handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
   sqlite3_wal_hook(handle, copy_log, const_cast<DatabaseForm*>(&form));
   db.exec(fmt::format("PRAGMA synchronous = {}", form.synchronous));
-  const std::int64_t version = pragma(db, "user_version");
   if (pragma(db, "schema_version") == 0)
     throw Unusable(fmt::format("is empty: move it away, {}", form.afresh));
   if (pragma(db, "application_id") != form.application_id)
     throw Unusable("holds something else: name another folder for the state");
-  if (version > form.version) {
+  if (pragma(db, "user_version") < version_of(form)) migrate(db, form);
+  const std::int64_t version = pragma(db, "user_version");
+  if (version > version_of(form)) {
     throw Unusable(
         fmt::format("was made by a newer version of this program (schema {}, known is {}): "
                     "install that version, or move the file away, {}",
-                    version, form.version, form.afresh));
+                    version, version_of(form), form.afresh));
   }
   return db;
 }

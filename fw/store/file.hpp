@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <exception>
+#include <span>
 #include <stdexcept>
 #include <string>
 
@@ -13,10 +14,11 @@
 namespace fw {
 
 struct DatabaseForm {
-  const char* file;         ///< its name in the state folder
-  const char* name;         ///< "the state database"
-  const char* schema;       ///< SQL that fills an empty one
-  int version;              ///< PRAGMA user_version
+  const char* file;  ///< its name in the state folder
+  const char* name;  ///< "the state database"
+  /// SQL that makes version 1 of an empty database, version 2 of version 1 ...; the last is this
+  /// program's. PRAGMA user_version tells which a database is.
+  std::span<const char* const> versions;
   int application_id;       ///< PRAGMA application_id
   const char* synchronous;  ///< PRAGMA synchronous
   int log_pages_max;  ///< the log is copied into the database when it has this many: each process
@@ -31,7 +33,8 @@ std::string path_in(const std::string& state_dir, const DatabaseForm& form);
 /// database sees all of it.
 Result<void> make_database(const std::string& state_dir, const DatabaseForm& form);
 
-/// Opens one that was made. Throws SQLite::Exception, or Unusable when it is of no use.
+/// Opens one that was made, and brings one of an earlier version up to date, in one transaction.
+/// Throws SQLite::Exception, or Unusable when it is of no use.
 SQLite::Database open_database(const std::string& path, const DatabaseForm& form);
 
 /// What a PRAGMA says, which is a number. Throws SQLite::Exception.

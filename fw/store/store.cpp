@@ -47,7 +47,7 @@ Affected gather(SQLite::Database& db, const Named& named) {
   affected.rows.insert(affected.rows.end(), std::move_iterator(networks.begin()),
                        std::move_iterator(networks.end()));
   std::inplace_merge(affected.rows.begin(), affected.rows.begin() + middle, affected.rows.end(),
-                     [](const Block& a, const Block& b) { return a.range < b.range; });
+                     row_before);
   return affected;
 }
 

@@ -13,10 +13,11 @@ namespace fw {
 
 /// What a change of blocks came to, for the kernel and for the person who asked.
 struct BlockChange {
-  BlockDelta delta;                 ///< for the kernel sets
-  std::uint64_t generation = 0;     ///< after the change
-  std::vector<Block> kept_longer;   ///< block: rows that already lasted longer than what was asked
-  std::vector<Block> removed;       ///< unblock: the rows that went
+  BlockDelta delta;                     ///< for the kernel sets
+  std::uint64_t generation = 0;         ///< after the change
+  std::vector<Block> kept_longer;       ///< block: own rows that lasted longer than what was asked
+  std::vector<Block> longer_by_others;  ///< block: other origins' rows of the ranges that do
+  std::vector<Block> removed;           ///< unblock: the rows that went
   std::vector<Block> still_covers;  ///< unblock: what remains and covers (part of) what was asked
   std::vector<IpRange> not_found;  ///< unblock: asked for, but no block is equal to it or inside it
 };
@@ -35,7 +36,7 @@ class Store {
   Store& operator=(Store&&) noexcept;
   ~Store();
 
-  /// Blocks that have not ended at `now`, ascending by range, and the generation that they are.
+  /// Blocks that have not ended at `now`, by row_before, and the generation that they are.
   struct Snapshot {
     std::vector<Block> blocks;
     std::uint64_t generation = 0;
@@ -46,12 +47,12 @@ class Store {
   /// Only the number: what `apply` asks when nothing has to be done. 0 before the first change.
   Result<std::uint64_t> generation();
 
-  /// Adds blocks; one that exists keeps the later end and its origin, and takes the new reason if
-  /// one is given.
+  /// Adds blocks; one of the same range and origin keeps the later end, and takes the new reason
+  /// if one is given. A range is blocked until the last of its blocks ends.
   /// More than kBlocksMax active blocks is an error, and nothing is changed.
   Result<BlockChange> block(const std::vector<Block>& add, WallTime now);
 
-  /// Removes the blocks that are equal to or inside each range; with `origin`, only those.
+  /// Removes the blocks that are equal to or inside each range, of all origins or of one.
   Result<BlockChange> unblock(const std::vector<IpRange>& ranges, WallTime now,
                               const std::string& origin = {});
 

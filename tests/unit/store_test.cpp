@@ -215,29 +215,115 @@ TEST(Store, UnblockTakesWhatIsEqualOrInside) {
   EXPECT_EQ(ranges_of(all(store)), (Texts{"10.0.0.0/16", "10.0.0.250-10.0.1.5", "10.1.0.1"}));
 }
 
-/// Whoever gave a block its latest end lifts it, and takes nobody else's away.
-TEST(Store, UnblockOfOneOriginLeavesTheOthers) {
+Block by(const std::string& origin, Block block) {
+  block.origin = origin;
+  return block;
+}
+
+TEST(Store, EachOriginsBlockLivesByItself) {
   const StateFolder folder;
   Store store = folder.open();
-  const auto by = [](const std::string& origin, Block block) {
-    block.origin = origin;
-    return block;
-  };
-  ASSERT_TRUE(store.block({by("a", block("10.0.0.1", 100))}, at_ms(0)));
-  ASSERT_TRUE(store.block({by("b", block("10.0.0.1", 100))}, at_ms(0)));
-  ASSERT_TRUE(store.block({by("b", block("10.0.0.1", 90))}, at_ms(0)));
-  EXPECT_EQ(all(store)[0].origin, "a") << "no later end";
-  ASSERT_TRUE(store.block({by("b", block("10.0.0.1"))}, at_ms(0)));
-  EXPECT_EQ(all(store)[0].origin, "b");
-  ASSERT_TRUE(store.block({by("a", block("10.0.0.2"))}, at_ms(0)));
-  const BlockChange kept = store.unblock({range("10.0.0.1")}, at_ms(0), "a").value();
-  EXPECT_EQ(kept.not_found, std::vector<IpRange>{range("10.0.0.1")});
-  EXPECT_EQ(ranges_of(kept.still_covers), Texts{"10.0.0.1"});
-  const BlockChange gone = store.unblock({range("10.0.0.0/24")}, at_ms(0), "b").value();
-  EXPECT_EQ(ranges_of(gone.removed), Texts{"10.0.0.1"});
-  EXPECT_EQ(ranges_of(gone.still_covers), Texts{"10.0.0.2"});
-  EXPECT_TRUE(gone.not_found.empty());
-  EXPECT_EQ(ranges_of(all(store)), Texts{"10.0.0.2"});
+  for (const char* text : {"10.0.0.1", "10.1.0.0/16", "2001:db8::1", "2001:db8:1::/48"}) {
+    SCOPED_TRACE(text);
+    const auto pieces = [&](const BlockedNow& now) {
+      return range(text).single() ? now.singles : now.networks;
+    };
+    const auto until = [&](int ms) { return std::vector<BlockedPiece>{{range(text), at_ms(ms)}}; };
+    ASSERT_TRUE(store.block({by("a", block(text, 400))}, at_ms(0)));
+    const BlockChange shorter = store.block({by("b", block(text, 100))}, at_ms(0)).value();
+    EXPECT_TRUE(shorter.delta.empty()) << "the kernel's timer stays";
+    EXPECT_TRUE(shorter.kept_longer.empty());
+    EXPECT_EQ(shorter.longer_by_others, (std::vector<Block>{by("a", block(text, 400))}));
+
+    const BlockChange lifted = store.unblock({range(text)}, at_ms(0), "a").value();
+    EXPECT_EQ(lifted.removed, (std::vector<Block>{by("a", block(text, 400))}));
+    EXPECT_EQ(lifted.still_covers, (std::vector<Block>{by("b", block(text, 100))}));
+    EXPECT_EQ(pieces(lifted.delta.removed), until(400));
+    EXPECT_EQ(pieces(lifted.delta.added), until(100)) << "until the other one ends";
+
+    const BlockChange longer = store.block({by("c", block(text, 900))}, at_ms(0)).value();
+    EXPECT_TRUE(longer.longer_by_others.empty());
+    EXPECT_EQ(pieces(longer.delta.added), until(900));
+    const BlockChange missing = store.unblock({range(text)}, at_ms(0), "a").value();
+    EXPECT_EQ(missing.not_found, std::vector<IpRange>{range(text)});
+    const BlockChange all_of_them = store.unblock({range(text)}, at_ms(0)).value();
+    EXPECT_EQ(all_of_them.removed.size(), 2u) << "without an origin all of them go";
+    EXPECT_EQ(pieces(all_of_them.delta.removed), until(900));
+    EXPECT_TRUE(all_of_them.delta.added.empty());
+  }
+  EXPECT_TRUE(all(store).empty());
+}
+
+TEST(Store, OneOriginsEndIsNotTheOthers) {
+  const StateFolder folder;
+  Store store = folder.open();
+  ASSERT_TRUE(store.block({by("a", block("10.0.0.1", 100)), by("b", block("10.0.0.1", 300)),
+                           by("a", block("10.2.0.0/16"))},
+                          at_ms(0)));
+  EXPECT_EQ(store.origins(at_ms(0)).value(),
+            (std::map<std::string, std::uint64_t>{{"a", 2}, {"b", 1}}));
+  EXPECT_EQ(all(store, 200),
+            (std::vector<Block>{by("b", block("10.0.0.1", 300)), by("a", block("10.2.0.0/16"))}));
+  ASSERT_TRUE(store.block({by("c", block("10.3.0.0/16", 900))}, at_ms(200)));
+  EXPECT_EQ(folder.sql("SELECT count(*) FROM blocks"), "3") << "the ended one alone is forgotten";
+}
+
+/// What the first version of the program wrote.
+constexpr const char* kOldStore = R"sql(
+PRAGMA journal_mode = WAL;
+BEGIN;
+CREATE TABLE meta(id INTEGER PRIMARY KEY CHECK (id = 1), generation INTEGER NOT NULL,
+                  blocks INTEGER NOT NULL) STRICT;
+CREATE TABLE blocks(
+  family INTEGER NOT NULL CHECK (family IN (4, 6)),
+  first BLOB NOT NULL CHECK (length(first) = 16),
+  last BLOB NOT NULL CHECK (length(last) = 16),
+  until_ms INTEGER,
+  reason TEXT NOT NULL,
+  origin TEXT NOT NULL,
+  since_ms INTEGER NOT NULL,
+  PRIMARY KEY (family, first, last)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX blocks_by_end ON blocks(until_ms) WHERE until_ms IS NOT NULL;
+CREATE INDEX networks ON blocks(family, first) WHERE first <> last;
+CREATE TABLE regions(family INTEGER NOT NULL, first BLOB NOT NULL, last BLOB NOT NULL,
+                     PRIMARY KEY (family, first)) STRICT, WITHOUT ROWID;
+INSERT INTO blocks VALUES
+  (4, x'0000000000000000000000000a000001', x'0000000000000000000000000a000001', 500, 'why',
+   'fail2ban sshd', 7),
+  (4, x'0000000000000000000000000a010000', x'0000000000000000000000000a01ffff', NULL, '', 'admin', 8);
+INSERT INTO regions VALUES
+  (4, x'0000000000000000000000000a010000', x'0000000000000000000000000a01ffff');
+WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 4095),
+               addresses(a) AS (SELECT CAST('address-' || printf('%08d', i) AS BLOB) FROM n)
+INSERT INTO blocks SELECT 6, a, a, NULL, 'many', 'admin', 9 FROM addresses;
+INSERT INTO meta VALUES (1, 1764090000, 4098);
+PRAGMA user_version = 1;
+PRAGMA application_id = 0x63667764;
+COMMIT;
+)sql";
+
+void make_old_store(const StateFolder& folder) {
+  fs::create_directories(folder.state());
+  folder.sql(kOldStore);
+}
+
+TEST(Store, OfAnEarlierVersionIsBroughtUpToDate) {
+  const StateFolder folder;
+  make_old_store(folder);
+  Store store = folder.open();
+  EXPECT_EQ(folder.sql("PRAGMA user_version"), "2");
+  EXPECT_EQ(store.generation().value(), 1764090000u) << "what the kernel holds is still known";
+  const std::vector<Block> blocks = all(store);
+  ASSERT_EQ(blocks.size(), 4098u);
+  EXPECT_EQ(blocks[0], by("fail2ban sshd", block("10.0.0.1", 500, "why", 7)));
+  EXPECT_EQ(blocks[1], block("10.1.0.0/16", {}, "", 8));
+  EXPECT_EQ(blocks[4097].reason, "many");
+  ASSERT_TRUE(store.block({block("10.0.0.1", 900), block("10.1.9.0/24", 900)}, at_ms(0)));
+  EXPECT_EQ(all(store).size(), 4100u) << "an origin more, and a network in a region";
+  EXPECT_EQ(folder.sql("SELECT count(*) FROM regions"), "1");
+  EXPECT_EQ(folder.sql("PRAGMA integrity_check"), "ok");
+  EXPECT_EQ(all(store), all(*std::make_unique<Store>(folder.open())));
 }
 
 TEST(Store, UnblockOfAnAddressInABlockedNetworkSaysSo) {
@@ -369,14 +455,14 @@ struct Oracle {
   void add(const Block& wanted, WallTime now) {
     if (wanted.until && *wanted.until <= now) return;
     for (Block& row : rows) {
-      if (row.range != wanted.range) continue;
-      if (row.until && (!wanted.until || *wanted.until > *row.until)) row.until = wanted.until;
+      if (!same_row(row, wanted)) continue;
+      if (ends_before(wanted.until, row.until)) return;
+      row.until = wanted.until;
       if (!wanted.reason.empty()) row.reason = wanted.reason;
       return;
     }
     rows.push_back(wanted);
-    std::sort(rows.begin(), rows.end(),
-              [](const Block& a, const Block& b) { return a.range < b.range; });
+    std::sort(rows.begin(), rows.end(), row_before);
   }
 };
 
@@ -399,13 +485,14 @@ IpRange random_range(std::mt19937& random) {
   return {family, base + first, base + std::min(kSpace - 1, first + length())};
 }
 
+template <class AskedFor>
 void expect_unblocked(const Oracle& before, const std::vector<IpRange>& asked,
-                      const BlockChange& change, const Oracle& after) {
+                      const BlockChange& change, const Oracle& after, AskedFor asked_for) {
   std::vector<IpRange> not_found;
   std::vector<Block> removed, still;
   for (const IpRange& r : asked) {
     if (std::none_of(before.rows.begin(), before.rows.end(),
-                     [&](const Block& b) { return r.contains(b.range); }))
+                     [&](const Block& b) { return asked_for(r, b); }))
       not_found.push_back(r);
   }
   for (const Block& b : before.rows) {
@@ -465,7 +552,7 @@ void random_history(unsigned seed, int steps) {
         Block b{random_range(random),
                 {},
                 random() % 2 == 0 ? "" : "r" + std::to_string(random() % 3),
-                "admin",
+                random() % 2 == 0 ? "admin" : "program",
                 now};
         if (random() % 6 != 0) b.until = now + milliseconds(random() % 60);
         add.push_back(b);
@@ -475,10 +562,14 @@ void random_history(unsigned seed, int steps) {
     } else {
       std::vector<IpRange> asked;
       for (std::size_t n = 1 + random() % 3; n > 0; --n) asked.push_back(random_range(random));
+      const std::string origin = random() % 2 == 0 ? "" : "program";
+      const auto asked_for = [&](const IpRange& r, const Block& b) {
+        return r.contains(b.range) && (origin.empty() || b.origin == origin);
+      };
       for (const IpRange& r : asked)
-        std::erase_if(after.rows, [&](const Block& b) { return r.contains(b.range); });
-      change = store->unblock(asked, now).value();
-      expect_unblocked(before, asked, *change, after);
+        std::erase_if(after.rows, [&](const Block& b) { return asked_for(r, b); });
+      change = store->unblock(asked, now, origin).value();
+      expect_unblocked(before, asked, *change, after, asked_for);
     }
     const bool changed = after.rows != before.rows;
     generation += changed ? 1 : 0;
@@ -576,6 +667,26 @@ TEST(Store, KilledAtAnyMomentItKeepsWhatItAcknowledged) {
     acknowledged = static_cast<std::uint32_t>(blocks.size());
   }
   EXPECT_GE(acknowledged, 25u);
+}
+
+TEST(Store, KilledWhileItIsBroughtUpToDateItLosesNothing) {
+  std::mt19937 random(2);
+  for (int kill_number = 0; kill_number < 20; ++kill_number) {
+    const StateFolder folder;
+    make_old_store(folder);
+    const ::pid_t pid = child([&] {
+      const auto store = Store::open(folder.state());
+      ::pause();
+    });
+    std::this_thread::sleep_for(std::chrono::microseconds(random() % 30'000));
+    ::kill(pid, SIGKILL);
+    ::waitpid(pid, nullptr, 0);
+    ASSERT_EQ(folder.sql("SELECT count(*) FROM blocks"), "4098");
+    ASSERT_EQ(folder.sql("SELECT count(*) FROM sqlite_master WHERE type = 'table'"), "3");
+    Store store = folder.open();
+    ASSERT_EQ(all(store).size(), 4098u);
+    ASSERT_EQ(folder.sql("PRAGMA integrity_check"), "ok");
+  }
 }
 
 }  // namespace
