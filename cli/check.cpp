@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "cli/commands.hpp"
+#include "fw/host/exposed.hpp"
 #include "fw/host/settings.hpp"
 #include "fw/lists/lists.hpp"
 
@@ -56,7 +57,12 @@ int run_check(const Context& context, const std::string& file) {
   } else {
     fw::Parsed parsed = fw::read_policy(name);
     problems = std::move(parsed.problems);
-    if (parsed.ok()) check_lists(parsed.policy, problems);
+    if (parsed.ok()) {
+      check_lists(parsed.policy, problems);
+      for (auto& one : fw::exposed_files(parsed.policy, name, with.state_dir)) {
+        problems.push_back(std::move(one));
+      }
+    }
   }
   check_settings(problems);
   const bool bad = std::any_of(problems.begin(), problems.end(), [](const fw::Problem& p) {

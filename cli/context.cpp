@@ -15,6 +15,7 @@
 #include "cli/apps.hpp"
 #include "fw/base/suggest.hpp"
 #include "fw/host/block.hpp"
+#include "fw/host/exposed.hpp"
 #include "fw/host/last_good.hpp"
 #include "fw/host/pending.hpp"
 
@@ -99,6 +100,17 @@ int failed(const Context& context, const fw::Error& error) {
   return kError;
 }
 
+namespace {
+
+void add_exposed(const Context& context, LoadedPolicy& loaded) {
+  for (fw::Problem& problem :
+       fw::exposed_files(loaded.policy, loaded.text ? loaded.name : "", context.state_dir)) {
+    loaded.warnings.push_back(std::move(problem));
+  }
+}
+
+}  // namespace
+
 std::optional<LoadedPolicy> load_policy(const Context& context) {
   LoadedPolicy loaded;
   const bool given = !context.policy_path.empty();
@@ -106,6 +118,7 @@ std::optional<LoadedPolicy> load_policy(const Context& context) {
   if (!given && access(path.c_str(), F_OK) != 0 && errno == ENOENT) {
     loaded.policy = fw::default_policy();
     loaded.warnings = fw::check(loaded.policy);
+    add_exposed(context, loaded);
     loaded.name = "the built-in default policy";
     return loaded;
   }
@@ -118,6 +131,7 @@ std::optional<LoadedPolicy> load_policy(const Context& context) {
   loaded.warnings = std::move(parsed.problems);
   loaded.text = std::move(parsed.text);
   loaded.name = path;
+  add_exposed(context, loaded);
   put_in_apps(context, loaded);
   return loaded;
 }

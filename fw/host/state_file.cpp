@@ -43,8 +43,16 @@ Result<void> write_state_file(const std::string& state_dir, const char* name,
 Result<void> append_state_file(const std::string& state_dir, const char* name,
                                const std::string& text) {
   const std::string path = state_dir + "/" + name;
-  const File file(::open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW));
-  if (!file) return fail_errno(ErrorCode::io, fmt::format("cannot open {}", path), errno);
+  // A FIFO in its place is not waited for.
+  const File file(
+      ::open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW | O_NONBLOCK));
+  struct ::stat status {};
+  if (!file || ::fstat(file.fd(), &status) != 0) {
+    return fail_errno(ErrorCode::io, fmt::format("cannot open {}", path), errno);
+  }
+  if (!S_ISREG(status.st_mode)) {
+    return fail(ErrorCode::io, fmt::format("cannot write {}: it is not a regular file", path));
+  }
   const ssize_t written = ::write(file.fd(), text.data(), text.size());
   if (written == static_cast<ssize_t>(text.size())) return {};
   return fail_errno(ErrorCode::io, fmt::format("cannot write {}", path),

@@ -94,8 +94,10 @@ Result<void> replace_file(const File& folder, const std::string& name,
     ::unlinkat(folder.fd(), temporary.c_str(), 0);
     return fail_errno(ErrorCode::io, fmt::format("cannot write {}", name), reason);
   };
+  // Whatever a crash, or somebody else, left in its place: a FIFO would be waited for.
+  ::unlinkat(folder.fd(), temporary.c_str(), 0);
   const File file(::openat(folder.fd(), temporary.c_str(),
-                           O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
+                           O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!file) return failed(errno);
   give_to_owner(file.fd(), folder.fd());
   if (auto written = write_durably(file.fd(), parts); !written)

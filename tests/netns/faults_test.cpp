@@ -324,6 +324,69 @@ TEST_F(Broken, EmptyValuesAreWrongUsage) {
   }
 }
 
+/// Whoever can write the state folder cannot make root wait.
+TEST_F(Broken, AFifoInThePlaceOfAStateFileIsNotWaitedFor) {
+  (void)fw.file("bad.txt", "198.18.9.9\n");
+  fw.apply("[[list]]\nname = \"bad\"\nfile = \"bad.txt\"\naction = \"block\"\n");
+  fw.must({"panic", "on", "--force"});
+  fw.must({"panic", "off"});
+  fw.must({"block", "198.18.0.1"});
+  const std::string kept = fw.dir() / "kept";
+  fs::copy(fw.state_dir(), kept, fs::copy_options::recursive);
+  std::vector<std::string> names;
+  for (const auto& entry : fs::recursive_directory_iterator(kept)) {
+    if (!entry.is_regular_file()) continue;
+    const std::string name = fs::relative(entry.path(), kept);
+    for (const char* suffix : {"", ".new"}) names.push_back(name + suffix);
+  }
+  for (const char* name : {"state.db-journal", "activity.db-journal"}) names.emplace_back(name);
+  EXPECT_GE(names.size(), 10u);
+  for (const std::string& name : names) {
+    SCOPED_TRACE(name);
+    const std::string path = fw.state_dir() + "/" + name;
+    fs::remove(path);
+    must_run(net.host, {"mkfifo", path});
+    for (const std::vector<std::string>& words :
+         std::vector<std::vector<std::string>>{{"apply"},
+                                               {"block", "198.18.0.2"},
+                                               {"panic", "on", "--force"},
+                                               {"panic", "off"},
+                                               {"status"}}) {
+      const Output output = fw.run(words);  // comes back
+      EXPECT_NE(output.exit, 64) << to_string(output);
+    }
+    fs::remove_all(fw.state_dir());
+    fs::copy(kept, fw.state_dir(), fs::copy_options::recursive);
+  }
+}
+
+TEST_F(Broken, WhatOthersCanChangeIsWarnedOf) {
+  (void)fw.file("bad.txt", "198.18.9.9\n");
+  fw.apply("[[list]]\nname = \"bad\"\nfile = \"bad.txt\"\naction = \"block\"\n");
+  const auto warned = [&](const std::string& what) {
+    for (const char* command : {"check", "apply", "plan"}) {
+      const Output output = fw.run({command});
+      EXPECT_EQ(output.exit, 0) << command << to_string(output);
+      if (what.empty()) {
+        EXPECT_EQ(output.err, "") << command;
+      } else {
+        EXPECT_NE(output.err.find(what), std::string::npos) << command << to_string(output);
+      }
+    }
+  };
+  warned("");
+  const std::string list = fw.dir() / "bad.txt";
+  for (const std::string& path : {fw.policy_path(), list, fw.state_dir()}) {
+    must_run(net.host, {"chmod", "o+w", path});
+    warned("anybody can change " + path + ", and with it the firewall: chmod o-w " + path);
+    must_run(net.host, {"chmod", "o-w", path});
+    must_run(net.host, {"chown", "12345", path});
+    warned(path + " belongs to user 12345, who can change it");
+    must_run(net.host, {"chown", "0", path});
+  }
+  warned("");
+}
+
 TEST_F(Broken, AReasonThatIsNotUtf8IsEscapedInJson) {
   fw.must({"block", "198.18.0.1", "--reason", "a\xff\xc3 caf\xc3\xa9 " + std::string(100, 'x')});
   const auto blocks = fw.json({"blocks"}).at("blocks").as_array();
