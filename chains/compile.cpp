@@ -129,6 +129,7 @@ Ruleset compile(const fw::Policy& policy, const Surroundings& around) {
   compile_bridges(c);
   compile_fast_open(c);
   compile_base(c);
+  compile_link(c);
   compile_blocked(c);
   compile_panic(c);
   compile_limits(c);

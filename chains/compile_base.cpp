@@ -51,7 +51,14 @@ void count_the_next(Compilation& c, Chain& chain) {
 /// the port, once it is known to be open.
 void first_packet(Compilation& c, const std::string& name, const std::string& next, bool syn) {
   Chain chain{name, {}, {}, false};
-  if (syn) drop_without_syn(chain);
+  if (syn) {
+    drop_without_syn(chain);
+    before_blocks(chain);
+  } else {
+    // The early drop lets it pass, for it may be the host's own answer.
+    rule(chain, "blocked", {},
+         {is_protocol(fw::Protocol::udp), match(Field::udp_dport, u16(68)), jump("blocked")});
+  }
   rule(chain, "blocked", {}, {jump("blocked_new")});
   if (!syn) {
     // A connection that was cut and forgotten.
@@ -69,6 +76,7 @@ void first_packet(Compilation& c, const std::string& name, const std::string& ne
 /// Later packets on the input hook, of a flow that is not admitted yet.
 void input_established(Compilation& c) {
   Chain chain{"input_established", {}, {}, false};
+  before_blocks(chain);
   rule(chain, "blocked", {}, {jump("blocked")});
   // A reply here belongs to a connection that the host itself opened.
   rule(chain, "reply", {}, {match(Field::ct_direction, u8(1)), c.admit(), accept()});
@@ -111,6 +119,7 @@ void compile_base(Compilation& c) {
   rule(input, "loopback", {}, {match(Field::iif, u32(1)), accept()});
   rule(input, "first packet", {}, {in_state(kStateNew), go("input_new")});
   rule(input, "later packet", {}, {in_state(kStateEstablished), go("input_established")});
+  before_blocks(input);
   rule(input, "blocked", {}, {jump("blocked")});
   rule(input, "of a known flow", {}, {in_state(kStateRelated), accept()});
   rule(input, "neighbours", {}, {in_state(kStateUntracked), go("CLOUDRON")});
@@ -121,6 +130,7 @@ void compile_base(Compilation& c) {
   rule(forward, "admitted flow", {}, {c.admitted(), accept()});
   rule(forward, "first packet", {}, {in_state(kStateNew), go("forward_new")});
   rule(forward, "later packet", {}, {in_state(kStateEstablished), go("forward_established")});
+  forwarded_before_blocks(forward);
   rule(forward, "blocked", {}, {jump("blocked")});
   rule(forward, "of a known flow", {}, {in_state(kStateRelated), accept()});
   rule(forward, "of no known flow", {}, {go("CLOUDRON_FORWARD")});

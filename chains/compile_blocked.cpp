@@ -7,6 +7,9 @@
 // never pays for the interval sets.
 #include <algorithm>
 #include <bit>
+#include <string_view>
+
+#include <fmt/format.h>
 
 #include "chains/compile_parts.hpp"
 #include "fw/base/limits.hpp"
@@ -51,6 +54,34 @@ void manifest(Compilation& c) {
   versions.comment = "the greatest is the version of the blocks";
 }
 
+constexpr bool kNoLists[4] = {};
+
+/// What comes from a single address that is blocked, or `listed` (by set), but later packets of
+/// TCP: of them only what a host needs on its links goes on.
+void early_drop(Compilation& c, const bool (&listed)[4]) {
+  for (const char* why : {"blocked", "listed"}) {
+    if (std::string_view(why) == "listed" && !listed[0] && !listed[2]) continue;
+    Chain& chain = c.chain(fmt::format("ingress_{}", why));
+    needed_at_ingress(chain);
+    rule(chain, why, {}, {count(why), drop()});
+  }
+  Chain& ingress = c.chain("ingress");
+  ingress.base = BaseHook{Hook::ingress, -500, VerdictKind::accept, {}};
+  for (const Device& device : c.around.devices) ingress.base->devices.push_back(device.name);
+  rule(ingress, "not the first packet", {},
+       {is_protocol(fw::Protocol::tcp),
+        match_masked(Field::tcp_flags, u8(kAck), u8(0), Compare::not_equal), accept()});
+  for (const int set : {0, 2}) {  // of single addresses
+    const fw::Family family = set < 2 ? fw::Family::ipv4 : fw::Family::ipv6;
+    if (listed[set]) {  // even an empty set costs a lookup
+      rule(ingress, "listed address", {},
+           {is_family(family), in_set(saddr(family), kListedSets[set]), go("ingress_listed")});
+    }
+    rule(ingress, "blocked address", {},
+         {is_family(family), in_set(saddr(family), kBlockSets[set]), go("ingress_blocked")});
+  }
+}
+
 }  // namespace
 
 void compile_blocked(Compilation& c) {
@@ -76,16 +107,7 @@ void compile_blocked(Compilation& c) {
     rule(chain, "blocked " + what, {},
          {is_family(family), in_set(side(family), kBlockSets[set]), count("blocked"), drop()});
   };
-  if (!c.around.devices.empty()) {
-    Chain& ingress = c.chain("ingress");
-    ingress.base = BaseHook{Hook::ingress, -500, VerdictKind::accept, {}};
-    for (const Device& device : c.around.devices) ingress.base->devices.push_back(device.name);
-    rule(ingress, "not the first packet", {},
-         {is_protocol(fw::Protocol::tcp),
-          match_masked(Field::tcp_flags, u8(kAck), u8(0), Compare::not_equal), accept()});
-    drop_rules(ingress, 0, "address");
-    drop_rules(ingress, 2, "address");
-  }
+  if (!c.around.devices.empty()) early_drop(c, lists ? listed : kNoLists);
   for (const bool v6 : {false, true}) {
     const int first = v6 ? 2 : 0;
     Chain all{v6 ? "blocked6" : "blocked", {}, {}, false};

@@ -64,6 +64,13 @@ void neighbour_rules(Chain& chain);
 /// Servers answer from their own address what was asked by multicast: to the state it is new.
 void dhcpv6_rule(Chain& chain, const Expr& verdict);
 
+/// Accepts what a host needs on its own links, whoever is blocked: at ingress of a blocked source's
+/// packets alone; on the input and forward hook before those ask whether the source is blocked. TCP
+/// pays one test for it.
+void needed_at_ingress(Chain& chain);
+void before_blocks(Chain& chain);
+void forwarded_before_blocks(Chain& chain);
+
 /// The first packet came to an address and port of the host and was sent on by NAT.
 Expr is_published();
 
@@ -74,6 +81,7 @@ void fast_open_rules(const Compilation& c, Chain& chain, Hook hook);
 void compile_fast_open(Compilation& c);  ///< before compile_base, which asks for its chains
 void compile_bridges(Compilation& c);    ///< sets by which bridges and app networks are told
 void compile_base(Compilation& c);       ///< hooks, states, what every host needs
+void compile_link(Compilation& c);       ///< what goes on, whoever is blocked
 void compile_blocked(Compilation& c);    ///< blocks and lists, early drop, manifest
 void compile_panic(Compilation& c);      ///< what of new flows goes on in a panic
 void compile_ports(Compilation& c);      ///< CLOUDRON: what is open

@@ -365,7 +365,7 @@ TEST_P(Connect, BlockedSourcesAreDroppedAtIngress) {
   managed = [](const Set& set, const Bytes&) { return set.name.starts_with("block"); };
   const Beginning b = to(443);
   EXPECT_EQ(b.outcome(), Outcome::dropped);
-  EXPECT_EQ(b.packets[0].second.steps.back().chain, "ingress");
+  EXPECT_EQ(b.packets[0].second.steps.back().chain, "ingress_blocked");
   managed = [](const Set&, const Bytes&) { return std::nullopt; };
   EXPECT_EQ(to(443).outcome(), Outcome::unknown);
 }

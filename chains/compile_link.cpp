@@ -1,0 +1,70 @@
+// What a host needs on its own links goes on, whoever is blocked or listed: neighbours, routers,
+// leases, multicast groups, the sizes that paths take.
+#include "chains/compile_parts.hpp"
+
+namespace chains {
+
+using namespace build;
+
+namespace {
+
+constexpr std::uint8_t kIgmp = 2;
+
+/// A server answers from any address what was asked by broadcast or multicast, and may answer to
+/// the address that it gives. Of IPv6 it answers on the link.
+void lease_rules(Chain& chain) {
+  rule(chain, "DHCP", {},
+       {is_family(fw::Family::ipv4), is_protocol(fw::Protocol::udp),
+        match(Field::udp_dport, u16(68)), accept()});
+  rule(chain, "DHCPv6", {},
+       {is_family(fw::Family::ipv6), in_network(Field::ip6_daddr, kLinkLocal),
+        is_protocol(fw::Protocol::udp), match(Field::udp_dport, u16(546)), accept()});
+}
+
+/// Errors about a packet of the host's, from whatever is on its path: of a known flow, where that
+/// can be told.
+void path_rules(Chain& chain, const std::vector<Expr>& condition) {
+  for (const fw::Family family : kFamilies) {
+    const bool v4 = family == fw::Family::ipv4;
+    std::vector<Expr> exprs = condition;
+    exprs.push_back(is_family(family));
+    exprs.push_back(match(Field::l4proto, u8(v4 ? 1 : 58)));
+    exprs.push_back(v4 ? match(Field::icmp_type, u8(3)) : match(Field::icmpv6_type, u8(2)));
+    exprs.push_back(accept());
+    rule(chain, "path MTU", {}, std::move(exprs));
+  }
+}
+
+void link_only_rules(Chain& chain) {
+  neighbour_rules(chain);
+  rule(chain, "multicast groups", {},
+       {is_family(fw::Family::ipv4), match(Field::l4proto, u8(kIgmp)),
+        in_network(Field::ip_daddr, kMulticast4), accept()});
+  lease_rules(chain);
+}
+
+}  // namespace
+
+void needed_at_ingress(Chain& chain) {
+  link_only_rules(chain);
+  path_rules(chain, {});
+}
+
+void before_blocks(Chain& chain) {
+  constexpr std::uint8_t kTcp = 6;
+  rule(chain, "needed on a link", {},
+       {match_masked(Field::l4proto, {}, u8(kTcp), Compare::not_equal), jump("on_link")});
+}
+
+void forwarded_before_blocks(Chain& chain) {
+  neighbour_rules(chain);
+  path_rules(chain, {in_state(kStateRelated)});
+}
+
+void compile_link(Compilation& c) {
+  Chain& chain = c.chain("on_link");
+  link_only_rules(chain);
+  path_rules(chain, {in_state(kStateRelated)});
+}
+
+}  // namespace chains
