@@ -19,8 +19,10 @@
 #include "fw/base/limits.hpp"
 #include "fw/base/rate.hpp"
 #include "fw/base/suggest.hpp"
+#include "fw/host/guard.hpp"
 #include "fw/host/lock.hpp"
 #include "fw/host/surroundings.hpp"
+#include "fw/lists/lists.hpp"
 
 namespace cli {
 namespace {
@@ -33,90 +35,119 @@ struct BlockOptions {
   std::string for_time;
   std::string reason;
   std::string origin;
+  int prefix6 = 128;
   bool force = false;
 };
 
-void read_lines(std::istream& in, const std::string& name, std::vector<fw::IpRange>& ranges,
-                std::vector<std::string>& errors) {
+/// What a command names.
+struct Named {
+  std::vector<fw::IpRange> ranges;
+  std::vector<std::size_t> lines;  ///< of each, in the file; 0 on the command line
+  std::string file;                ///< "standard input"
+  std::size_t bad = 0;             ///< lines that were left out, and named
+
+  void add(const fw::IpRange& range, std::size_t line) {
+    ranges.push_back(range);
+    lines.push_back(line);
+  }
+};
+
+/// Names a bad line of a file; those that are more than a screen holds are counted.
+void bad_line(const Context& context, Named& named, std::size_t line, const std::string& why) {
+  if (++named.bad <= fw::kListBadLinesShown) {
+    context.warn(fmt::format("{}:{}: {}", named.file, line, why));
+  }
+}
+
+void read_lines(const Context& context, std::istream& in, Named& named) {
   std::string line;
   for (std::size_t number = 1; std::getline(in, line); ++number) {
-    line.resize(std::min(line.find_first_of("#;"), line.size()));
-    const auto first = line.find_first_not_of(" \t\r");
-    if (first == std::string::npos) continue;
-    line = line.substr(first, line.find_last_not_of(" \t\r") + 1 - first);
-    const auto range = fw::parse_ip_range(line);
-    if (range) {
-      ranges.push_back(*range);
-    } else {
-      errors.push_back(fmt::format("{}:{}: {}", name, number, to_string(range.error())));
+    constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
+    if (number == 1 && line.starts_with(kByteOrderMark)) line.erase(0, kByteOrderMark.size());
+    if (line.size() > fw::kListLineBytesMax) {
+      bad_line(context, named, number, fmt::format("longer than {} bytes", fw::kListLineBytesMax));
+      continue;
     }
-    if (errors.size() >= fw::kListBadLinesShown || ranges.size() > fw::kBlocksMax) return;
+    const auto range = fw::parse_list_line(line);
+    if (!range) bad_line(context, named, number, range.error().what);
+    if (range && *range) named.add(**range, number);
+    if (named.ranges.size() > fw::kBlocksMax) return;
   }
 }
 
-/// Everything that was named, or nothing and all complaints printed.
-std::optional<std::vector<fw::IpRange>> ranges_of(const Context& context,
-                                                  const BlockOptions& options) {
-  std::vector<fw::IpRange> ranges;
-  std::vector<std::string> errors;
+/// With --prefix6, an IPv6 address stands for the client that has it: its network, but on a link of
+/// the host's own the address alone.
+void widen(const fw::BlockGuard& guard, int prefix6, Named& named) {
+  for (fw::IpRange& range : named.ranges) {
+    if (range.family == fw::Family::ipv4 || !range.single()) continue;
+    range = guard.client({range.family, range.first}, prefix6);
+  }
+}
+
+/// Everything that was named; nothing, and all complaints printed, when an argument is wrong or
+/// nothing is left. Bad lines of a file are left out, and named.
+std::optional<Named> named_by(const Context& context, const BlockOptions& options) {
+  Named named;
+  bool wrong = false;
+  const auto error = [&](const std::string& what) {
+    context.error(what);
+    wrong = true;
+  };
   for (const std::string& text : options.addresses) {
     const auto range = fw::parse_ip_range(text);
-    if (range) ranges.push_back(*range);
-    if (!range) errors.push_back(to_string(range.error()));
+    if (range) named.add(*range, 0);
+    if (!range) error(to_string(range.error()));
   }
   if (options.from == "-") {
-    read_lines(std::cin, "standard input", ranges, errors);
+    named.file = "standard input";
+    read_lines(context, std::cin, named);
   } else if (!options.from.empty()) {
+    named.file = options.from;
     std::ifstream file(options.from);
     if (!file.is_open()) {
-      errors.push_back(fmt::format("cannot read {}: {}", options.from, std::strerror(errno)));
+      error(fmt::format("cannot read {}: {}", options.from, std::strerror(errno)));
     }
-    read_lines(file, options.from, ranges, errors);
+    read_lines(context, file, named);
   }
-  if (errors.empty() && ranges.empty())
-    errors.emplace_back("no address was given: name some, or a file with --from");
-  for (const std::string& error : errors) context.error(error);
-  if (!errors.empty()) return {};
-  return ranges;
+  if (!wrong && named.ranges.empty()) {
+    error(named.bad != 0 ? fmt::format("{} has no line that can be used", named.file)
+                         : "no address was given: name some, or a file with --from");
+  }
+  if (wrong) return {};
+  return named;
 }
 
-bool in_range(fw::Ip ip, const fw::IpRange& range) {
-  return range.contains({ip.family, ip.bits, ip.bits});
+void say_bad_lines(const Context& context, const Named& named) {
+  if (named.bad == 0) return;
+  context.warn(fmt::format("{}: {} left out", named.file, plural(named.bad, "bad line")));
 }
 
-/// Why blocking a range is likely a mistake; "" when it is not.
-std::string doubt(const fw::Policy& policy, const std::optional<fw::Session>& session,
-                  const fw::IpRange& range) {
-  for (const auto& [trusted, where] : policy.trusted) {
-    if (!trusted.overlaps(range)) continue;
-    return fmt::format("{} the trusted network {} ({})",
-                       trusted.contains(range) ? "is in" : "holds addresses of", to_string(trusted),
-                       to_string(where));
-  }
-  for (const char* text : {"127.0.0.0/8", "::1"}) {
-    if (fw::parse_ip_range(text)->overlaps(range)) return "holds addresses of this host itself";
-  }
-  if (session && in_range(session->remote, range)) {
-    return fmt::format("holds {}, from where this SSH session comes", to_string(session->remote));
-  }
-  const int width = range.family == fw::Family::ipv4 ? 24 : 112;  // of a /8, of a /16
-  if (range.last - range.first >= fw::U128{1} << width) {
-    return fmt::format("is more than a /{}", range.family == fw::Family::ipv4 ? 8 : 16);
-  }
-  return {};
-}
-
-bool needs_force(const Context& context, const fw::Policy& policy,
-                 const std::vector<fw::IpRange>& ranges) {
+/// Leaves out what the guard objects to in a file. False, and complaints printed, when it objects
+/// to an argument, or nothing is left.
+bool passes_guard(const Context& context, const fw::BlockGuard& guard, Named& named) {
+  const auto session = own_session();
+  const auto caller = session ? std::optional(session->remote) : std::nullopt;
+  Named kept{{}, {}, named.file, named.bad};
   bool refused = false;
-  for (const fw::IpRange& range : ranges) {
-    const std::string why = doubt(policy, own_session(), range);
-    if (why.empty()) continue;
-    context.error(fmt::format("{} {}: nothing was blocked; say --force to block it all the same",
-                              to_string(range), why));
+  for (std::size_t i = 0; i < named.ranges.size(); ++i) {
+    const auto objection = guard.objection(named.ranges[i], caller);
+    if (!objection) {
+      kept.add(named.ranges[i], named.lines[i]);
+    } else if (named.lines[i] != 0) {
+      bad_line(context, kept, named.lines[i],
+               to_string(*objection) + "; use --force to block it anyway");
+    } else {
+      context.error(fmt::format("{}: nothing was blocked; use --force to block it anyway",
+                                to_string(*objection)));
+      refused = true;
+    }
+  }
+  if (!refused && kept.ranges.empty()) {
+    context.error(fmt::format("{} has no line that can be used", named.file));
     refused = true;
   }
-  return refused;
+  named = std::move(kept);
+  return !refused;
 }
 
 struct Opened {
@@ -166,20 +197,58 @@ std::string described(const std::vector<fw::Block>& blocks) {
 void record_block(const Context& context, const LoadedPolicy& loaded, const BlockOptions& options,
                   const std::vector<fw::Block>& blocks, const fw::BlockOutcome& outcome) {
   const std::string reason = fw::printable(options.reason, 256);
-  const std::string length = options.for_time.empty() ? "for good" : "for " + options.for_time;
-  record(context, loaded.stands_in ? nullptr : &loaded.policy, "block",
-         fmt::format("{} {}{}{}", described(blocks), length, reason.empty() ? "" : ": ", reason),
-         {{"count", blocks.size()},
-          {"addresses", first_addresses(blocks)},
-          {"for", length},
-          {"reason", reason},
-          {"in_force", outcome.in_force},
-          {"flows_cut", outcome.flows_cut}});
+  std::string length = options.for_time.empty() ? "for good" : "for " + options.for_time;
+  const std::string& origin = blocks.front().origin;
+  const std::string by = origin == "admin" ? "" : " by " + fw::quote(origin);
+  record(
+      context, loaded.stands_in ? nullptr : &loaded.policy, "block",
+      fmt::format("{} {}{}{}{}", described(blocks), length, by, reason.empty() ? "" : ": ", reason),
+      {{"count", blocks.size()},
+       {"addresses", first_addresses(blocks)},
+       {"for", length},
+       {"reason", reason},
+       {"origin", fw::printable(origin)},
+       {"in_force", outcome.in_force},
+       {"flows_cut", outcome.flows_cut}});
+}
+
+void print_blocked(const Context& context, const std::vector<fw::Block>& blocks,
+                   const std::optional<fw::WallTime>& until, fw::WallTime now,
+                   const fw::BlockOutcome& outcome, const Named& named) {
+  if (context.json) {
+    context.print(
+        json::object{{"blocked", blocks_json(blocks, now)},
+                     {"kept_longer", blocks_json(outcome.change.kept_longer, now)},
+                     {"longer_by_others", blocks_json(outcome.change.longer_by_others, now)},
+                     {"bad_lines", named.bad},
+                     {"in_force", outcome.in_force},
+                     {"flows_cut", outcome.flows_cut}});
+  }
+  const char* const verb = outcome.in_force ? "blocked" : "to be blocked";
+  const auto& longer = outcome.change.kept_longer;
+  if (blocks.size() != 1) {
+    context.say(fmt::format("{} {}, {}", plural(blocks.size(), "entry", "entries"), verb,
+                            until_text(until, now)));
+  } else if (longer.empty()) {
+    context.say(
+        fmt::format("{} {}, {}", to_string(blocks.front().range), verb, until_text(until, now)));
+  }
+  for (const fw::Block& block : outcome.change.kept_longer) {
+    context.say(fmt::format("{} stays blocked, which is longer: {}", to_string(block.range),
+                            until_text(block.until, now)));
+  }
+  for (const fw::Block& block : outcome.change.longer_by_others) {
+    context.say(fmt::format("{} is also blocked by {}, {}", to_string(block.range),
+                            fw::printable(block.origin), until_text(block.until, now)));
+  }
+  if (outcome.flows_cut != 0) {
+    context.say(plural(outcome.flows_cut, "open connection") + " cut");
+  }
 }
 
 int run_block(const Context& context, const BlockOptions& options) {
-  const auto ranges = ranges_of(context, options);
-  if (!ranges) return kError;
+  auto named = named_by(context, options);
+  if (!named) return kError;
   const auto duration = fw::parse_duration(options.for_time);
   const bool for_good = options.for_time.empty();
   if (!for_good && !duration) {
@@ -187,24 +256,26 @@ int run_block(const Context& context, const BlockOptions& options) {
     return kUsage;
   }
   const LoadedPolicy loaded = load_some_policy(context);
-  if (!options.force && needs_force(context, loaded.policy, *ranges)) return kError;
+  const fw::BlockGuard guard(loaded.policy, fw::read_own_network());
+  widen(guard, options.prefix6, *named);
+  if (!options.force && !passes_guard(context, guard, *named)) return kError;
+  const std::string origin = options.origin.empty() ? "admin" : options.origin;
   fw::WallTime now;
   std::optional<fw::WallTime> until;
   std::vector<fw::Block> blocks;
-  blocks.reserve(ranges->size());
+  blocks.reserve(named->ranges.size());
   bool by_daemon = false;
   const auto outcome = [&]() -> fw::Result<fw::BlockOutcome> {
-    const Waiting waiting(context, "blocking " + plural(ranges->size(), "entry", "entries"));
+    const Waiting waiting(context, "blocking " + plural(named->ranges.size(), "entry", "entries"));
     const auto begin = [&] {
       now = fw::wall_clock();  // not before the lock: the wait for it is no part of the block
       if (!for_good) until = now + *duration;
-      for (const fw::IpRange& range : *ranges) {
-        blocks.push_back(
-            {range, until, options.reason, options.origin.empty() ? "admin" : options.origin, now});
+      for (const fw::IpRange& range : named->ranges) {
+        blocks.push_back({range, until, options.reason, origin, now});
       }
     };
-    if (auto done =
-            block_by_daemon(context, *ranges, options.for_time, options.reason, options.origin)) {
+    if (auto done = block_by_daemon(
+            context, {named->ranges, options.for_time, options.reason, origin, options.force})) {
       by_daemon = true;
       begin();
       return std::move(*done);
@@ -221,30 +292,10 @@ int run_block(const Context& context, const BlockOptions& options) {
   }
   // Before anything is printed: whoever reads the output may stop, which ends this process.
   if (!by_daemon) record_block(context, loaded, options, blocks, *outcome);
-  if (context.json) {
-    context.print(json::object{{"blocked", blocks_json(blocks, now)},
-                               {"kept_longer", blocks_json(outcome->change.kept_longer, now)},
-                               {"in_force", outcome->in_force},
-                               {"flows_cut", outcome->flows_cut}});
-  }
-  const char* const verb = outcome->in_force ? "blocked" : "to be blocked";
-  const auto& longer = outcome->change.kept_longer;
-  if (blocks.size() != 1) {
-    context.say(fmt::format("{} {}, {}", plural(blocks.size(), "entry", "entries"), verb,
-                            until_text(until, now)));
-  } else if (longer.empty()) {
-    context.say(
-        fmt::format("{} {}, {}", to_string(blocks.front().range), verb, until_text(until, now)));
-  }
-  for (const fw::Block& block : outcome->change.kept_longer) {
-    context.say(fmt::format("{} stays blocked, which is longer: {}", to_string(block.range),
-                            until_text(block.until, now)));
-  }
-  if (outcome->flows_cut != 0) {
-    context.say(plural(outcome->flows_cut, "open connection") + " cut");
-  }
+  print_blocked(context, blocks, until, now, *outcome, *named);
   say_in_force(context, *outcome);
-  return outcome->in_force && !loaded.stands_in ? kOk : kPartly;
+  say_bad_lines(context, *named);
+  return outcome->in_force && !loaded.stands_in && named->bad == 0 ? kOk : kPartly;
 }
 
 /// Names the lists that hold an address which someone wants unblocked.
@@ -271,22 +322,32 @@ bool warn_listed(const Context& context, const std::vector<fw::IpRange>& ranges)
   return any;
 }
 
+/// " (fail2ban sshd)": whose block it is, where it is not the admin's.
+std::string held_by(const fw::Block& block) {
+  return block.origin == "admin" ? "" : fmt::format(" ({})", fw::printable(block.origin));
+}
+
 int run_unblock(const Context& context, const BlockOptions& options) {
-  const auto ranges = ranges_of(context, options);
-  if (!ranges) return kError;
+  auto named = named_by(context, options);
+  if (!named) return kError;
+  if (options.prefix6 != 128) {
+    widen(fw::BlockGuard(load_some_policy(context).policy, fw::read_own_network()), options.prefix6,
+          *named);
+  }
+  const std::vector<fw::IpRange>& ranges = named->ranges;
   fw::WallTime now;
   bool by_daemon = false;
   const auto outcome = [&]() -> fw::Result<fw::BlockOutcome> {
-    const Waiting waiting(context, "unblocking " + plural(ranges->size(), "entry", "entries"));
+    const Waiting waiting(context, "unblocking " + plural(ranges.size(), "entry", "entries"));
     now = fw::wall_clock();
-    if (auto done = unblock_by_daemon(context, *ranges, options.origin)) {
+    if (auto done = unblock_by_daemon(context, ranges, options.origin)) {
       by_daemon = true;
       return std::move(*done);
     }
     auto opened = open_all(context);
     if (!opened) return std::unexpected(opened.error());
     now = fw::wall_clock();
-    return fw::unblock(opened->kernel, opened->store, *ranges, now, options.origin);
+    return fw::unblock(opened->kernel, opened->store, ranges, now, options.origin);
   }();
   if (!outcome) {
     context.error(outcome.error());
@@ -295,7 +356,9 @@ int run_unblock(const Context& context, const BlockOptions& options) {
   const fw::BlockChange& change = outcome->change;
   if (!change.removed.empty() && !by_daemon) {
     record(context, nullptr, "unblock", described(change.removed),
-           {{"count", change.removed.size()}, {"addresses", first_addresses(change.removed)}});
+           {{"count", change.removed.size()},
+            {"addresses", first_addresses(change.removed)},
+            {"origin", fw::printable(options.origin)}});
   }
   if (context.json) {
     json::array not_found;
@@ -306,26 +369,28 @@ int run_unblock(const Context& context, const BlockOptions& options) {
                                {"in_force", outcome->in_force}});
   }
   for (std::size_t i = 0; i < change.removed.size() && i < 20; ++i) {
-    context.say(to_string(change.removed[i].range) + " unblocked");
+    const fw::Block& block = change.removed[i];
+    context.say(fmt::format("{} unblocked{}", to_string(block.range), held_by(block)));
   }
   if (change.removed.size() > 20) {
     context.say(fmt::format("... and {} more", grouped(change.removed.size() - 20)));
   }
   for (const fw::Block& block : change.still_covers) {
-    context.warn(fmt::format("still blocked by {} ({}{}{}); to lift that: cloudron-fw unblock {}",
-                             to_string(block.range), until_text(block.until, now),
+    context.warn(fmt::format("still blocked: {}{} ({}{}{}); to lift that: cloudron-fw unblock {}",
+                             to_string(block.range), held_by(block), until_text(block.until, now),
                              block.reason.empty() ? "" : ", ", fw::printable(block.reason),
                              to_string(block.range)));
   }
-  const bool listed = warn_listed(context, *ranges);
+  const bool listed = warn_listed(context, ranges);
   if (change.still_covers.empty() && !listed) {
     for (const fw::IpRange& range : change.not_found) {
       context.warn(to_string(range) + " was not blocked");
     }
   }
   say_in_force(context, *outcome);
-  const bool all =
-      outcome->in_force && change.still_covers.empty() && !listed && change.not_found.empty();
+  say_bad_lines(context, *named);
+  const bool all = outcome->in_force && change.still_covers.empty() && !listed &&
+                   change.not_found.empty() && named->bad == 0;
   return all ? kOk : kPartly;
 }
 
@@ -359,11 +424,12 @@ int run_blocks(const Context& context) {
     return kOk;
   }
   if (blocks->empty()) context.say("nothing is blocked");
-  Table table({Table::Align::left, Table::Align::left, Table::Align::left, Table::Align::left});
-  table.heading({"blocked", "since", "ends", "reason"});
+  constexpr auto kLeft = Table::Align::left;
+  Table table({kLeft, kLeft, kLeft, kLeft, kLeft});
+  table.heading({"blocked", "by", "since", "ends", "reason"});
   for (const fw::Block& block : *blocks) {
-    table.row({to_string(block.range), time_text(block.since), until_text(block.until, now),
-               fw::printable(block.reason)});
+    table.row({to_string(block.range), fw::printable(block.origin), time_text(block.since),
+               until_text(block.until, now), fw::printable(block.reason)});
   }
   if (!table.empty()) table.print(context, "");
   return kOk;
@@ -380,14 +446,22 @@ void add_addresses(CLI::App* command, BlockOptions& options) {
                       "(203.0.113.5-203.0.113.9)");
   command
       ->add_option("--from", options.from,
-                   "Read addresses from a file, one a line, # comments; - is standard input")
+                   "Read addresses from a file as list files have them; - is standard input. Bad "
+                   "lines are named and left out (exit code 3)")
       ->type_name("FILE|-")
       ->check(not_empty);
   command
       ->add_option("--origin", options.origin,
-                   "Who blocks, when it is a program (default: admin); what unblock lifts alone")
+                   "Owner of the block, for programs (default: admin); with unblock: lift only "
+                   "this owner's blocks")
       ->type_name("NAME")
       ->check(fits_origin);
+  command
+      ->add_option("--prefix6", options.prefix6,
+                   "Take the network of so many bits around each IPv6 address, but on the host's "
+                   "own links the address alone (default: 128)")
+      ->type_name("BITS")
+      ->check(CLI::Range(1, 128));
 }
 
 }  // namespace
@@ -397,7 +471,7 @@ void add_block(CLI::App& program, Context& context, int& exit) {
   CLI::App* block = program.add_subcommand(
       "block",
       "Block addresses, networks or ranges, at once and for open connections too. Blocks outlive a "
-      "reboot. An address is blocked until the latest end that it was given.");
+      "reboot. An address is blocked until the last of its blocks ends.");
   add_addresses(block, *options);
   block
       ->add_option("--for", options->for_time, "How long: 90s, 10m, 1h, 7d, 2w (default: for good)")
@@ -405,19 +479,22 @@ void add_block(CLI::App& program, Context& context, int& exit) {
       ->check(not_empty);
   block->add_option("--reason", options->reason, "Why, for 'blocks' and 'status'")
       ->type_name("TEXT");
-  block->add_flag("--force", options->force,
-                  "Block trusted networks, this host, the own SSH session or more than a /8 too");
+  block->add_flag(
+      "--force", options->force,
+      "Block even trusted networks, this host, its routers and resolvers, its own links, "
+      "apps, your SSH session, or more than a /8 (IPv6: /16)");
   block->callback([&context, &exit, options] { exit = run_block(context, *options); });
 
   CLI::App* unblock = program.add_subcommand(
       "unblock",
-      "Lift blocks: those of exactly what is named, and those inside it. Says so when an address "
+      "Lift blocks: those of exactly what is named, and those inside it, of all owners or of one. "
+      "Says so when an address "
       "stays blocked by a larger network or a list (exit code 3).");
   add_addresses(unblock, *options);
   unblock->callback([&context, &exit, options] { exit = run_unblock(context, *options); });
 
-  CLI::App* blocks =
-      program.add_subcommand("blocks", "List what is blocked, since when, how long and why.");
+  CLI::App* blocks = program.add_subcommand(
+      "blocks", "List what is blocked, by whom, since when, how long and why.");
   blocks->callback([&context, &exit] { exit = run_blocks(context); });
 }
 

@@ -10,6 +10,7 @@
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include "cli/record.hpp"
@@ -50,6 +51,7 @@ fw::BlockOutcome outcome_of(const json::object& answer) {
     out.flows_cut = cut->to_number<std::size_t>();
   }
   out.change.kept_longer = blocks_of(answer, "kept_longer");
+  out.change.longer_by_others = blocks_of(answer, "longer_by_others");
   out.change.removed = blocks_of(answer, "unblocked");
   out.change.still_covers = blocks_of(answer, "still_blocked_by");
   if (const auto* missing = answer.if_contains("not_found")) {
@@ -199,8 +201,18 @@ std::optional<fw::Result<fw::BlockOutcome>> ask(const Context& context, json::ob
     const json::object& object = value.as_object();
     if (object.contains("other_state")) return {};
     if (object.at("ok") == json::value(true)) return outcome_of(object);
-    return std::unexpected(fw::Error{
-        fw::ErrorCode::kernel_refused, std::string(object.at("error").as_string()), {}, {}, 0});
+    const auto refused = [](std::string why) {
+      return std::unexpected(fw::Error{fw::ErrorCode::kernel_refused, std::move(why), {}, {}, 0});
+    };
+    if (const json::value* const objections = object.if_contains("objections")) {
+      std::string why;
+      for (const json::value& one : objections->as_array()) {
+        why += fmt::format("{}{} {}", why.empty() ? "" : "; ", text_of(one, "address"),
+                           text_of(one, "why"));
+      }
+      return refused(why + ": nothing was blocked; use --force to block it anyway");
+    }
+    return refused(std::string(object.at("error").as_string()));
   } catch (const std::exception&) {
     return {};  // a daemon of another version: what is done twice is done once
   }
@@ -209,18 +221,15 @@ std::optional<fw::Result<fw::BlockOutcome>> ask(const Context& context, json::ob
 }  // namespace
 
 std::optional<fw::Result<fw::BlockOutcome>> block_by_daemon(const Context& context,
-                                                            const std::vector<fw::IpRange>& ranges,
-                                                            const std::string& for_time,
-                                                            const std::string& reason,
-                                                            const std::string& origin) {
-  // What needs --force was asked for before. Bytes that are no UTF-8 have no place in JSON.
+                                                            const BlockRequest& request) {
+  // Bytes that are no UTF-8 have no place in JSON.
   return ask(context,
              {{"do", "block"},
-              {"for", for_time},
-              {"reason", fw::printable(reason, reason.size())},
-              {"origin", origin},
-              {"force", true}},
-             ranges);
+              {"for", request.for_time},
+              {"reason", fw::printable(request.reason, request.reason.size())},
+              {"origin", request.origin},
+              {"force", request.force}},
+             request.ranges);
 }
 
 std::optional<fw::Result<fw::BlockOutcome>> unblock_by_daemon(

@@ -15,13 +15,18 @@
 
 namespace cli {
 
+struct BlockRequest {
+  std::vector<fw::IpRange> ranges;
+  std::string for_time;  ///< "": for good
+  std::string reason;
+  std::string origin;
+  bool force = false;  ///< whatever the guard objects to
+};
+
 /// Nothing: no daemon keeps this state, or the request is too long for it; then it is done here.
 /// What it did stands in the activity log already.
 std::optional<fw::Result<fw::BlockOutcome>> block_by_daemon(const Context& context,
-                                                            const std::vector<fw::IpRange>& ranges,
-                                                            const std::string& for_time,
-                                                            const std::string& reason,
-                                                            const std::string& origin);
+                                                            const BlockRequest& request);
 std::optional<fw::Result<fw::BlockOutcome>> unblock_by_daemon(
     const Context& context, const std::vector<fw::IpRange>& ranges, const std::string& origin);
 

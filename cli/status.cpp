@@ -73,12 +73,12 @@ void print_blocks(const Context& context, const fw::Status& status, const ToldBl
   const auto& blocks = told.blocks;
   context.say("");
   context.say(context.styled(
-      Style::bold, fmt::format("{} blocked by the admin",
-                               plural(told.all, "address or network", "addresses and networks"))));
-  Table table({Table::Align::left, Table::Align::left, Table::Align::left});
+      Style::bold, fmt::format("{} of addresses and networks", plural(told.all, "block"))));
+  constexpr auto kLeft = Table::Align::left;
+  Table table({kLeft, kLeft, kLeft, kLeft});
   for (std::size_t i = 0; i < blocks.size() && i < kBlocksShown; ++i) {
-    table.row({to_string(blocks[i].range), until_text(blocks[i].until, now),
-               fw::printable(blocks[i].reason)});
+    table.row({to_string(blocks[i].range), fw::printable(blocks[i].origin),
+               until_text(blocks[i].until, now), fw::printable(blocks[i].reason)});
   }
   table.print(context);
   if (told.all > kBlocksShown) {
@@ -98,7 +98,7 @@ void print_blocks(const Context& context, const fw::Status& status, const ToldBl
 
 void print_dropped(const Context& context, const fw::Status& status) {
   static const std::map<std::string, const char*> kWords{
-      {"blocked", "from addresses that the admin blocked"},
+      {"blocked", "from blocked addresses"},
       {"listed", "from addresses on a block list"},
       {"closed", "to closed ports"},
       {"unpublished", "to apps by ports that are not open"},

@@ -71,6 +71,7 @@ constexpr auto kClockPeriod = 5s;          // between two looks whether the cloc
 constexpr std::size_t kAppliesMax = 1000;  // that are counted at once
 constexpr std::size_t kNewsMax = 64;       // of an engine that wait for the lock
 constexpr auto kFeedRest = 1ms;            // one wake-up for many flows
+constexpr auto kGuardKeep = 1s;            // what a guard knows of the host's networks
 
 std::chrono::milliseconds steady_now() {
   return std::chrono::duration_cast<std::chrono::milliseconds>(
@@ -134,6 +135,7 @@ class Daemon final : public Host {
   // What requests ask of the daemon.
   const std::string& state_dir() const override { return options_.state_dir; }
   const Policy& policy() const override { return policy_; }
+  const BlockGuard& guard() override;
   chains::Kernel& kernel() override { return kernel_; }
   Store& store() override { return store_; }
   const Sight& sight() const override { return *sight_; }
@@ -206,6 +208,8 @@ class Daemon final : public Host {
   Known known_;  ///< whether the kernel holds policy_
   std::optional<Sight> sight_;
   std::optional<Offenders> offenders_;
+  std::optional<BlockGuard> guard_;               ///< of policy_ and the host
+  std::chrono::milliseconds guard_read_until_{};  ///< then the host is asked again
   std::optional<RefusalFeed> refusals_;
   std::optional<FlowFeed> flows_;
   std::optional<ActivityLog> log_;
@@ -570,6 +574,7 @@ void Daemon::take_up(InForce wanted) {
   const bool apps_alone = sight_ && static_cast<const PolicyBase&>(wanted.policy) == policy_;
   apps_may_move_ = may_move(wanted);
   policy_ = std::move(wanted.policy);
+  guard_.reset();
   known_.forget();  // what the kernel held was another
   if (apps_alone) return sight_->know(policy_.apps);
   sight_.emplace(policy_);
@@ -830,7 +835,18 @@ void Daemon::see(const chains::Refusal& refusal) {
                     {"PORT", std::to_string(refusal.packet.destination_port)},
                     {"RULE", limit == policy_.limits.end() ? "" : to_string(limit->where)}});
   }
+  (void)guard();  // fresh, for the offenders
   if (const auto due = offenders_->see(refusal, now_by_both())) sentence(*due);
+}
+
+const BlockGuard& Daemon::guard() {
+  const auto now = steady_now();
+  if (!guard_ || now > guard_read_until_) {
+    guard_.emplace(policy_, read_own_network());
+    guard_read_until_ = now + kGuardKeep;
+    offenders_->know(*guard_);
+  }
+  return *guard_;
 }
 
 void Daemon::sentence(const Sentence& sentence) {

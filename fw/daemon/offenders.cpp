@@ -11,13 +11,6 @@
 namespace fw {
 namespace {
 
-IpRange prefix_of(Ip ip, int length) {
-  const int host_bits = address_bits(ip.family) - length;
-  const U128 hosts = host_bits == 0 ? U128{0} : address_max(ip.family) >> length;
-  const U128 first = ip.bits & ~hosts;
-  return {ip.family, first, first | hosts};
-}
-
 std::string clock_text(WallTime time) {
   const auto seconds = std::chrono::floor<std::chrono::seconds>(time);
   return fmt::format("{:%H:%M:%S}", fmt::gmtime(std::chrono::system_clock::to_time_t(seconds)));
@@ -32,9 +25,8 @@ std::string to_string(const Evidence& evidence) {
                      clock_text(evidence.last));
 }
 
-Offenders::Offenders(const Policy& policy) : rules_(policy.offenders), limits_(policy.limits) {
-  for (const auto& network : policy.trusted) trusted_.push_back(network.value);
-}
+Offenders::Offenders(const Policy& policy, BlockGuard guard)
+    : rules_(policy.offenders), limits_(policy.limits), guard_(std::move(guard)) {}
 
 bool Offenders::counts(const Offender& rule, const chains::Refusal& refusal, bool closed) const {
   if (closed) return rule.closed_ports && refusal.why == chains::Refusal::Why::closed;
@@ -48,7 +40,7 @@ IpRange Offenders::source_of(const chains::Refusal& refusal) const {
   const Ip ip = refusal.packet.source;
   const auto limit = std::ranges::find(limits_, refusal.limit, &Limit::name);
   const Limit by = limit != limits_.end() ? *limit : Limit{};
-  return prefix_of(ip, ip.family == Family::ipv4 ? by.prefix4 : by.prefix6);
+  return guard_.client(ip, ip.family == Family::ipv4 ? by.prefix4 : by.prefix6);
 }
 
 Offenders::Suspect& Offenders::suspect(const Key& key) {
@@ -107,12 +99,11 @@ std::optional<Sentence> Offenders::judge(const Key& key, const Rate& rate,
 
 std::optional<Sentence> Offenders::see(const chains::Refusal& refusal, const Instant& now) {
   const IpRange source = source_of(refusal);
-  const auto overlaps = [&source](const IpRange& network) { return network.overlaps(source); };
   std::optional<Sentence> hardest;
   for (std::size_t i = 0; i < rules_.size(); ++i) {
     for (const bool closed : {false, true}) {
       if (!counts(rules_[i], refusal, closed)) continue;
-      if (std::ranges::any_of(trusted_, overlaps)) return {};
+      if (guard_.objection(source)) return {};
       const Rate& rate = closed ? *rules_[i].closed_ports : *rules_[i].refused;
       auto sentence = judge({i, closed, source}, rate, refusal, now);
       if (sentence && (!hardest || sentence->duration > hardest->duration)) {

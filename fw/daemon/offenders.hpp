@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "chains/netlink/refusal_feed.hpp"
+#include "fw/host/guard.hpp"
 #include "fw/policy/policy.hpp"
 #include "fw/store/blocks.hpp"
 
@@ -38,7 +39,7 @@ struct Evidence {
 std::string to_string(const Evidence& evidence);
 
 struct Sentence {
-  IpRange range;  ///< the source, by the prefix of the limit
+  IpRange range;  ///< the client, by the prefix of the limit
   std::chrono::seconds duration{};
   unsigned times = 1;  ///< the first, the second ...
   Evidence evidence;
@@ -52,10 +53,15 @@ inline constexpr std::chrono::seconds kBacklog{5};
 
 /// A refusal counts against a source only when its handshake was completed, for anybody can forge
 /// the sender of another packet; closed ports, where the policy says so, count all the same.
-/// Trusted networks never offend. Memory is bounded: who has been quiet longest is forgotten.
+/// Whom the guard keeps (trusted networks, routers, apps ...) never offends. Memory is bounded: who
+/// has been quiet longest is forgotten.
 class Offenders {
  public:
-  explicit Offenders(const Policy& policy);
+  explicit Offenders(const Policy& policy) : Offenders(policy, BlockGuard(policy, {})) {}
+  Offenders(const Policy& policy, BlockGuard guard);
+
+  /// From now on.
+  void know(BlockGuard guard) { guard_ = std::move(guard); }
 
   /// A block that is due, when this refusal completes what one of the rules is looking for.
   std::optional<Sentence> see(const chains::Refusal& refusal, const Instant& now);
@@ -100,7 +106,7 @@ class Offenders {
 
   std::vector<Offender> rules_;
   std::vector<Limit> limits_;
-  std::vector<IpRange> trusted_;
+  BlockGuard guard_;
   std::map<Key, Suspect> suspects_;
   std::list<Key> quiet_;  ///< longest first
   std::map<IpRange, Offence> offences_;

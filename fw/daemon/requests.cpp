@@ -11,6 +11,7 @@
 #include <boost/json/parse.hpp>
 #include <fmt/format.h>
 
+#include "fw/base/endpoint.hpp"
 #include "fw/base/limits.hpp"
 #include "fw/base/rate.hpp"
 #include "fw/base/suggest.hpp"
@@ -98,6 +99,12 @@ std::string named(const std::vector<IpRange>& ranges) {
   return out;
 }
 
+/// Whose block it is, for a line of the activity log.
+std::string by_origin(const std::string& origin) {
+  if (origin.empty() || origin == "admin") return {};
+  return " by " + quote(origin);
+}
+
 /// For whom it is done, as the other end says, who may change what it likes; else the other end
 /// itself. A process that has ended by now, or that is hidden, is known by its user alone.
 Read<Actor> actor_of_request(const Peer& peer, const json::object& request) {
@@ -121,6 +128,40 @@ Read<Actor> actor_of_request(const Peer& peer, const json::object& request) {
   return actor;
 }
 
+/// With "prefix6", an IPv6 address stands for the client that has it: its network.
+Read<std::vector<IpRange>> clients(const BlockGuard& guard, const json::object& request) {
+  auto ranges = addresses(request);
+  const auto length = number(request, "prefix6", 128, 128);
+  if (!length) return std::unexpected(length.error());
+  if (!ranges) return ranges;
+  for (IpRange& range : *ranges) {
+    if (range.family == Family::ipv4 || !range.single()) continue;
+    range = guard.client({range.family, range.first}, static_cast<int>(*length));
+  }
+  return ranges;
+}
+
+/// "addresses" that must not be blocked, with the reasons.
+json::object objected(const std::vector<Objection>& objections) {
+  constexpr std::size_t kSaid = 3;
+  std::string why;
+  json::array all;
+  for (const Objection& objection : objections) {
+    if (all.size() < kSaid) why += (all.empty() ? "" : "; ") + to_string(objection);
+    if (all.size() == kActivityLinesMax) break;
+    all.push_back(json::object{{"address", to_string(objection.range)}, {"why", objection.why}});
+  }
+  if (objections.size() > kSaid) why += fmt::format("; and {} more", objections.size() - kSaid);
+  json::object out = refusal(why + ": nothing was blocked; \"force\": true blocks it anyway");
+  out["objections"] = std::move(all);
+  return out;
+}
+
+bool is_forced(const json::object& request) {
+  const json::value* const force = request.if_contains("force");
+  return force != nullptr && *force == json::value(true);
+}
+
 struct BlockRequest {
   std::vector<IpRange> ranges;
   std::optional<std::chrono::seconds> duration;
@@ -128,9 +169,9 @@ struct BlockRequest {
   std::string origin;
 };
 
-Read<BlockRequest> read_block(const Host& host, const json::object& request) {
+Read<BlockRequest> read_block(const BlockGuard& guard, const json::object& request) {
   BlockRequest out;
-  auto ranges = addresses(request);
+  auto ranges = clients(guard, request);
   if (!ranges) return std::unexpected(ranges.error());
   out.ranges = std::move(*ranges);
   const auto duration = text(request, "for");
@@ -146,23 +187,25 @@ Read<BlockRequest> read_block(const Host& host, const json::object& request) {
   if (!origin) return std::unexpected(origin.error());
   out.reason = reason->substr(0, kReasonMax);
   out.origin = origin->empty() ? "admin" : origin->substr(0, kOriginMax);
-  const json::value* const force = request.if_contains("force");
-  if (force != nullptr && *force == json::value(true)) return out;
-  for (const IpRange& range : out.ranges) {
-    for (const auto& [trusted, where] : host.policy().trusted) {
-      if (!trusted.overlaps(range)) continue;
-      return wrong(fmt::format("{} holds addresses of the trusted network {} ({}); say \"force\"",
-                               to_string(range), to_string(trusted), to_string(where)));
-    }
-  }
   return out;
 }
 
+/// From where an actor is connected.
+std::optional<Ip> caller_of(const Actor& actor) {
+  const auto remote = parse_endpoint(actor.remote);
+  if (!remote) return {};
+  return remote->ip;
+}
+
 void do_block(Host& host, const Peer& peer, const json::object& request, const Answer& answer) {
-  auto read = read_block(host, request);
+  auto read = read_block(host.guard(), request);
   if (!read) return answer(refusal(read.error().what));
   const auto actor = actor_of_request(peer, request);  // who may be gone once it is answered
   if (!actor) return answer(refusal(actor.error().what));
+  if (!is_forced(request)) {
+    const auto objections = host.guard().objections(read->ranges, caller_of(*actor));
+    if (!objections.empty()) return answer(objected(objections));
+  }
   const auto work = [&host, actor = *actor, answer, asked = std::move(*read)] {
     const WallTime now = wall_clock();
     std::optional<WallTime> until;
@@ -179,11 +222,13 @@ void do_block(Host& host, const Peer& peer, const json::object& request, const A
             {"flows_cut", done->flows_cut},
             {"blocked", blocks_json(blocks)},
             {"kept_longer", blocks_json(done->change.kept_longer)},
+            {"longer_by_others", blocks_json(done->change.longer_by_others)},
             {"warnings", texts(done->warnings)}});
     host.record("block", actor,
-                fmt::format("{} {}{}{}", named(asked.ranges),
+                fmt::format("{} {}{}{}{}", named(asked.ranges),
                             asked.duration ? "for " + to_string(*asked.duration) : "for good",
-                            asked.reason.empty() ? "" : ": ", printable(asked.reason, 200)),
+                            by_origin(asked.origin), asked.reason.empty() ? "" : ": ",
+                            printable(asked.reason, 200)),
                 {{"count", asked.ranges.size()},
                  {"flows_cut", done->flows_cut},
                  {"origin", printable(asked.origin)}});
@@ -192,7 +237,7 @@ void do_block(Host& host, const Peer& peer, const json::object& request, const A
 }
 
 void do_unblock(Host& host, const Peer& peer, const json::object& request, const Answer& answer) {
-  auto ranges = addresses(request);
+  auto ranges = clients(host.guard(), request);
   if (!ranges) return answer(refusal(ranges.error().what));
   const auto origin = text(request, "origin");
   if (!origin) return answer(refusal(origin.error().what));
@@ -212,7 +257,8 @@ void do_unblock(Host& host, const Peer& peer, const json::object& request, const
             {"not_found", std::move(not_found)},
             {"warnings", texts(done->warnings)}});
     if (change.removed.empty()) return;
-    host.record("unblock", actor, named(ranges), {{"count", change.removed.size()}});
+    host.record("unblock", actor, named(ranges) + by_origin(origin),
+                {{"count", change.removed.size()}, {"origin", printable(origin)}});
   };
   host.with_lock(work, [answer](const Error& error) { answer(refusal(error)); });
 }

@@ -13,6 +13,7 @@
 #include "fw/daemon/control.hpp"
 #include "fw/daemon/counts.hpp"
 #include "fw/daemon/offenders.hpp"
+#include "fw/host/guard.hpp"
 #include "fw/store/activity.hpp"
 #include "fw/store/store.hpp"
 
@@ -24,6 +25,8 @@ class Host {
   virtual ~Host() = default;
   virtual const std::string& state_dir() const = 0;
   virtual const Policy& policy() const = 0;
+  /// Of that policy, and of the host as it was a second ago at most.
+  virtual const BlockGuard& guard() = 0;
   virtual chains::Kernel& kernel() = 0;
   virtual Store& store() = 0;
   virtual const Sight& sight() const = 0;

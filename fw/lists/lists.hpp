@@ -5,7 +5,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "fw/lists/address_set.hpp"
@@ -33,6 +35,9 @@ struct ListText {
 /// Unlike in the policy file, host bits below a prefix length are masked silently: published lists
 /// are full of them.
 Result<ListText> read_list(const std::string& path);
+
+/// One line of it, without its newline and byte order mark; nothing on a blank line or a comment.
+Result<std::optional<IpRange>> parse_list_line(std::string_view line);
 
 /// Where a list's file is: its name is relative to the policy's folder.
 std::string list_path(const Policy& policy, const List& list);

@@ -123,11 +123,6 @@ std::optional<IpRange> masked_network(std::string_view text) {
   return IpRange{ip->family, ip->bits & ~host, ip->bits | host};
 }
 
-Result<IpRange> parse_entry(std::string_view text) {
-  if (const auto network = masked_network(text)) return *network;
-  return parse_ip_range(text);
-}
-
 /// Takes the lines of one file in turn.
 class Reader {
  public:
@@ -176,15 +171,15 @@ class Reader {
       return bad(fmt::format("longer than {} bytes", kListLineBytesMax));
     constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
     if (line_ == 1 && line.starts_with(kByteOrderMark)) line.remove_prefix(kByteOrderMark.size());
-    const std::string_view entry = trimmed(line.substr(0, line.find_first_of("#;")));
-    if (entry.empty()) return;
-    const auto range = parse_entry(entry);
-    if (!range) return bad(range.error().what);
-    if (range->family == Family::ipv6) {
-      text_.set.v6.push_back({range->first, range->last});
+    const auto entry = parse_list_line(line);
+    if (!entry) return bad(entry.error().what);
+    if (!*entry) return;
+    const IpRange& range = **entry;
+    if (range.family == Family::ipv6) {
+      text_.set.v6.push_back({range.first, range.last});
     } else {
       text_.set.v4.push_back(
-          {static_cast<std::uint32_t>(range->first), static_cast<std::uint32_t>(range->last)});
+          {static_cast<std::uint32_t>(range.first), static_cast<std::uint32_t>(range.last)});
     }
   }
 
@@ -197,6 +192,15 @@ class Reader {
 };
 
 }  // namespace
+
+Result<std::optional<IpRange>> parse_list_line(std::string_view line) {
+  const std::string_view entry = trimmed(line.substr(0, line.find_first_of("#;")));
+  if (entry.empty()) return std::nullopt;
+  if (const auto network = masked_network(entry)) return *network;
+  const auto range = parse_ip_range(entry);
+  if (!range) return std::unexpected(range.error());
+  return *range;
+}
 
 Result<ListText> read_list(const std::string& path) {
   const auto open = open_regular(path);

@@ -19,6 +19,7 @@ _cloudron_fw() {
       ;;
     --for) mapfile -t COMPREPLY < <(compgen -W '10m 1h 1d 1w' -- "$cur"); return ;;
     --confirm) mapfile -t COMPREPLY < <(compgen -W '60s 5m 1h' -- "$cur"); return ;;
+    --prefix6) mapfile -t COMPREPLY < <(compgen -W '48 56 64 128' -- "$cur"); return ;;
     --reason | --origin | --host | --top) return ;;
   esac
   local options='--policy --state-dir --socket --json --quiet --no-color --help'
@@ -26,8 +27,8 @@ _cloudron_fw() {
     '') options+=' --version' ;;
     apply) options+=' --confirm --dry-run --force --boot' ;;
     show) options+=' --format' ;;
-    block) options+=' --for --reason --origin --from --force' ;;
-    unblock) options+=' --origin --from' ;;
+    block) options+=' --for --reason --origin --prefix6 --from --force' ;;
+    unblock) options+=' --origin --prefix6 --from' ;;
     activity) options+=' --since --what --follow' ;;
     simulate) options+=' --compare --host --plot --top' ;;
     explain) options+=' --live' ;;

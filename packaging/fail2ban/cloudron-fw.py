@@ -6,10 +6,10 @@
 #     action = cloudron-fw.py
 #
 # Options, as in cloudron-fw.py[prefix6=128]:
-#   prefix6   what is banned around an IPv6 address; a /64 is one client
+#   prefix6   what is banned around an IPv6 address; a /64 is one client. On this host's own links
+#             neighbours are different clients, and an address is banned alone
 #   socket    the daemon's control socket
 #   program   what is run instead while the daemon does not run
-import ipaddress
 import json
 import math
 import shlex
@@ -39,7 +39,7 @@ class CloudronFwAction(ActionBase):
         pass
 
     def ban(self, aInfo):
-        request = {"do": "block", "addresses": [self._network(aInfo)], "origin": self._origin,
+        request = {"do": "block", **self._client(aInfo), "origin": self._origin,
                    "reason": f"{self._origin}: {aInfo['failures']} failures"}
         if aInfo["bantime"] >= 0:  # else for good
             left = math.ceil(aInfo["time"] + aInfo["bantime"] - time.time())
@@ -52,20 +52,18 @@ class CloudronFwAction(ActionBase):
     _prolongable = True
     prolong = ban
 
-    # Of another origin (another jail, an admin) a block stays.
+    # Blocks of other origins (another jail, an admin) stay.
     def unban(self, aInfo):
-        self._do({"do": "unblock", "addresses": [self._network(aInfo)], "origin": self._origin})
+        self._do({"do": "unblock", **self._client(aInfo), "origin": self._origin})
 
     # All bans of the jail in one request: when it stops, and for `unban --all`.
     def flush(self):
         self._do({"do": "unblock", "addresses": ["0.0.0.0/0", "::/0"], "origin": self._origin})
         return True
 
-    def _network(self, aInfo):
-        network = ipaddress.ip_network(str(aInfo["ip"]))
-        if network.version == 6 and network.prefixlen > self._prefix6:
-            network = network.supernet(new_prefix=self._prefix6)
-        return str(network)
+    def _client(self, aInfo):
+        address = str(aInfo["ip"]).partition("%")[0]  # fe80::1%eth0
+        return {"addresses": [address], "prefix6": self._prefix6}
 
     def _do(self, request):
         try:
@@ -89,9 +87,9 @@ class CloudronFwAction(ActionBase):
     # The daemon is down, for an upgrade perhaps. The program does the same by itself.
     def _run(self, request):
         words = self._program + [request["do"], "--origin", request["origin"]]
-        for option in ("reason", "for"):
+        for option in ("reason", "for", "prefix6"):
             if option in request:
-                words += ["--" + option, request[option]]
+                words += ["--" + option, str(request[option])]
         done = subprocess.run(words + request["addresses"], stdin=subprocess.DEVNULL,
                               capture_output=True, text=True, timeout=PATIENCE_S)
         if done.returncode not in (0, 3):  # 3: in part

@@ -162,6 +162,44 @@ TEST_P(Banned, ABlockOfTheAdminsStays) {
   EXPECT_FALSE(gets_in(1));
 }
 
+/// And for as long as the admin said, though the ban would have been longer.
+TEST_P(Banned, AShorterBlockOfTheAdminsStaysToo) {
+  for (const bool first : {true, false}) {
+    if (first) fw.must({"block", whole(1), "--for", "1m"});
+    fail2ban.must("set sshd banip " + address(1));
+    EXPECT_EQ(blocks().size(), 1u) << fail2ban.log();
+    if (!first) fw.must({"block", whole(1), "--for", "1m"});
+    fail2ban.must("set sshd unbanip " + address(1));
+    ASSERT_EQ(blocks("admin").size(), 1u);
+    EXPECT_LE(blocks("admin")[0].at("seconds_left").to_number<int>(), 60);
+    EXPECT_TRUE(blocks().empty());
+    EXPECT_FALSE(gets_in(1));
+    fw.must({"unblock", whole(1)});
+  }
+  EXPECT_FALSE(fail2ban.says("ERROR")) << fail2ban.log();
+}
+
+/// With the daemon and without it.
+TEST_P(Banned, OnTheHostsOwnLinkOneAddressIsAndNeverTheRouter) {
+  const bool v4 = family() == Family::ipv4;
+  const std::string neighbour = v4 ? "203.0.113.99" : "2001:db8:ffff::99";
+  for (const bool daemon_runs : {true, false}) {
+    if (!daemon_runs) daemon.process().kill(SIGKILL);
+    fail2ban.must("set sshd banip " + neighbour);
+    ASSERT_EQ(blocks().size(), 1u) << fail2ban.log();
+    EXPECT_EQ(blocks()[0].at("address"), json::value(neighbour));
+    fail2ban.must("set sshd unbanip " + neighbour);
+    EXPECT_TRUE(blocks().empty());
+    EXPECT_FALSE(fail2ban.says("ERROR") && daemon_runs) << fail2ban.log();
+    const std::string router = to_string(gateway_address(family()));
+    fail2ban.must("set sshd banip " + router);
+    EXPECT_TRUE(eventually([&] { return fail2ban.says("is a router of this host"); }))
+        << fail2ban.log();
+    fail2ban.must("set sshd unbanip " + router);
+    EXPECT_TRUE(blocks().empty()) << fail2ban.log();
+  }
+}
+
 TEST_P(Banned, WithoutTheDaemonTheProgramDoesIt) {
   daemon.process().kill(SIGKILL);
   fail2ban.must("set sshd banip " + address(1));

@@ -164,10 +164,26 @@ TEST_P(Blocks, AddressesComeFromAFileOrFromStandardInput) {
   EXPECT_TRUE(blocked(1));
 }
 
-TEST_P(Blocks, ABadLineBlocksNothingAndIsNamed) {
-  const std::string path = fw.file("attackers", address(1) + "\n198.18.0.256\n");
-  expect_exit(1, {"block", "--from", path}, path + ":2:");
-  EXPECT_FALSE(blocked(1));
+/// As in list files; what is wrong is named and left out.
+TEST_P(Blocks, AFileMayBeAsListFilesAre) {
+  const std::string path = fw.file(
+      "attackers", "\xef\xbb\xbf" + address(1) + "  # one\r\n; none\n198.18.0.256\r\n" +
+                       (v4() ? "198.18.1.77/24" : "2001:db8:18:142::7/56") + " ; bits below\n" +
+                       std::string(5000, 'x') + "\n" + to_string(host()) + "\n" + address(2));
+  const Output output = fw.run({"block", "--from", path});
+  EXPECT_EQ(output.exit, 3) << to_string(output);
+  for (const std::string& says : {path + ":3: ", path + ":5: ", path + ":6: " + to_string(host()),
+                                 std::string("an address of this host"), std::string("--force")}) {
+    EXPECT_NE(output.err.find(says), std::string::npos) << says << ": " << to_string(output);
+  }
+  for (const unsigned n : {1u, 0x101u, 2u}) EXPECT_TRUE(blocked(n)) << n;
+  EXPECT_EQ(fw.json({"blocks"}).at("blocks").as_array().size(), 3u);
+  expect_exit(3, {"unblock", "--from", path}, path + ":3: ");
+  for (const unsigned n : {1u, 0x101u, 2u}) EXPECT_FALSE(blocked(n)) << n;
+  expect_exit(1, {"block", "--from", fw.file("page", "<html>\n<body>\n")}, "no line");
+}
+
+TEST_P(Blocks, AWrongArgumentBlocksNothingAndIsNamed) {
   expect_exit(1, {"block", address(1), "nonsense"}, "nonsense");
   EXPECT_FALSE(blocked(1));
   expect_exit(64, {"block", address(1), "--for", "1x"}, "unknown unit");
@@ -241,7 +257,7 @@ TEST_P(Blocks, ConnectionsOfAppsToTheBlockedAreCutToo) {
   Session session =
       Client(wiki.inside, wiki.address(family())).session(gateway_address(family()), 7000);
   EXPECT_TRUE(session.echoes());
-  fw.must({"block", to_string(gateway_address(family()))});
+  fw.must({"block", "--force", to_string(gateway_address(family()))});
   for (int i = 0; i < 3; ++i) EXPECT_FALSE(session.echoes(300ms)) << i;
   EXPECT_EQ(must_run(net.host, {"conntrack", "-L", "-p", "tcp", "-f", v4() ? "ipv4" : "ipv6", "-d",
                                 to_string(gateway_address(family()))}),
@@ -283,10 +299,38 @@ TEST_P(Blocks, AnApplyWithAnotherMarkEntersNoneOfTheirConnections) {
   EXPECT_FALSE(told_of(1)) << events.out_so_far();
 }
 
+/// Each origin's block lives by itself: the address is free when the last of them has ended.
+TEST_P(Blocks, AreOfWhoMadeThem) {
+  const auto origins = [&] {
+    std::string out;
+    const json::value told = fw.json({"blocks"});
+    for (const json::value& block : told.at("blocks").as_array()) {
+      out += std::string(block.at("origin").as_string()) + " ";
+    }
+    return out;
+  };
+  for (const std::string& what : {address(1), network()}) {
+    const unsigned who = what == address(1) ? 1 : 0x101;
+    fw.must({"block", what, "--for", "4h", "--origin", "A"});
+    expect_exit(0, {"block", what, "--for", "2s", "--origin", "B"}, "is also blocked by A, ");
+    fw.must({"block", what, "--for", "1h"});
+    EXPECT_EQ(origins(), "A B admin ");
+    expect_exit(3, {"unblock", what, "--origin", "A"}, "still blocked: " + what + " (B)");
+    expect_exit(3, {"unblock", what, "--origin", "admin"}, "still blocked: " + what + " (B)");
+    EXPECT_TRUE(blocked(who));
+    EXPECT_TRUE(eventually([&] { return !blocked(who); })) << "the kernel's timer is B's now";
+    EXPECT_EQ(origins(), "");
+    fw.must({"block", what, "--origin", "A"});
+    fw.must({"block", what});
+    expect_exit(0, {"unblock", what});
+    EXPECT_FALSE(blocked(who)) << "an admin lifts all of them";
+  }
+}
+
 TEST_P(Blocks, OfTheHostsOwnNetworkCutNobodyElse) {
   Session session = from(1).session(host(), 22);
   EXPECT_TRUE(session.echoes());
-  fw.must({"block", v4() ? "203.0.113.0/24" : "2001:db8:ffff::/64"});
+  fw.must({"block", "--force", v4() ? "203.0.113.0/24" : "2001:db8:ffff::/64"});
   EXPECT_TRUE(session.echoes());
   EXPECT_EQ(counter(net.host, "ssh.accepted"), 1u);
 }
