@@ -28,7 +28,6 @@ using fw::Ip;
 using fw::IpRange;
 using fw::Result;
 
-constexpr std::size_t kRoutesRead = 65'536;
 constexpr int kDumpTries = 5;  // when something changes while the kernel tells it
 
 std::optional<Family> family_of(unsigned char family) {
@@ -130,7 +129,7 @@ class Reading {
 
   bool take(const nlmsghdr* message, const rtmsg& route) {
     const auto family = family_of(route.rtm_family);
-    if (!family || route.rtm_type != RTN_UNICAST) return ++routes_ < kRoutesRead;
+    if (!family || route.rtm_type != RTN_UNICAST) return ++routes_ < fw::kRoutesRead;
     Ip to{*family, 0};
     std::uint32_t device = 0;
     std::vector<Ip> gateways;
@@ -159,7 +158,7 @@ class Reading {
     });
     for (const Ip gateway : gateways) out_.routers.push_back({gateway, devices_[device].name});
     if (gateways.empty() && devices_[device].many) add_link(device, to, route.rtm_dst_len);
-    return ++routes_ < kRoutesRead;
+    return ++routes_ < fw::kRoutesRead;
   }
 
   OwnNetwork finish() && {

@@ -91,6 +91,9 @@ inline constexpr std::size_t kBridgePortsMax =
     4096;  // whose containers are asked for: two questions
 inline constexpr std::size_t kPortAddressesMax = 64;  // of one: a container may give itself more
 inline constexpr std::size_t kOpenConnectionsMax = 1u << 20;
+inline constexpr std::size_t kRoutesRead = 65'536;  // of a host's; default routes come first
+inline constexpr std::size_t kResolversMax = 16;    // that resolv.conf names; libc uses three
+inline constexpr std::size_t kResolvConfBytesMax = 64u << 10;
 inline constexpr int kApplyTries = 20;  // when another program changes the ruleset meanwhile
 inline constexpr std::size_t kPanicCallersMax = 16;  // admins who called a panic; the latest stay
 

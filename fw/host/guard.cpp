@@ -14,9 +14,6 @@ namespace {
 
 using Kind = Objection::Kind;
 
-constexpr std::size_t kResolversMax = 16;
-constexpr std::size_t kResolvConfBytesMax = 64u << 10;
-
 IpRange single(Ip ip) { return {ip.family, ip.bits, ip.bits}; }
 
 /// The largest that a registry gives to one organisation: 2^24 IPv4 addresses are a /8; in IPv6 it

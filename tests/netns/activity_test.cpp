@@ -86,7 +86,7 @@ TEST_F(ActivityCommand, FollowersSeeEachRowAsItIsWritten) {
   ASSERT_TRUE(eventually([&] { return lines(json_lines) == 1; }));
   Clock::duration longest{};
   for (int i = 1; i <= 20; ++i) {
-    fw.must({"block", "203.0.113." + std::to_string(i)});
+    fw.must({"block", "198.51.100." + std::to_string(i)});
     const auto begin = Clock::now();
     ASSERT_TRUE(eventually([&] { return lines(json_lines) == 1 + i && lines(text) == i; }));
     longest = std::max(longest, Clock::now() - begin);
