@@ -123,6 +123,26 @@ TEST(Evaluate, MasksAndOrder) {
   EXPECT_EQ(less.outcome(a), Outcome::dropped);
 }
 
+TEST(Evaluate, AnOptionIsTakenOffOnceAndDataStays) {
+  Table t;
+  t.says({StripTcpOption{kTcpFastOpen}, StripTcpOption{kTcpExperimental}})
+      .says({match(Field::tcp_fast_open, u8(1)), drop()})
+      .says({match(Field::tcp_experimental, u8(1)), drop()})
+      .says({match_masked(Field::tcp_payload, u8(0), u8(0)), drop()})
+      .says({accept()});
+  Arrival a = tcp(22);
+  a.packet.fast_open = a.packet.experimental = 1;
+  EXPECT_EQ(t.outcome(a), Outcome::accepted);
+  a.packet.fast_open = 2;
+  EXPECT_EQ(t.outcome(a), Outcome::dropped);
+  a.packet.fast_open = 0;
+  a.packet.experimental = 2;
+  EXPECT_EQ(t.outcome(a), Outcome::dropped);
+  a.packet.experimental = 0;
+  a.packet.payload = 1;
+  EXPECT_EQ(t.outcome(a), Outcome::dropped);
+}
+
 TEST(Evaluate, WithoutAConnectionThereIsOnlyItsState) {
   Table t;
   t.says({match_masked(Field::ct_mark, u32(1), u32(1), Compare::not_equal), accept()})

@@ -118,6 +118,24 @@ TEST_P(BothFamilies, TheDefaultPolicyAdmitsFiveInTenSeconds) {
   EXPECT_EQ(ssh.smallest().count, 7u);
 }
 
+TEST_P(BothFamilies, AFullMeterCountsFurtherClientsByTheirNetworks) {
+  Firewall fw = firewall("[[limit]]\nname = \"ssh\"\nports = [22]\nrate = \"3/1h\"\n");
+  constexpr unsigned kRoom = 65'535;  // all of one /16, or /48
+  for (unsigned i = 0; i < kRoom; ++i) traffic.connect(client(i), 1000, host(), 22);
+  traffic.into(fw);
+  EXPECT_EQ(tally(fw, "ssh").totals.overflowed, 0u);
+  for (unsigned network = 1; network <= 10; ++network) {
+    for (std::uint16_t i = 0; i < 4; ++i) {
+      traffic.connect(client(kRoom + 1 + 256 * network), 1000 + i, host(), 22);
+    }
+  }
+  traffic.into(fw);
+  const Tally& ssh = tally(fw, "ssh");
+  EXPECT_EQ(ssh.totals.overflowed, 30u) << "each has its whole budget";
+  EXPECT_EQ(ssh.totals.admitted, kRoom + 30u);
+  EXPECT_EQ(ssh.totals.refused_shaken, 10u);
+}
+
 TEST_P(BothFamilies, ForgedSynsSpendNothing) {
   Firewall fw = firewall("");
   for (std::uint16_t i = 0; i < 100; ++i) traffic.send(client(1), 1000 + i, host(), 22, kSyn);
