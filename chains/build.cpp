@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <iterator>
 
 namespace chains::build {
 
@@ -32,6 +33,11 @@ Bytes prefix_mask(fw::Family family, int length) {
   const int host_bits = fw::address_bits(family) - length;
   const fw::U128 host = (fw::U128{1} << host_bits) - 1;
   return fw::to_bytes(fw::Ip{family, all & ~host});
+}
+
+Bytes interface_bytes(const std::string& name) {
+  if (!name.ends_with('*')) return device_bytes(name);
+  return Bytes(name.begin(), std::prev(name.end()));
 }
 
 Bytes concat(std::initializer_list<Bytes> parts) {

@@ -31,6 +31,8 @@ Bytes ip_bytes(fw::Ip ip);
 Bytes device_bytes(const std::string& name);
 /// The mask of a prefix length; empty when it keeps every bit.
 Bytes prefix_mask(fw::Family family, int length);
+/// An interface's name as it is compared: the whole of it, or what stands before a `*`.
+Bytes interface_bytes(const std::string& name);
 /// Concatenation for set keys: every part padded to 4 bytes.
 Bytes concat(std::initializer_list<Bytes> parts);
 

@@ -3,10 +3,12 @@
 
 #include <algorithm>
 #include <functional>
+#include <iterator>
 
 #include <fmt/format.h>
 
 #include "chains/compile_parts.hpp"
+#include "chains/rule_text.hpp"
 
 namespace chains {
 
@@ -116,6 +118,19 @@ Ruleset finish(Compilation& c) {
 
 }  // namespace
 
+void compile_rules(Compilation& c) {
+  Ruleset rules = read_rules(c.policy.rules).rules;
+  std::ranges::move(rules.sets, std::back_inserter(c.out.sets));
+  std::ranges::move(rules.chains, std::back_inserter(c.out.chains));
+}
+
+void admin_rules(const Compilation& c, Chain& chain, const std::string& admin_chain) {
+  build::rule(chain, "admin's rules", {}, {build::jump(admin_chain)});
+  const std::string of_files = rules_chain(admin_chain);
+  if (find(c.out.chains, of_files) == nullptr) return;
+  build::rule(chain, "admin's rules, of rules.d", {}, {build::jump(of_files)});
+}
+
 Ruleset compile_of_apps(const fw::Policy& policy) {
   const Surroundings nothing;
   Compilation c = begin(policy, nothing);
@@ -127,12 +142,14 @@ Ruleset compile_of_apps(const fw::Policy& policy) {
 Ruleset compile(const fw::Policy& policy, const Surroundings& around) {
   Compilation c = begin(policy, around);
   compile_bridges(c);
+  compile_rules(c);
   compile_fast_open(c);
   compile_base(c);
   compile_link(c);
   compile_blocked(c);
   compile_panic(c);
   compile_limits(c);
+  compile_openings(c);
   compile_ports(c);
   compile_apps(c);
   compile_bridge(c);

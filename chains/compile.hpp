@@ -66,6 +66,8 @@ inline constexpr const char* kListedSets[] = {"listed4", "listed_net4", "listed6
 inline constexpr const char* kAllowedSets[] = {"allowed4", "allowed_net4", "allowed6",
                                                "allowed_net6"};
 inline constexpr const char* kBlockSets[] = {"block4", "block_net4", "block6", "block_net6"};
+/// Map from IP protocol to what [[open]] says of it; there if it says something of one.
+inline constexpr const char* kSomeProtocols = "some_protocols";
 /// How copies of refused packets say why: the first two with a limit's name behind them.
 inline constexpr const char* kLogReset = "cloudron-fw reset ";      // after the handshake
 inline constexpr const char* kLogRefused = "cloudron-fw refused ";  // before, or of UDP

@@ -170,7 +170,7 @@ void to_apps(Compilation& c) {
         match_masked(Field::tcp_flags, u8(kFin | kSyn | kRst | kAck), u8(kSyn), Compare::not_equal),
         count("not_syn"), drop()});
   open_port_rules(c, chain, {is_published()});
-  rule(chain, "admin's rules", {}, {jump("CLOUDRON_FORWARD_AFTER")});
+  admin_rules(c, chain, "CLOUDRON_FORWARD_AFTER");
   limit_in_the_making(c, chain, {is_published()});
   for (fw::Family family : kFamilies) {
     if (!c.has_apps(family)) continue;
@@ -215,8 +215,18 @@ void to_containers(Compilation& c, Chain& forward) {
        {in_set(Field::oifname, kContainerBridges), go("to_containers")});
   Chain& chain = c.chain("to_containers");
   rule(chain, "of a container", {}, {in_set(Field::iifname, kContainerBridges), accept()});
-  rule(chain, "admin's rules", {}, {jump("CLOUDRON_FORWARD_AFTER")});
+  admin_rules(c, chain, "CLOUDRON_FORWARD_AFTER");
   rule(chain, "unpublished port", {}, {count("unpublished"), drop()});
+}
+
+/// Publishing is from outside: what containers reach by NAT, as services of Kubernetes, is not.
+void published_by_nat(const Compilation& c, Chain& forward) {
+  std::vector<Expr> exprs{is_published()};
+  if (find(c.out.sets, kContainerBridges) != nullptr) {
+    exprs.push_back(not_in_set({{Field::iifname, {}}}, kContainerBridges));
+  }
+  exprs.push_back(go("to_apps"));
+  rule(forward, "published by NAT", {}, std::move(exprs));
 }
 
 }  // namespace
@@ -266,7 +276,7 @@ void compile_apps(Compilation& c) {
   }
 
   Chain forward{"CLOUDRON_FORWARD", {}, {}, false};
-  rule(forward, "admin's rules", {}, {jump("CLOUDRON_FORWARD_BEFORE")});
+  admin_rules(c, forward, "CLOUDRON_FORWARD_BEFORE");
   no_routers(c, forward);
   neighbour_rules(forward);
   for (fw::Family family : kFamilies) {
@@ -276,7 +286,7 @@ void compile_apps(Compilation& c) {
     exprs.push_back(go("to_apps"));
     rule(forward, "to an app", {}, std::move(exprs));
   }
-  rule(forward, "published by NAT", {}, {is_published(), go("to_apps")});
+  published_by_nat(c, forward);
   apart_on_a_bridge(c, forward);
   to_containers(c, forward);
   rule(forward, "not to an app", {}, {accept()});

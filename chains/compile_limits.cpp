@@ -16,6 +16,7 @@
 // What holds the state of a limit is named by what it works with ("ssh.5/10s.slot4.1"): a changed
 // limit begins in sets and objects of its own, and leaves those of the old one alone.
 #include <algorithm>
+#include <functional>
 #include <map>
 
 #include <fmt/format.h>
@@ -68,9 +69,10 @@ struct Level {
 struct LimitParts {
   const fw::Limit& limit;
   bool window;
+  bool translated = false;  ///< of IPv6 sources behind a translator: each address is a client
   std::string name(const char* part) const { return limit.name + "." + part; }
   std::string name(const char* part, fw::Family f) const {
-    return fmt::format("{}.{}{}", limit.name, part, digit(f));
+    return fmt::format("{}.{}{}{}", limit.name, part, digit(f), translated ? "4" : "");
   }
   /// "ssh.5/10s", or with a burst of its own "web.5000/s.burst9000".
   std::string budget() const {
@@ -97,7 +99,8 @@ struct LimitParts {
     return names;
   }
   std::vector<Level> levels(fw::Family f) const {
-    std::vector<Level> out{{length(f), true, true}};
+    std::vector<Level> out{{client_length(f), true, true}};
+    if (translated) return out;  // what is wider is everybody's who is translated
     for (const fw::FairNetwork& wider : fw::fair_networks(limit, f)) {
       out.push_back({wider.prefix, false, wider.budget == fw::FairNetwork::Budget::own});
     }
@@ -124,12 +127,19 @@ struct LimitParts {
     if (limit.per == fw::LimitKey::app) return fw::address_bits(f);
     return f == fw::Family::ipv4 ? limit.prefix4 : limit.prefix6;
   }
+  int client_length(fw::Family f) const { return translated ? fw::address_bits(f) : length(f); }
   static Key key(fw::Family f, int length) { return {{saddr(f), prefix_mask(f, length)}}; }
-  Key key(fw::Family f) const { return key(f, length(f)); }
+  Key key(fw::Family f) const { return key(f, client_length(f)); }
   /// What follows when the budget allows it. From outside the port is known to be open by then; a
   /// packet of an app has that question before it.
   Expr pass() const { return limit.from == fw::Source::outside ? accept() : ret(); }
   Key address(fw::Family f) const { return {{saddr(f), {}}}; }
+  /// Expressions that let a packet on which was counted. Each ping is one more of the same flow: an
+  /// admitted one would let the others pass uncounted.
+  std::vector<Expr> counted(const Compilation& c, const char* counter) const {
+    if (limit.counts_pings()) return {count(name(counter)), pass()};
+    return {count(name(counter)), c.admit(), pass()};
+  }
   bool has(fw::Protocol p) const {
     return std::any_of(limit.ports.begin(), limit.ports.end(),
                        [p](const fw::PortRange& r) { return r.protocol == p; });
@@ -277,10 +287,8 @@ void full_rule(const Compilation& c, const LimitParts& p, Chain& chain, fw::Fami
   if (next != nullptr) {
     exprs.push_back(go(p.count_name(f, *next)));
   } else {
-    for (Expr& expr : std::vector<Expr>{use_limit(p.overflow()), count(p.name("overflowed")),
-                                        c.admit(), p.pass()}) {
-      exprs.push_back(std::move(expr));
-    }
+    exprs.push_back(use_limit(p.overflow()));
+    for (Expr& expr : p.counted(c, "overflowed")) exprs.push_back(std::move(expr));
   }
   rule(chain, "the set is full", p.limit.where, std::move(exprs));
 }
@@ -296,10 +304,12 @@ void count_rules(const Compilation& c, const LimitParts& p, Chain& chain, fw::Fa
                               : bucket(shared, p.limit.rate.period, shared);
   const std::vector<std::string> sets = p.counts(f, level);
   for (std::size_t i = 0; i < sets.size(); ++i) {
-    rule(chain, slots ? "take a free slot" : "take a token", p.limit.where,
-         {is_family(f),
-          DynSet{slots ? DynOp::add : DynOp::update, p.key(f, level.length), sets[i], state},
-          count(p.name(level.first ? "accepted" : "overflowed")), c.admit(), p.pass()});
+    std::vector<Expr> exprs{is_family(f), DynSet{slots ? DynOp::add : DynOp::update,
+                                                 p.key(f, level.length), sets[i], state}};
+    for (Expr& expr : p.counted(c, level.first ? "accepted" : "overflowed")) {
+      exprs.push_back(std::move(expr));
+    }
+    rule(chain, slots ? "take a free slot" : "take a token", p.limit.where, std::move(exprs));
     // Who has no first slot is to have none of the others: one level counts all its connections.
     if (i == 0) full_rule(c, p, chain, f, level, next, sets[i]);
   }
@@ -327,10 +337,33 @@ void count_chains(Compilation& c, const LimitParts& p, fw::Family f) {
   }
 }
 
+/// Behind a translator (NAT64) a source is a whole address: its prefix is shared by all who are
+/// translated.
+bool has_translated(const Compilation& c, const LimitParts& p) {
+  return !c.policy.translated.empty() && p.limit.per == fw::LimitKey::ip &&
+         p.limit.from == fw::Source::outside && p.length(fw::Family::ipv6) < 128;
+}
+
+/// A rule for each translated network: what follows for it is made of the limit's parts.
+void translated_rules(const Compilation& c, const LimitParts& p, Chain& chain,
+                      const std::function<std::vector<Expr>(const LimitParts&)>& then) {
+  if (!has_translated(c, p)) return;
+  for (const auto& [network, where] : c.policy.translated) {
+    std::vector<Expr> exprs{is_family(fw::Family::ipv6), in_network(Field::ip6_saddr, network)};
+    for (Expr& expr : then({p.limit, p.window, true})) exprs.push_back(std::move(expr));
+    rule(chain, "translated from IPv4", where, std::move(exprs));
+  }
+}
+
 void refuse_chains(Compilation& c, const LimitParts& p) {
   const fw::Location& where = p.limit.where;
   if (!(p.window && p.limit.per == fw::LimitKey::ip)) {
     Chain& exhausted = c.chain(p.name("exhausted"));
+    translated_rules(c, p, exhausted, [&](const LimitParts& whole) {
+      return std::vector<Expr>{
+          DynSet{DynOp::add, whole.key(fw::Family::ipv6), p.just_refused(fw::Family::ipv6), {}},
+          go(p.name("refuse"))};
+    });
     for (fw::Family f : kFamilies) {
       rule(exhausted, "remember", where,
            {is_family(f), DynSet{DynOp::add, p.key(f), p.just_refused(f), {}}});
@@ -360,12 +393,16 @@ void entry_chains(Compilation& c, const LimitParts& p) {
       trusted_rule(c, chain);
       app_rules(c, chain, "an app", accept());
     }
+    translated_rules(c, p, chain, [way](const LimitParts& whole) {
+      return std::vector<Expr>{go(whole.name(way, fw::Family::ipv6))};
+    });
     for (fw::Family f : kFamilies) rule(chain, way, where, {is_family(f), go(p.name(way, f))});
     c.out.chains.push_back(std::move(chain));
   };
   if (p.has(fw::Protocol::tcp)) entry("look", "look");
-  entry("count", "count");
-  if (p.has(fw::Protocol::udp) && p.limit.from == fw::Source::outside) entry("new", "count");
+  if (!p.limit.counts_pings()) entry("count", "count");
+  const bool first_counts = p.has(fw::Protocol::udp) || p.limit.counts_pings();
+  if (first_counts && p.limit.from == fw::Source::outside) entry("new", "count");
 }
 
 void compile_limit(Compilation& c, const fw::Limit& limit) {
@@ -378,10 +415,12 @@ void compile_limit(Compilation& c, const fw::Limit& limit) {
   limit_sets(c, p);
   if (limit.per == fw::LimitKey::app && !c.policy.apps.empty()) app_budgets(c, p);
   refuse_chains(c, p);
-  for (fw::Family f : kFamilies) {
-    if (p.has(fw::Protocol::tcp)) look_chain(c, p, f);
-    count_chains(c, p, f);
-  }
+  auto ways = [&](const LimitParts& parts, fw::Family f) {
+    if (parts.has(fw::Protocol::tcp)) look_chain(c, parts, f);
+    count_chains(c, parts, f);
+  };
+  for (fw::Family f : kFamilies) ways(p, f);
+  if (has_translated(c, p)) ways({limit, p.window, true}, fw::Family::ipv6);
   entry_chains(c, p);
 }
 

@@ -53,7 +53,6 @@ void compile_panic(Compilation& c) {
          {is_family(f), is_protocol(fw::Protocol::tcp), in_set(Field::ct_original_dport, kPorts),
           in_set(saddr(f), sources(f)), ret()});
   }
-  dhcpv6_rule(chain, ret());  // without its lease the host loses its IPv6 address
   rule(chain, "anything else", {}, {count("panic"), drop()});
 }
 

@@ -50,7 +50,8 @@ void app_rules(const Compilation& c, Chain& chain, const std::string& id, const 
 void app_address_rules(const Compilation& c, Chain& chain, const std::string& id,
                        const Expr& verdict);
 
-/// One rule for each map of open ports: what the port's element says, if the condition holds.
+/// One rule for each map of open ports, and of ports that are open for some: what the port's
+/// element says, if the condition holds.
 void open_port_rules(const Compilation& c, Chain& chain, const std::vector<Expr>& condition);
 
 /// A packet that is on its way when a transaction takes effect may meet the old rules, and in them
@@ -61,8 +62,8 @@ void limit_in_the_making(const Compilation& c, Chain& chain, const std::vector<E
 /// Accepts neighbour discovery and multicast listener messages, without which IPv6 stops.
 void neighbour_rules(Chain& chain);
 
-/// Servers answer from their own address what was asked by multicast: to the state it is new.
-void dhcpv6_rule(Chain& chain, const Expr& verdict);
+/// What a new flow to an open port meets: the limit of the port, or nothing more.
+Verdict open_verdict(const fw::Limit* limit, fw::Protocol protocol);
 
 /// Accepts what a host needs on its own links, whoever is blocked: at ingress of a blocked source's
 /// packets alone; on the input and forward hook before those ask whether the source is blocked. TCP
@@ -84,10 +85,15 @@ void compile_base(Compilation& c);       ///< hooks, states, what every host nee
 void compile_link(Compilation& c);       ///< what goes on, whoever is blocked
 void compile_blocked(Compilation& c);    ///< blocks and lists, early drop, manifest
 void compile_panic(Compilation& c);      ///< what of new flows goes on in a panic
+void compile_openings(Compilation& c);   ///< maps of what is open for some, a chain for each group
 void compile_ports(Compilation& c);      ///< CLOUDRON: what is open
 void compile_limits(Compilation& c);     ///< CLOUDRON_RATELIMIT and a few chains for each limit
 void compile_apps(Compilation& c);       ///< CLOUDRON_FORWARD: published ports and isolation
+void compile_rules(Compilation& c);      ///< rules.d; before those who ask for its chains
 void compile_bridge(Compilation& c);     ///< the table of the family bridge
+
+/// Jumps to the admin's rules of that chain: those that were added by hand, then those of rules.d.
+void admin_rules(const Compilation& c, Chain& chain, const std::string& admin_chain);
 
 /// Of the last two what is of apps alone.
 void limits_of_apps(Compilation& c);

@@ -1,4 +1,5 @@
 // CLOUDRON: which new flows may reach the host.
+#include <algorithm>
 #include <functional>
 #include <iterator>
 #include <map>
@@ -44,13 +45,8 @@ std::map<std::uint32_t, Border> borders(const std::vector<fw::Located<fw::PortRa
   return out;
 }
 
-/// What a new flow to an open port meets: the limit of the port, or nothing more.
-Verdict open_verdict(const fw::Limit* limit, fw::Protocol protocol) {
-  if (limit == nullptr) return {VerdictKind::accept, {}};
-  return {VerdictKind::jump, limit->name + (protocol == fw::Protocol::tcp ? ".look" : ".new")};
-}
-
 constexpr const char* kOpen = "open_";        // maps: what a new flow to an open port meets
+constexpr const char* kSome = "some_";        // maps: the same of ports that are open for some
 constexpr const char* kLimited = "limited_";  // sets: those of them that have a limit
 
 std::string set_name(const char* prefix, fw::Protocol protocol, bool ranges) {
@@ -128,17 +124,17 @@ void open_maps(Compilation& c, fw::Protocol protocol) {
   }
 }
 
-void icmp(Compilation& c, Chain& chain) {
-  constexpr RateLimit kEcho{50, Unit::second, 100};
-  c.limit("echo", kEcho);
+/// ICMP that is answered; what else a host needs on its links was let in before blocks were asked.
+void icmp_rules(Compilation& c, Chain& chain) {
+  const bool limited = std::ranges::any_of(c.policy.limits, &fw::Limit::counts_pings);
+  const Expr verdict = limited ? jump(std::string(fw::kPingLimit) + ".new") : accept();
   rule(chain, "ping", {},
        {is_family(fw::Family::ipv4), match(Field::l4proto, u8(1)), match(Field::icmp_type, u8(8)),
-        use_limit("echo"), accept()});
+        verdict});
   rule(chain, "ping", {},
        {is_family(fw::Family::ipv6), match(Field::l4proto, u8(58)),
-        match(Field::icmpv6_type, u8(128)), use_limit("echo"), accept()});
+        match(Field::icmpv6_type, u8(128)), verdict});
   neighbour_rules(chain);
-  dhcpv6_rule(chain, accept());
 }
 
 void neighbour_sets(Compilation& c) {
@@ -161,16 +157,17 @@ void neighbour_rules(Chain& chain) {
         match(Field::l4proto, u8(58)), in_set(Field::icmpv6_type, "mld_types"), accept()});
 }
 
-void dhcpv6_rule(Chain& chain, const Expr& verdict) {
-  rule(chain, "DHCPv6", {},
-       {is_family(fw::Family::ipv6), in_network(Field::ip6_saddr, kLinkLocal),
-        is_protocol(fw::Protocol::udp), match(Field::udp_dport, u16(546)), verdict});
+void open_port_rules(const Compilation& c, Chain& chain, const std::vector<Expr>& condition) {
+  const auto asked = [](const std::string& map) {
+    return std::vector<Expr>{vmap({{Field::ct_original_dport, {}}}, map)};
+  };
+  port_rules(c, chain, "open port", kOpen, condition, asked);
+  port_rules(c, chain, "open for some", kSome, condition, asked);
 }
 
-void open_port_rules(const Compilation& c, Chain& chain, const std::vector<Expr>& condition) {
-  port_rules(c, chain, "open port", kOpen, condition, [](const std::string& map) {
-    return std::vector<Expr>{vmap({{Field::ct_original_dport, {}}}, map)};
-  });
+Verdict open_verdict(const fw::Limit* limit, fw::Protocol protocol) {
+  if (limit == nullptr) return {VerdictKind::accept, {}};
+  return {VerdictKind::jump, limit->name + (protocol == fw::Protocol::tcp ? ".look" : ".new")};
 }
 
 void limit_in_the_making(const Compilation& c, Chain& chain, const std::vector<Expr>& condition) {
@@ -186,11 +183,14 @@ void compile_ports(Compilation& c) {
   for (const char* name : {"CLOUDRON_BEFORE", "CLOUDRON_AFTER"}) c.chain(name).admin = true;
 
   Chain chain{"CLOUDRON", {}, {}, false};
-  rule(chain, "admin's rules", {}, {jump("CLOUDRON_BEFORE")});
+  admin_rules(c, chain, "CLOUDRON_BEFORE");
   open_port_rules(c, chain, {});
-  icmp(c, chain);
+  if (find(c.out.sets, kSomeProtocols) != nullptr) {
+    rule(chain, "open for some", {}, {vmap({{Field::l4proto, {}}}, kSomeProtocols)});
+  }
+  icmp_rules(c, chain);
   if (!c.policy.app_networks.empty()) rule(chain, "apps", {}, {jump("apps_to_host")});
-  rule(chain, "admin's rules", {}, {jump("CLOUDRON_AFTER")});
+  admin_rules(c, chain, "CLOUDRON_AFTER");
   limit_in_the_making(c, chain, {});
   c.log(chain, "closed port", {}, {}, kLogClosed);
   rule(chain, "closed port", {}, {count("closed"), drop()});

@@ -75,15 +75,15 @@ class Loads {
       case Field::iif:
         return value(u32(arrival_.device.index));
       case Field::iifname:
-        return value(device_bytes(arrival_.device.name));
+        return value(interface_bytes(arrival_.device.name));
       case Field::iifkind:
-        return value(device_bytes(arrival_.device.kind));
+        return value(interface_bytes(arrival_.device.kind));
       case Field::oif:
         return if_known(arrival_.out.has_value(), u32(out().index));
       case Field::oifname:
-        return if_known(arrival_.out.has_value(), device_bytes(out().name));
+        return if_known(arrival_.out.has_value(), interface_bytes(out().name));
       case Field::oifkind:
-        return if_known(arrival_.out.has_value(), device_bytes(out().kind));
+        return if_known(arrival_.out.has_value(), interface_bytes(out().kind));
       case Field::ip_saddr:
         return of_address(fw::Family::ipv4, p.source);
       case Field::ip_daddr:
@@ -99,6 +99,8 @@ class Loads {
       case Field::udp_dport:
       case Field::th_dport:
         return of_transport(ports, u16(p.destination_port));
+      case Field::th_sport:
+        return of_transport(ports, u16(p.source_port));
       case Field::icmp_type:
         return of_transport(p.protocol == kIcmp, u8(p.icmp_type));
       case Field::icmpv6_type:
@@ -238,9 +240,11 @@ class Evaluating {
   }
 
   Go operator()(const Match& e) const {
-    const Loaded loaded = loads()(e.what);
+    Loaded loaded = loads()(e.what);
     if (loaded.kind == kNothing) return mismatch();
     if (loaded.kind == kUnknown) return not_known(Key{e.what});
+    // Of a name its beginning may be asked for: the kernel compares as many bytes as are given.
+    loaded.bytes.resize(std::min(loaded.bytes.size(), e.value.size()));
     switch (e.op) {
       case Compare::equal:
         return on_if(loaded.bytes == e.value);
@@ -322,6 +326,9 @@ class Evaluating {
     if (e.kind == kTcpExperimental) ++stripped_.experimental;
     return on();
   }
+  Go operator()(const KernelLog&) const { return on(); }
+  Go operator()(const Count&) const { return on(); }
+  Go operator()(const Reject&) const { return {Go::Kind::reset, {}, nullptr, {}}; }
   Go operator()(const RejectTcpReset&) const { return {Go::Kind::reset, {}, nullptr, {}}; }
   Go operator()(const Verdict& e) const { return {Go::Kind::verdict, e, nullptr, {}}; }
 

@@ -56,6 +56,7 @@ constexpr std::array kFields{
     FieldInfo{Field::arp_saddr_ip, "arp saddr ip", "ipv4_addr", 7, 4, Load::payload, kNet, 14},
     // nft has a name for it since 1.0.7.
     FieldInfo{Field::nd_target, "@th,64,128", "ipv6_addr", 8, 16, Load::payload, kTransport, 8},
+    FieldInfo{Field::th_sport, "th sport", "inet_service", 13, 2, Load::payload, kTransport, 0},
 };
 
 constexpr bool in_order() {

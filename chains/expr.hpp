@@ -47,8 +47,9 @@ enum class Field : std::uint8_t {
   ether_daddr,
   arp_saddr_ip,  ///< of IPv4 over Ethernet
   nd_target,     ///< of a neighbour solicitation or advertisement
+  th_sport,
 };
-inline constexpr Field kLastField = Field::nd_target;
+inline constexpr Field kLastField = Field::th_sport;
 
 /// A field, or the part of it that a mask leaves. An empty mask means all of it.
 struct KeyPart {
@@ -165,6 +166,24 @@ struct StripTcpOption {
   bool operator==(const StripTcpOption&) const = default;
 };
 
+/// A line in the kernel's log.
+struct KernelLog {
+  std::string prefix;
+  std::uint32_t level = 4;  ///< as syslog counts them: warn
+
+  bool operator==(const KernelLog&) const = default;
+};
+
+/// The rule's own count of packets; how many it counted is no part of the value.
+struct Count {
+  bool operator==(const Count&) const = default;
+};
+
+/// Dropped, and the sender is told that the port cannot be reached.
+struct Reject {
+  bool operator==(const Reject&) const = default;
+};
+
 struct RejectTcpReset {
   bool operator==(const RejectTcpReset&) const = default;
 };
@@ -185,8 +204,9 @@ struct Foreign {
   bool operator==(const Foreign&) const = default;
 };
 
-using Expr = std::variant<Match, Lookup, DynSet, RateLimit, ObjectRef, ObjectMap, CtMarkOr,
-                          CtMarkClear, Log, StripTcpOption, RejectTcpReset, Verdict, Foreign>;
+using Expr =
+    std::variant<Match, Lookup, DynSet, RateLimit, ObjectRef, ObjectMap, CtMarkOr, CtMarkClear, Log,
+                 StripTcpOption, RejectTcpReset, KernelLog, Count, Reject, Verdict, Foreign>;
 
 /// How a field is loaded and printed; sources: linux/netfilter/nf_tables.h and nftables'
 /// datatype.h.

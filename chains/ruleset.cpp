@@ -38,6 +38,9 @@ Uses uses(const Expr& expr) {
     Uses operator()(const Log&) const { return {}; }
     Uses operator()(const StripTcpOption&) const { return {}; }
     Uses operator()(const RejectTcpReset&) const { return {}; }
+    Uses operator()(const KernelLog&) const { return {}; }
+    Uses operator()(const Count&) const { return {}; }
+    Uses operator()(const Reject&) const { return {}; }
     Uses operator()(const Verdict& e) const { return {{}, {}, e.chain}; }
     Uses operator()(const Foreign&) const { return {}; }
   };

@@ -64,12 +64,21 @@ std::uint32_t big_endian(const Bytes& value) {
   return number;
 }
 
+/// As nft prints it, from the system's table of protocols.
+std::string protocol_name(std::uint8_t number) { return name_of(kProtocols, number); }
+
+/// "eth0", or of a name's beginning "wg*".
+std::string interface_text(const Bytes& value) {
+  const auto end = std::find(value.begin(), value.end(), 0);
+  return fmt::format("\"{}{}\"", std::string(value.begin(), end), end == value.end() ? "*" : "");
+}
+
 std::string value_text(Field field, const Bytes& value) {
   switch (field) {
     case Field::nfproto:
       return value == Bytes{2} ? "ipv4" : "ipv6";
     case Field::l4proto:
-      return name_of(kProtocols, host_u32(value));
+      return protocol_name(static_cast<std::uint8_t>(host_u32(value)));
     case Field::iif:
     case Field::oif:
       return host_u32(value) == 1 ? "\"lo\"" : std::to_string(host_u32(value));
@@ -84,6 +93,7 @@ std::string value_text(Field field, const Bytes& value) {
       return flags_of(kTcpFlags, host_u32(value));
     case Field::udp_dport:
     case Field::th_dport:
+    case Field::th_sport:
     case Field::ct_original_dport:
       return std::to_string(big_endian(value));
     case Field::icmp_type:
@@ -103,7 +113,7 @@ std::string value_text(Field field, const Bytes& value) {
     case Field::oifname:
     case Field::iifkind:
     case Field::oifkind:
-      return fmt::format("\"{}\"", reinterpret_cast<const char*>(value.data()));
+      return interface_text(value);
     case Field::ct_expiration:
       return duration_text(std::chrono::milliseconds(big_endian(value)));
     case Field::route_back:
@@ -240,6 +250,14 @@ struct ExprText {
                                   : fmt::format("reset tcp option {}", e.kind);
   }
   std::string operator()(const RejectTcpReset&) const { return "reject with tcp reset"; }
+  std::string operator()(const KernelLog& e) const {
+    constexpr const char* kWords[] = {"emerg", "alert",  "crit", "err",
+                                      "warn",  "notice", "info", "debug"};
+    const std::string prefix = e.prefix.empty() ? "" : fmt::format(" prefix \"{}\"", e.prefix);
+    return fmt::format("log{} level {}", prefix, kWords[std::min<std::uint32_t>(e.level, 7)]);
+  }
+  std::string operator()(const Count&) const { return "counter"; }
+  std::string operator()(const Reject&) const { return "reject"; }
   std::string operator()(const Verdict& e) const { return verdict_text(e); }
   std::string operator()(const Foreign& e) const { return "[" + e.text + "]"; }
 };

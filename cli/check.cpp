@@ -1,11 +1,13 @@
 // cloudron-fw check
 #include <algorithm>
+#include <iterator>
 
 #include <CLI/CLI.hpp>
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <fmt/format.h>
 
+#include "chains/rule_text.hpp"
 #include "cli/commands.hpp"
 #include "fw/host/exposed.hpp"
 #include "fw/host/settings.hpp"
@@ -46,6 +48,17 @@ void check_settings(std::vector<fw::Problem>& problems) {
   }
 }
 
+/// The files of rules.d beside the policy.
+void check_rules(const std::string& policy_path, std::vector<fw::Problem>& problems) {
+  const auto files = fw::read_rule_files(absolute_path(policy_path));
+  if (!files) {
+    problems.push_back({fw::Severity::error, files.error().what, files.error().where});
+    return;
+  }
+  auto found = chains::read_rules(*files).problems;
+  std::move(found.begin(), found.end(), std::back_inserter(problems));
+}
+
 int run_check(const Context& context, const std::string& file) {
   Context with = context;
   if (!file.empty()) with.policy_path = file;
@@ -65,6 +78,7 @@ int run_check(const Context& context, const std::string& file) {
     }
   }
   check_settings(problems);
+  check_rules(with.policy_path.empty() ? kDefaultPolicy : with.policy_path, problems);
   const bool bad = std::any_of(problems.begin(), problems.end(), [](const fw::Problem& p) {
     return p.severity == fw::Severity::error;
   });

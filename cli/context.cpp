@@ -12,6 +12,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include "chains/rule_text.hpp"
 #include "cli/apps.hpp"
 #include "fw/base/suggest.hpp"
 #include "fw/host/block.hpp"
@@ -109,6 +110,23 @@ void add_exposed(const Context& context, LoadedPolicy& loaded) {
   }
 }
 
+/// Reads the files of rules.d beside the policy; false when they cannot be used, which was said.
+bool put_in_rules(const Context& context, const std::string& path, LoadedPolicy& loaded) {
+  auto files = fw::read_rule_files(absolute_path(path));
+  if (!files) {
+    context.error(files.error());
+    return false;
+  }
+  const auto problems = chains::read_rules(*files).problems;
+  context.problems(problems);
+  if (!problems.empty()) return false;
+  if (files->empty()) return true;
+  // Remembered with the policy, also with one that is built in.
+  loaded.text = fw::with_rules(loaded.text.value_or(std::string()), *files);
+  loaded.policy.rules = std::move(*files);
+  return true;
+}
+
 }  // namespace
 
 std::optional<LoadedPolicy> load_policy(const Context& context) {
@@ -120,6 +138,7 @@ std::optional<LoadedPolicy> load_policy(const Context& context) {
     loaded.warnings = fw::check(loaded.policy);
     add_exposed(context, loaded);
     loaded.name = "the built-in default policy";
+    if (!put_in_rules(context, path, loaded)) return {};
     return loaded;
   }
   fw::Parsed parsed = fw::read_policy(path);
@@ -132,6 +151,7 @@ std::optional<LoadedPolicy> load_policy(const Context& context) {
   loaded.text = std::move(parsed.text);
   loaded.name = path;
   add_exposed(context, loaded);
+  if (!put_in_rules(context, path, loaded)) return {};
   put_in_apps(context, loaded);
   return loaded;
 }
@@ -161,7 +181,7 @@ bool was_refused(const Context& context, const LoadedPolicy& asked) {
 
 LoadedPolicy load_some_policy(const Context& context) {
   auto asked = load_policy(context);
-  const bool lost = context.boot && asked && !asked->text;
+  const bool lost = context.boot && asked && asked->policy.file.empty();
   const bool refused = asked && was_refused(context, *asked);
   if (asked && !lost && !refused) return std::move(*asked);
   auto last_good = fw::read_last_good(context.state_dir);

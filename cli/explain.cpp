@@ -9,14 +9,17 @@
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <fmt/format.h>
+#include <net/if.h>
 #include <unistd.h>
 
 #include "chains/build.hpp"
 #include "chains/evaluate.hpp"
 #include "chains/netlink/bridges.hpp"
+#include "chains/netlink/devices.hpp"
 #include "chains/text.hpp"
 #include "cli/commands.hpp"
 #include "fw/base/endpoint.hpp"
+#include "fw/base/ip_protocol.hpp"
 #include "fw/base/suggest.hpp"
 #include "fw/host/panic.hpp"
 #include "fw/host/surroundings.hpp"
@@ -39,6 +42,7 @@ constexpr std::uint32_t kDnat = 1u << 5;  // IPS_DST_NAT
 struct ExplainOptions {
   std::string from;
   std::vector<std::string> to;  ///< one or two words
+  std::string via;              ///< the interface that the packet comes in by
   bool live = false;
 };
 
@@ -101,9 +105,13 @@ chains::Device app_bridge(const World& world, Ip ip) {
 
 std::unexpected<fw::Error> wrong(std::string what) { return fw::fail(ErrorCode::usage, what); }
 
-/// "tcp/443", "udp/53", "443", "ping": the protocol, and the port or 0.
+/// "tcp/443", "udp/53", "443", "ping", "vrrp": the protocol, and the port or 0.
 std::optional<std::pair<std::uint8_t, std::uint16_t>> parse_service(std::string_view word) {
   if (word == "ping") return std::pair{kPing, std::uint16_t{0}};
+  for (const fw::IpProtocol& known : fw::kIpProtocols) {
+    const bool has_ports = known.number == kTcp || known.number == kUdp || known.number == kPing;
+    if (known.name == word && !has_ports) return std::pair{known.number, std::uint16_t{0}};
+  }
   std::uint8_t protocol = kTcp;
   if (word.starts_with("udp/")) protocol = kUdp;
   if (word.starts_with("udp/") || word.starts_with("tcp/")) word.remove_prefix(4);
@@ -159,7 +167,7 @@ bool publishes(const fw::App& app, std::uint8_t protocol, std::uint16_t port) {
 
 class Asking {
  public:
-  explicit Asking(const World& world) : world_(world) {}
+  Asking(const World& world, const std::string& via) : world_(world), via_(via) {}
 
   Result<std::vector<Question>> questions(const std::vector<std::string>& words) {
     const auto from = parse_end(world_.policy, words.front());
@@ -173,7 +181,7 @@ class Asking {
       to = *end;
     }
     if (words.size() == 3 && !service) {
-      return wrong(fw::quote(words.back()) + " is no port: write tcp/443, udp/53 or ping");
+      return wrong(fw::quote(words.back()) + " is no port: write tcp/443, udp/53, ping or vrrp");
     }
     if (!service && to.addon == nullptr) return wrong("to which port? add tcp/443, udp/53 or ping");
     std::vector<std::pair<std::uint8_t, std::uint16_t>> services;
@@ -229,6 +237,7 @@ class Asking {
     fw::Packet& p = q.first.packet;
     p = {source, destination, 40'000, port, protocol, 0, 0, true};
     std::string service = fmt::format("{}/{}", protocol == kTcp ? "tcp" : "udp", port);
+    if (port == 0) service = fw::protocol_text(protocol);
     if (protocol == kPing) {
       const bool v4 = source.family == Family::ipv4;
       p.protocol = v4 ? 1 : 58;
@@ -241,12 +250,14 @@ class Asking {
     q.first.connection->original_dport =
         protocol == kPing ? static_cast<std::uint16_t>(p.icmp_type << 8) : port;
     const bool app = in_app_networks(world_.policy, source);
-    if (is_loopback(source)) {
+    if (!via_.empty()) {
+      q.first.device = {via_, if_nametoindex(via_.c_str())};
+    } else if (is_loopback(source)) {
       q.first.device = {"lo", 1};
     } else if (app) {
       q.first.device = app_bridge(world_, source);
-    } else if (!world_.devices.empty()) {
-      q.first.device = world_.devices.front();
+    } else {
+      q.first.device = usual_device(source);
     }
     if (in_app_networks(world_.policy, destination)) {
       q.first.out = app_bridge(world_, destination);
@@ -258,7 +269,13 @@ class Asking {
     out_.push_back(std::move(q));
   }
 
+  chains::Device usual_device(Ip source) const {
+    if (auto device = chains::device_towards(source)) return std::move(*device);
+    return world_.devices.empty() ? chains::Device{} : world_.devices.front();
+  }
+
   const World& world_;
+  const std::string& via_;
   std::vector<Question> out_;
 };
 
@@ -326,8 +343,10 @@ const chains::LearnedElement* element_of(const chains::State& state, const chain
 /// What the chain that counts finds for the source: its app's objects, else its elements.
 std::optional<Budget> budget_of(const World& world, const chains::State& state,
                                 const std::string& limit, Ip source) {
-  const auto* chain =
-      chains::find(world.ruleset.chains, limit + ".count" + chains::build::digit(source.family));
+  const std::string usual = limit + ".count" + chains::build::digit(source.family);
+  const bool translated = fw::is_translated(world.policy.translated, source);
+  const auto* chain = chains::find(world.ruleset.chains, translated ? usual + "4" : usual);
+  if (chain == nullptr) chain = chains::find(world.ruleset.chains, usual);
   if (chain == nullptr) return {};
   Budget apps{limit, 0, 0, true, {}};
   Budget sources = apps;
@@ -516,7 +535,7 @@ int run_explain(const Context& context, const ExplainOptions& options) {
     if (!ready) return std::unexpected(ready.error());
     std::vector<std::string> words{options.from};
     words.insert(words.end(), options.to.begin(), options.to.end());
-    return Asking(world).questions(words);
+    return Asking(world, options.via).questions(words);
   };
   const auto questions = questions_of();
   if (!questions) {
@@ -559,11 +578,14 @@ void add_explain(CLI::App& program, Context& context, int& exit) {
       "Exit code: 0 accepted, 2 dropped or refused, 1 error or unknown.");
   command->add_option("FROM", options->from, "Who connects: an address, or app:NAME")->required();
   command
-      ->add_option("TO", options->to,
-                   "A port of this host (tcp/443, udp/53, ping), or addon:NAME, or app:NAME or an "
-                   "address with a port behind it: app:wiki 8000")
+      ->add_option(
+          "TO", options->to,
+          "A port of this host (tcp/443, udp/53, ping, vrrp), or addon:NAME, or app:NAME or an "
+          "address with a port behind it: app:wiki 8000")
       ->required()
       ->expected(1, 2);
+  command->add_option("--via", options->via,
+                      "The interface that it comes in by (default: that of the route to FROM)");
   command->add_flag("--live", options->live,
                     "Ask the rules, sets and budgets that the kernel holds now");
   command->callback([&context, &exit, options] { exit = run_explain(context, *options); });

@@ -154,7 +154,7 @@ void print_drops(const Context& context, const Simulated& s) {
   row(drops.closed, "to closed ports");
   row(drops.isolated, "from app to app");
   row(drops.syn_data, "SYNs with data to limited ports (TCP Fast Open)");
-  row(drops.pings, "echo requests beyond 50 a second");
+  row(drops.pings, "echo requests beyond the limit of pings");
   row(drops.others, "of protocols that are never open");
   heading(context, "first packets dropped");
   if (table.empty()) context.say("  none");

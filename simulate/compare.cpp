@@ -87,7 +87,7 @@ std::string to_string(const Client& client, const fw::Limit& limit, const fw::Po
   if (client.app >= 0) return "app " + policy.apps[static_cast<std::size_t>(client.app)].name;
   const fw::Ip first = client.address;
   if (limit.per == fw::LimitKey::app) return fw::to_string(first);
-  const int length = first.family == fw::Family::ipv4 ? limit.prefix4 : limit.prefix6;
+  const int length = fw::client_bits(policy.translated, limit, first);
   const int host_bits = fw::address_bits(first.family) - length;
   const fw::U128 last = first.bits | ((fw::U128{1} << host_bits) - 1);
   return fw::to_string(fw::IpRange{first.family, first.bits, last});

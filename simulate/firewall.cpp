@@ -78,7 +78,6 @@ Firewall::Firewall(Rules rules, Flows flows, const Options& options)
     : rules_(std::move(rules)),
       one_way_(options.one_way),
       flows_(std::move(flows)),
-      pings_(limiter::Quota::of(50, std::chrono::seconds(1), 100)),
       closed_senders_(kTopCounters),
       blocked_senders_(kTopCounters) {}
 
@@ -105,7 +104,6 @@ void Firewall::set_clock(Nanoseconds time) {
     for (Tally& tally : tallies_) tally.restarted(time);
     flows_.clear();
     budgets_.clear();
-    pings_state_ = 0;
     const auto& limits = rules_.policy().limits;
     for (const fw::Limit& limit : limits) budgets_.emplace_back(limit);
     if (tallies_.empty()) {
@@ -125,7 +123,7 @@ void Firewall::set_clock(Nanoseconds time) {
 void Firewall::take(const Packet& packet, std::uint64_t id) {
   ++seen_.packets;
   set_clock(packet.time);
-  if (packet.protocol == kIcmp || packet.protocol == kIcmp6) return take_icmp(packet);
+  if (packet.protocol == kIcmp || packet.protocol == kIcmp6) return take_icmp(packet, id);
   if (!packet.complete) {
     ++seen_.incomplete;
     return;
@@ -135,7 +133,7 @@ void Firewall::take(const Packet& packet, std::uint64_t id) {
   packet.protocol == kTcp ? known_tcp(packet, *flow) : known_other(packet, *flow);
 }
 
-void Firewall::take_icmp(const Packet& packet) {
+void Firewall::take_icmp(const Packet& packet, std::uint64_t id) {
   const bool echo = packet.icmp_type == (packet.protocol == kIcmp ? 8 : 128);
   if (!echo || !rules_.is_host(packet.destination)) {
     ++seen_.icmp;
@@ -143,9 +141,8 @@ void Firewall::take_icmp(const Packet& packet) {
   }
   ++seen_.judged;
   if (is_blocked(packet)) return;
-  const limiter::Step step = limiter::gcra(pings_state_, pings_, ticks_);
-  pings_state_ = step.stored;
-  if (!step.verdict.admitted()) ++drops_.pings;
+  Question question{packet, id};
+  if (judge_limit(question, rules_.ping_limit()) == Judged::refused) ++drops_.pings;
 }
 
 void Firewall::known_tcp(const Packet& packet, Flow& flow) {
@@ -317,9 +314,12 @@ bool Firewall::is_blocked(const Packet& packet) {
 /// From outside, to the host or what it publishes.
 Firewall::Judged Firewall::judge(Question& question) {
   const Packet& packet = question.packet;
-  if (packet.protocol != kTcp && packet.protocol != kUdp) return drop_closed(packet);
+  if (packet.protocol != kTcp && packet.protocol != kUdp) {
+    const bool open = rules_.is_open(packet.protocol, packet.source);
+    return open ? Judged::pass : drop_closed(packet);
+  }
   const auto protocol = static_cast<Protocol>(packet.protocol);
-  if (!rules_.is_open(protocol, packet.destination_port)) return drop_closed(packet);
+  if (!rules_.is_open(protocol, packet.destination_port, packet.source)) return drop_closed(packet);
   return judge_limit(question, rules_.limit(Source::outside, protocol, packet.destination_port));
 }
 
@@ -335,7 +335,8 @@ Firewall::Judged Firewall::judge_app(Question& question, Place to) {
     if (rules_.reaches(packet.source, packet.destination, protocol, port)) return Judged::pass;
   }
   if (to == Place::host) {
-    const bool open = ports && (port == kDns || rules_.is_open(protocol, port));
+    const bool open = ports ? port == kDns || rules_.is_open(protocol, port, packet.source)
+                            : rules_.is_open(packet.protocol, packet.source);
     return open ? Judged::pass : drop_closed(packet);
   }
   if (to != Place::app || !rules_.isolates()) return Judged::pass;

@@ -33,7 +33,7 @@ struct Drops {
   std::uint64_t closed = 0;    ///< to closed ports of the host
   std::uint64_t isolated = 0;  ///< from app to app
   std::uint64_t syn_data = 0;  ///< SYNs with data to limited ports
-  std::uint64_t pings = 0;     ///< beyond the 50 a second that are answered
+  std::uint64_t pings = 0;     ///< echo requests beyond their limit
   std::uint64_t others = 0;    ///< to the host, of protocols that are never open
 };
 
@@ -95,7 +95,7 @@ class Firewall {
 
   void set_clock(Nanoseconds time);
   void take(const capture::Packet& packet, std::uint64_t id);
-  void take_icmp(const capture::Packet& packet);
+  void take_icmp(const capture::Packet& packet, std::uint64_t id);
   void known_tcp(const capture::Packet& packet, Flow& flow);
   void known_other(const capture::Packet& packet, Flow& flow);
   void unknown(const capture::Packet& packet, std::uint64_t id);
@@ -123,8 +123,6 @@ class Firewall {
   std::vector<Budgets> budgets_;
   std::unique_ptr<Tally::Room> room_ = std::make_unique<Tally::Room>();
   std::vector<Tally> tallies_;
-  limiter::Quota pings_;
-  Ticks pings_state_ = 0;
 
   bool begun_ = false;
   Nanoseconds first_ = 0, last_ = 0;  ///< of the capture

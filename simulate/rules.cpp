@@ -67,6 +67,7 @@ Rules::Rules(fw::Policy policy, const Addresses& addresses)
   }
   for (std::size_t i = 0; i < policy_.limits.size(); ++i) {
     const fw::Limit& limit = policy_.limits[i];
+    if (limit.counts_pings()) ping_limit_ = static_cast<int>(i);
     for (const fw::PortRange& range : limit.ports) {
       for (std::uint32_t port = range.first; port <= range.last; ++port) {
         ports(range.protocol)[port].limit[static_cast<std::size_t>(limit.from)] =
@@ -74,6 +75,7 @@ Rules::Rules(fw::Policy policy, const Addresses& addresses)
       }
     }
   }
+  openings_ = fw::all_openings(policy_);
   isolates_ = !policy_.apps.empty() || !policy_.addons.empty();
   for (std::size_t i = 0; i < policy_.apps.size(); ++i) {
     for (const fw::Ip ip : policy_.apps[i].addresses) {
@@ -82,6 +84,31 @@ Rules::Rules(fw::Policy policy, const Addresses& addresses)
   }
   std::sort(named_.begin(), named_.end());
   name_addons();
+}
+
+namespace {
+
+bool is_meant(const fw::Opening& opening, fw::Ip source) {
+  const fw::IpRange one{source.family, source.bits, source.bits};
+  return opening.from.empty() || std::any_of(opening.from.begin(), opening.from.end(),
+                                             [&](const auto& n) { return n.value.contains(one); });
+}
+
+}  // namespace
+
+bool Rules::is_open(fw::Protocol protocol, std::uint16_t port, fw::Ip source) const {
+  return is_open(protocol, port) ||
+         std::any_of(openings_.begin(), openings_.end(), [&](const fw::Opening& opening) {
+           return opening.opens(protocol, port) && is_meant(opening, source);
+         });
+}
+
+bool Rules::is_open(std::uint8_t protocol, fw::Ip source) const {
+  return std::any_of(openings_.begin(), openings_.end(), [&](const fw::Opening& opening) {
+    const auto& known = opening.protocols;
+    return std::find(known.begin(), known.end(), protocol) != known.end() &&
+           is_meant(opening, source);
+  });
 }
 
 void Rules::name_addons() {
@@ -121,7 +148,7 @@ Client Rules::client(const fw::Limit& limit, fw::Ip source) const {
     if (app >= 0) return {{}, static_cast<std::int16_t>(app)};
     return {source, -1};
   }
-  const int length = source.family == fw::Family::ipv4 ? limit.prefix4 : limit.prefix6;
+  const int length = fw::client_bits(policy_.translated, limit, source);
   const int host_bits = fw::address_bits(source.family) - length;
   return {{source.family, source.bits >> host_bits << host_bits}, -1};
 }

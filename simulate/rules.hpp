@@ -66,6 +66,13 @@ class Rules {
   bool is_open(fw::Protocol protocol, std::uint16_t port) const {
     return ports(protocol)[port].open;
   }
+  /// The same for a source, which [[open]] may name. A capture does not tell the interface: ports
+  /// that are open by some only count as open.
+  bool is_open(fw::Protocol protocol, std::uint16_t port, fw::Ip source) const;
+  /// Is an IP protocol without ports open for a source?
+  bool is_open(std::uint8_t protocol, fw::Ip source) const;
+  /// Index of the limit of pings; -1: none.
+  int ping_limit() const { return ping_limit_; }
   /// Index of the limit that counts connections of `from` to a port; -1: none.
   int limit(fw::Source from, fw::Protocol protocol, std::uint16_t port) const {
     return ports(protocol)[port].limit[static_cast<int>(from)];
@@ -91,6 +98,8 @@ class Rules {
   Members hosts_, apps_, blocked_, listed_, trusted_;
   Ports tcp_ = Ports(65'536), udp_ = Ports(65'536);
   bool isolates_ = false;
+  int ping_limit_ = -1;
+  std::vector<fw::Opening> openings_;
   std::vector<std::pair<fw::Ip, std::int16_t>> named_;  ///< addresses of apps, ascending
   /// App index, address, protocol and port of every addon that it reaches.
   std::set<std::tuple<std::int16_t, fw::Ip, fw::Protocol, std::uint16_t>> reach_;

@@ -71,6 +71,36 @@ std::vector<Device> outside_devices() {
   return devices;
 }
 
+std::optional<Device> device_towards(fw::Ip ip) {
+  const SocketHandle socket(mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC));
+  if (!socket || mnl_socket_bind(socket.get(), 0, MNL_SOCKET_AUTOPID) < 0) return {};
+  alignas(nlmsghdr) char request[256];
+  nlmsghdr* header = mnl_nlmsg_put_header(request);
+  header->nlmsg_type = RTM_GETROUTE;
+  header->nlmsg_flags = NLM_F_REQUEST;
+  auto* route = static_cast<rtmsg*>(mnl_nlmsg_put_extra_header(header, sizeof(rtmsg)));
+  route->rtm_family = ip.family == fw::Family::ipv4 ? AF_INET : AF_INET6;
+  route->rtm_dst_len = static_cast<unsigned char>(fw::address_bits(ip.family));
+  const auto bytes = fw::to_bytes(ip);
+  mnl_attr_put(header, RTA_DST, bytes.size(), bytes.data());
+  if (mnl_socket_sendto(socket.get(), header, header->nlmsg_len) < 0) return {};
+  std::vector<char> buffer(kFeedBytes);
+  const ssize_t got = mnl_socket_recvfrom(socket.get(), buffer.data(), buffer.size());
+  const auto* answer = reinterpret_cast<const nlmsghdr*>(buffer.data());
+  if (got <= 0 || !mnl_nlmsg_ok(answer, static_cast<int>(got)) ||
+      answer->nlmsg_type != RTM_NEWROUTE) {
+    return {};
+  }
+  Device device;
+  for_each_attribute(answer, sizeof(rtmsg), [&device](const nlattr* a) {
+    if (mnl_attr_get_type(a) == RTA_OIF) device.index = mnl_attr_get_u32(a);
+  });
+  char name[IF_NAMESIZE];
+  if (device.index == 0 || if_indextoname(device.index, name) == nullptr) return {};
+  device.name = name;
+  return device;
+}
+
 Result<DeviceWatch> DeviceWatch::open() {
   auto socket = netlink_socket(NETLINK_ROUTE, RTMGRP_LINK, "routing");
   if (!socket) return std::unexpected(socket.error());

@@ -3,11 +3,13 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "chains/compile.hpp"
 #include "chains/netlink/feed_socket.hpp"
+#include "fw/base/address.hpp"
 #include "fw/base/result.hpp"
 
 struct nlmsghdr;
@@ -17,6 +19,10 @@ namespace chains {
 /// Devices by which the outside comes in: not loopback, no bridge and no port of one, nothing
 /// that only passes on what others received. Sorted.
 std::vector<Device> outside_devices();
+
+/// The device that packets to an address leave by, and most likely those from it come in by;
+/// nothing when there is no route.
+std::optional<Device> device_towards(fw::Ip ip);
 
 /// The same, as they come and go.
 class DeviceWatch {

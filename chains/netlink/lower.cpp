@@ -103,6 +103,20 @@ class Lowering {
     nftnl_expr_set_u8(reject, NFTNL_EXPR_REJECT_CODE, 0);
   }
 
+  void operator()(const KernelLog& e) {
+    nftnl_expr* const log = add("log");
+    if (!e.prefix.empty()) nftnl_expr_set_str(log, NFTNL_EXPR_LOG_PREFIX, e.prefix.c_str());
+    nftnl_expr_set_u32(log, NFTNL_EXPR_LOG_LEVEL, e.level);
+  }
+
+  void operator()(const Count&) { add("counter"); }
+
+  void operator()(const Reject&) {
+    nftnl_expr* const reject = add("reject");
+    nftnl_expr_set_u32(reject, NFTNL_EXPR_REJECT_TYPE, NFT_REJECT_ICMPX_UNREACH);
+    nftnl_expr_set_u8(reject, NFTNL_EXPR_REJECT_CODE, NFT_REJECT_ICMPX_PORT_UNREACH);
+  }
+
   void operator()(const Verdict& e) {
     nftnl_expr* immediate = add("immediate");
     nftnl_expr_set_u32(immediate, NFTNL_EXPR_IMM_DREG, NFT_REG_VERDICT);

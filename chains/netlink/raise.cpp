@@ -66,6 +66,7 @@ class Raising {
     if (name == "limit") known = limit(expr);
     if (name == "log") known = log(expr);
     if (name == "reject") known = reject(expr);
+    if (name == "counter") known = key_.empty() && push(Count{});
     if (known) return;
     flush();
     out.push_back(Foreign{text_of(expr)});
@@ -226,6 +227,10 @@ class Raising {
 
   bool log(nftnl_expr* expr) {
     const char* const prefix = nftnl_expr_get_str(expr, NFTNL_EXPR_LOG_PREFIX);
+    if (!nftnl_expr_is_set(expr, NFTNL_EXPR_LOG_GROUP)) {
+      return push(KernelLog{prefix != nullptr ? prefix : "",
+                            nftnl_expr_get_u32(expr, NFTNL_EXPR_LOG_LEVEL)});
+    }
     return push(
         Log{nftnl_expr_get_u16(expr, NFTNL_EXPR_LOG_GROUP), prefix != nullptr ? prefix : ""});
   }
@@ -294,8 +299,13 @@ class Raising {
   }
 
   bool reject(nftnl_expr* expr) {
-    if (nftnl_expr_get_u32(expr, NFTNL_EXPR_REJECT_TYPE) != NFT_REJECT_TCP_RST) return false;
-    return push(RejectTcpReset{});
+    const std::uint32_t type = nftnl_expr_get_u32(expr, NFTNL_EXPR_REJECT_TYPE);
+    if (type == NFT_REJECT_TCP_RST) return push(RejectTcpReset{});
+    if (type != NFT_REJECT_ICMPX_UNREACH ||
+        nftnl_expr_get_u8(expr, NFTNL_EXPR_REJECT_CODE) != NFT_REJECT_ICMPX_PORT_UNREACH) {
+      return false;
+    }
+    return push(Reject{});
   }
 
   Key key_;         // loaded, not used yet

@@ -12,6 +12,17 @@ inline constexpr std::size_t kNameLengthMax = 20;  // limit, list, app and addon
                                                    // parts of kernel object names
 inline constexpr std::size_t kLimitsMax = 256;
 inline constexpr std::size_t kListsMax = 64;
+inline constexpr std::size_t kOpeningsMax = 63;       // [[open]] tables; with [guests] 64, the bits
+                                                      // of a word
+inline constexpr std::size_t kOpeningPortsMax = 128;  // of one
+inline constexpr std::size_t kOpeningNetworksMax = 4096;
+inline constexpr std::size_t kInterfacesMax = 16;     // of one; each is a rule
+inline constexpr std::size_t kInterfaceNameMax = 15;  // IFNAMSIZ less the NUL
+inline constexpr std::size_t kRuleFilesMax = 64;            // in rules.d
+inline constexpr std::size_t kRuleBytesMax = 256u << 10;    // of all of them
+inline constexpr std::size_t kRulesMax = 4096;              // in one chain
+inline constexpr std::size_t kRuleValuesMax = 1024;         // in the braces of one rule
+inline constexpr std::size_t kTranslatedMax = 8;      // networks; each is a rule
 inline constexpr std::size_t kAppsMax = 4096;
 inline constexpr std::size_t kAppAddressesMax = 64;
 inline constexpr std::size_t kSocketPathMax = 107;  // bytes: what the kernel's address holds

@@ -77,7 +77,8 @@ std::string to_string(const Objection& objection) {
   return to_string(objection.range) + " " + objection.why;
 }
 
-BlockGuard::BlockGuard(const Policy& policy, const OwnNetwork& own) {
+BlockGuard::BlockGuard(const Policy& policy, const OwnNetwork& own)
+    : translated_(policy.translated) {
   for (const auto& [network, where] : policy.trusted) {
     kept_.push_back(
         {network, Kind::trusted,
@@ -184,6 +185,7 @@ std::vector<Objection> BlockGuard::objections(const std::vector<IpRange>& ranges
 }
 
 IpRange BlockGuard::client(Ip ip, int length) const {
+  if (is_translated(translated_, ip)) return single(ip);
   const int bits = address_bits(ip.family);
   for (; length < bits; ++length) {
     const U128 hosts = address_max(ip.family) >> length;

@@ -63,7 +63,7 @@ class BlockGuard {
 
   /// Whom a block of a client hits: its network of `length` bits. Smaller where that would reach
   /// into a link of the host's own: there neighbours are different clients, and one of them may be
-  /// the router.
+  /// the router. Behind a translator (NAT64) it is the address alone.
   IpRange client(Ip ip, int length) const;
 
  private:
@@ -80,6 +80,7 @@ class BlockGuard {
   std::vector<IpRange> kept_all_;   ///< their ranges, merged
   std::vector<Kept> links_;         ///< of which single addresses can be blocked
   std::vector<IpRange> links_all_;  ///< merged
+  std::vector<Located<IpRange>> translated_;
 };
 
 }  // namespace fw

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "chains/evaluate.hpp"
+#include "chains/netlink/devices.hpp"
 #include "chains/text.hpp"
 #include "fw/host/contents.hpp"
 #include "fw/host/surroundings.hpp"
@@ -88,8 +89,9 @@ std::string deciding_rule(const chains::Ruleset& ruleset, const chains::Step& st
 }
 
 /// By the rule that refused it.
-std::string reason(const chains::Ruleset& ruleset, const chains::Evaluation& last,
-                   const Membership& membership, const Session& session) {
+std::string reason(const Policy& policy, const chains::Ruleset& ruleset,
+                   const chains::Evaluation& last, const Membership& membership,
+                   const Session& session) {
   const auto decided =
       std::find_if(last.steps.rbegin(), last.steps.rend(),
                    [](const chains::Step& step) { return step.verdict.has_value(); });
@@ -103,6 +105,11 @@ std::string reason(const chains::Ruleset& ruleset, const chains::Evaluation& las
   }
   if (membership.listed) return "it is on a block list; take it out there, or trust it";
   if (chain != "CLOUDRON") return deciding_rule(ruleset, *decided);
+  for (const Opening& opening : policy.openings) {
+    if (!opening.opens(Protocol::tcp, session.local_port)) continue;
+    return fmt::format("the policy opens that port {} only ({}); add where you come from to it",
+                       audience(opening), to_string(opening.where));
+  }
   return fmt::format("the policy does not open that port; add {} to [ports] tcp",
                      session.local_port);
 }
@@ -117,18 +124,19 @@ std::optional<std::string> why_locked_out(const Policy& policy, const Target& ta
   if (!session) return {};
   Membership membership(target, lists, store);
   const auto& devices = target.around.devices;
+  const chains::Device other = devices.empty() ? chains::Device{} : devices.front();
+  const chains::Device device = chains::device_towards(session->remote).value_or(other);
   chains::State state;
   const chains::Ruleset ruleset = with_admin_rules(target.ruleset, observed);
   const chains::Beginning beginning =
-      chains::connect_to_host(ruleset, session->remote, session->local, session->local_port,
-                              devices.empty() ? chains::Device{} : devices.front(),
+      chains::connect_to_host(ruleset, session->remote, session->local, session->local_port, device,
                               std::ref(membership), state, chains::Time{0});
   const chains::Outcome outcome = beginning.outcome();
   if (outcome != chains::Outcome::dropped && outcome != chains::Outcome::reset) return {};
   return fmt::format(
       "this SSH session comes from {} to TCP port {}, and could not come in again: {}",
       to_string(session->remote), session->local_port,
-      reason(ruleset, beginning.packets.back().second, membership, *session));
+      reason(policy, ruleset, beginning.packets.back().second, membership, *session));
 }
 
 }  // namespace fw

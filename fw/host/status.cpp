@@ -5,6 +5,7 @@
 
 #include "chains/compile.hpp"
 #include "chains/text.hpp"
+#include "fw/base/ip_protocol.hpp"
 #include "fw/host/last_good.hpp"
 #include "fw/host/surroundings.hpp"
 
@@ -20,7 +21,42 @@ Result<std::uint64_t> fill(chains::Kernel& kernel, const chains::Observed& obser
   return kernel.count_elements(set);
 }
 
-std::vector<Status::Port> read_ports(const chains::Observed& observed) {
+/// "for some" of a port's key: for whom the policy opens it.
+std::string for_whom(const Policy& policy, const chains::Set& set, const chains::Bytes& key) {
+  const bool udp = set.name.starts_with("some_udp");
+  std::string text;
+  for (const Opening& opening : all_openings(policy)) {
+    const bool meant = key.size() == 1
+                           ? std::ranges::find(opening.protocols, key[0]) != opening.protocols.end()
+                           : opening.opens(udp ? Protocol::udp : Protocol::tcp,
+                                           static_cast<std::uint16_t>(key[0] << 8 | key[1]));
+    if (meant) text += (text.empty() ? " " : "; ") + audience(opening);
+  }
+  return text;
+}
+
+/// What [[open]] opens.
+void read_openings(const Policy& policy, const chains::Observed& observed,
+                   std::vector<Status::Port>& out) {
+  for (const char* name :
+       {"some_tcp", "some_tcp_ranges", "some_udp", "some_udp_ranges", chains::kSomeProtocols}) {
+    const chains::Set* set = chains::find(observed.table()->sets, name);
+    if (set == nullptr) continue;
+    const auto& counts = observed.element_counts.at(name);
+    for (std::size_t i = 0; i < set->elements.size(); ++i) {
+      chains::Element element = set->elements[i];
+      element.data = {};
+      const std::string what =
+          element.key.size() == 1
+              ? protocol_text(element.key[0])
+              : (std::string_view(name).starts_with("some_udp") ? "udp/" : "tcp/") +
+                    chains::to_text(*set, element);
+      out.push_back({what + for_whom(policy, *set, element.key), counts[i].packets});
+    }
+  }
+}
+
+std::vector<Status::Port> read_ports(const Policy& policy, const chains::Observed& observed) {
   std::vector<Status::Port> out;
   for (const char* name : {"open_tcp", "open_tcp_ranges", "open_udp", "open_udp_ranges"}) {
     const chains::Set* set = chains::find(observed.table()->sets, name);
@@ -33,6 +69,7 @@ std::vector<Status::Port> read_ports(const chains::Observed& observed) {
       out.push_back({(udp ? "udp/" : "tcp/") + chains::to_text(*set, port), counts[i].packets});
     }
   }
+  read_openings(policy, observed, out);
   return out;
 }
 
@@ -90,12 +127,13 @@ Result<Status> read_status(Manager& manager, const Policy& policy, chains::Unuse
   out.settings = weak_settings();
   out.lists = std::move(report->lists.reports);
   if (!out.present) return out;
-  out.ports = read_ports(observed);
+  out.ports = read_ports(policy, observed);
   for (const Limit& limit : policy.limits) {
     auto counts = count_limit(manager.kernel(), observed, limit);
     if (!counts) return std::unexpected(counts.error());
     std::vector<std::string> ports;
     for (const PortRange& range : limit.ports) ports.push_back(to_string(range));
+    if (limit.counts_pings()) ports.emplace_back(kPingLimit);
     out.limits.push_back({std::move(*counts), std::move(ports), limit.from, limit.per});
   }
   out.dropped = count_dropped(observed);

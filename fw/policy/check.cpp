@@ -196,8 +196,16 @@ std::vector<PortRange> default_ports(const std::string& limit_name) {
   return merged(limit->ports);
 }
 
+/// Ports that are open for everybody or for some.
+std::vector<PortRange> ever_open(const Policy& policy) {
+  std::vector<PortRange> open = merged(all_open_ports(policy));
+  for (const Opening& opening : policy.openings)
+    open.insert(open.end(), opening.ports.begin(), opening.ports.end());
+  return merged(std::move(open));
+}
+
 void check_closed_limits(const Policy& policy, Problems& problems) {
-  const std::vector<PortRange> open = merged(all_open_ports(policy));
+  const std::vector<PortRange> open = ever_open(policy);
   const std::vector<PortRange> mail = merged(mail_ports());
   for (const Limit& limit : policy.limits) {
     if (built_in(limit.where) || limit.from != Source::outside) continue;
@@ -230,6 +238,22 @@ void check_repeated(const std::vector<Located<Range>>& ranges, std::string_view 
     warn(problems, range.where,
          fmt::format("{} is {} already{}; remove one of the two", to_string(range.value), what,
                      place(*it->second)));
+  }
+}
+
+/// The default opens SSH to everybody, so who opens it for some has to take it out there.
+void check_openings(const Policy& policy, Problems& problems) {
+  const std::vector<Located<PortRange>> open = all_open_ports(policy);
+  for (const Opening& opening : policy.openings) {
+    for (const PortRange& port : opening.ports) {
+      const auto wider = std::ranges::find_if(
+          open, [&port](const auto& other) { return other.value.overlaps(port); });
+      if (wider == open.end()) continue;
+      warn(problems, opening.where,
+           fmt::format("{} is open to everybody{}, so this [[open]] does not restrict it; take it "
+                       "out of [ports], or remove it here",
+                       to_string(port), place(wider->where)));
+    }
   }
 }
 
@@ -424,7 +448,10 @@ void check_own_ports(const Named& named, const std::vector<PortRange>& ports, Pr
 }  // namespace
 
 std::optional<std::string> ssh_closed(const Policy& policy) {
-  const std::vector<PortRange> open = merged(policy.open_ports);
+  std::vector<PortRange> open = merged(policy.open_ports);
+  for (const Opening& opening : policy.openings)
+    open.insert(open.end(), opening.ports.begin(), opening.ports.end());
+  open = merged(std::move(open));
   const std::vector<PortRange> ssh = ssh_ports(policy);
   if (std::ranges::any_of(ssh, [&open](const PortRange& port) { return touches(open, port); }))
     return {};
@@ -440,6 +467,7 @@ std::vector<Problem> check(const Policy& policy) {
   check_names(policy, problems);
   check_limit_ports(policy, problems);
   check_closed_limits(policy, problems);
+  check_openings(policy, problems);
   check_addresses(policy, problems);
   for (const App& app : policy.apps)
     check_own_ports({"app", app.name, app.where}, app.publishes, problems);

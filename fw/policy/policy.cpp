@@ -6,6 +6,8 @@
 #include <initializer_list>
 #include <string_view>
 
+#include <fmt/format.h>
+
 namespace fw {
 namespace {
 
@@ -34,6 +36,11 @@ Policy default_policy() {
   Policy policy;
   for (const PortRange& port : tcp({22, 80, 202, 443})) policy.open_ports.push_back({port, {}});
   policy.app_networks.push_back({{Family::ipv4, 0xac120000u, 0xac12ffffu}, {}});  // 172.18.0.0/16
+  constexpr U128 kTranslated = U128{0x64ff9b} << 96;                              // 64:ff9b::
+  constexpr U128 kTranslatedHere = kTranslated | U128{1} << 80;                   // 64:ff9b:1::
+  policy.translated = {
+      {{Family::ipv6, kTranslated, kTranslated | 0xffffffffu}, {}},  // /96, RFC 6052
+      {{Family::ipv6, kTranslatedHere, kTranslatedHere | ((U128{1} << 80) - 1)}, {}}};  // RFC 8215
 
   const auto outside = Source::outside;
   const auto apps = Source::apps;
@@ -48,6 +55,7 @@ Policy default_policy() {
       // second, so it is counted here and not in mail-apps.
       limit("mail-receive", tcp({9993, 4190}), apps, {50, seconds{1}}),
       limit("auth", tcp({3002}), apps, {500, seconds{1}}),  // L8
+      limit(kPingLimit, {}, outside, {50, seconds{1}}),     // N1
   };
   return policy;
 }
@@ -63,6 +71,45 @@ std::vector<Located<PortRange>> all_open_ports(const Policy& policy) {
     for (const PortRange& port : app.publishes) open.push_back({port, app.where});
   }
   return open;
+}
+
+std::vector<Opening> all_openings(const Policy& policy) {
+  std::vector<Opening> all = policy.openings;
+  if (policy.guests.empty()) return all;
+  Opening guests;  // what a bridge's own DHCP and DNS server listens on
+  guests.ports = tcp({53});
+  for (const std::uint16_t port : {std::uint16_t{53}, std::uint16_t{67}, std::uint16_t{547}})
+    guests.ports.push_back({Protocol::udp, port, port});
+  guests.interfaces = policy.guests;
+  guests.where = policy.guests_where;
+  all.push_back(std::move(guests));
+  return all;
+}
+
+std::string audience(const Opening& opening) {
+  std::vector<std::string> networks;
+  for (const auto& [network, where] : opening.from) networks.push_back(to_string(network));
+  constexpr std::size_t kShownMax = 4;
+  const std::size_t left_out = networks.size() - std::min(networks.size(), kShownMax);
+  networks.resize(networks.size() - left_out);
+  std::string text;
+  if (!networks.empty()) text = fmt::format("from {}", fmt::join(networks, ", "));
+  if (left_out != 0) text += fmt::format(" and {} more", left_out);
+  if (opening.interfaces.empty()) return text;
+  return text +
+         fmt::format("{}by {}", text.empty() ? "" : " ", fmt::join(opening.interfaces, ", "));
+}
+
+bool is_translated(const std::vector<Located<IpRange>>& translated, Ip ip) {
+  return std::ranges::any_of(translated, [ip](const auto& network) {
+    return network.value.contains({ip.family, ip.bits, ip.bits});
+  });
+}
+
+int client_bits(const std::vector<Located<IpRange>>& translated, const Limit& limit, Ip source) {
+  if (source.family == Family::ipv4) return limit.prefix4;
+  const bool shared = is_translated(translated, source);
+  return shared ? address_bits(Family::ipv6) : limit.prefix6;
 }
 
 std::vector<PortRange> ssh_ports(const Policy& policy) {

@@ -1,6 +1,7 @@
 // What an admin asks for: the policy file as plain values, defaults filled in.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <optional>
@@ -13,6 +14,7 @@
 #include "fw/base/port.hpp"
 #include "fw/base/rate.hpp"
 #include "fw/base/result.hpp"
+#include "fw/policy/rule_files.hpp"
 
 namespace fw {
 
@@ -28,6 +30,9 @@ struct Located {
 enum class Source : std::uint8_t { outside, apps };  ///< who a limit counts
 enum class LimitKey : std::uint8_t { ip, app };      ///< what shares one budget
 
+/// The limit of this name counts echo requests: it has no ports.
+inline constexpr const char* kPingLimit = "ping";
+
 struct Limit {
   std::string name;
   std::vector<PortRange> ports;
@@ -40,7 +45,23 @@ struct Limit {
   int prefix6 = 64;
   Location where;
 
+  bool counts_pings() const { return name == kPingLimit; }
   bool operator==(const Limit&) const = default;
+};
+
+/// [[open]]: what is open for some sources, some interfaces, or some sources by some interfaces.
+struct Opening {
+  std::vector<PortRange> ports;
+  std::vector<std::uint8_t> protocols;  ///< of IP, by number
+  std::vector<Located<IpRange>> from;   ///< none: every source
+  std::vector<std::string> interfaces;  ///< none: all; "wg*" means all whose names begin with wg
+  Location where;
+
+  bool opens(Protocol protocol, std::uint16_t port) const {
+    return std::ranges::any_of(ports,
+                               [&](const PortRange& r) { return r.contains(protocol, port); });
+  }
+  bool operator==(const Opening&) const = default;
 };
 
 enum class ListAction : std::uint8_t { block, allow };
@@ -111,17 +132,23 @@ struct PolicyBase {
   Location ports_where;                        ///< of [ports] tcp
   bool mail_enabled = false;                   ///< [mail] enabled
   Location mail_where;
+  std::vector<Opening> openings;    ///< [[open]]
+  std::vector<std::string> guests;  ///< [guests] bridges, as Opening::interfaces
+  Location guests_where;
   std::vector<Located<IpRange>> trusted;  ///< [trusted] networks
   Discovery discovery;
   std::vector<std::string> routed;  ///< [apps] routed: bridges that the outside may reach; "br-*"
   std::vector<Limit> limits;        ///< defaults first, each replaced by its namesake
   std::vector<List> lists;
   std::vector<Offender> offenders;
+  std::vector<RuleFile> rules;  ///< rules.d: of the admin's own, as text
   ActivityKeep activity;
   std::optional<Endpoint> metrics;  ///< [metrics] listen: a loopback address
   int mark_bit = 28;  ///< [advanced] ct_mark_bit: the conntrack mark bit of admitted flows
   /// [advanced] nflog_group: where refused packets are copied, for the daemon; 0: nowhere
   int nflog_group = 2828;
+  /// [advanced] translated: IPv6 networks in which each address stands for an IPv4 host (NAT64).
+  std::vector<Located<IpRange>> translated;
 
   bool operator==(const PolicyBase&) const = default;
 };
@@ -142,6 +169,19 @@ std::vector<PortRange> mail_ports();
 
 /// Everything that is open from outside on input: [ports], mail, and what apps publish.
 std::vector<Located<PortRange>> all_open_ports(const Policy& policy);
+
+/// [[open]], and what [guests] adds to it.
+std::vector<Opening> all_openings(const Policy& policy);
+
+/// For whom: "from 192.0.2.0/24, 2001:db8::/32 by wg0", "" for everybody.
+std::string audience(const Opening& opening);
+
+/// Does the address stand for an IPv4 host?
+bool is_translated(const std::vector<Located<IpRange>>& translated, Ip ip);
+
+/// How many bits of a source's address make one client of a limit: behind a translator all of them,
+/// for its prefix is shared by everybody who is translated.
+int client_bits(const std::vector<Located<IpRange>>& translated, const Limit& limit, Ip source);
 
 /// The ports that SSH is reached by: those of the limit named "ssh", else 22 and 202.
 std::vector<PortRange> ssh_ports(const Policy& policy);

@@ -43,11 +43,13 @@ class PolicyReader {
 
   void read_ports(const toml::table& table);
   void read_mail(const toml::table& table);
+  void read_guests(const toml::table& table);
   void read_trusted(const toml::table& table);
   void read_apps(const toml::table& table);
   void read_activity(const toml::table& table);
   void read_metrics(const toml::table& table);
   void read_advanced(const toml::table& table);
+  void read_open(const toml::table& table);
   void read_limit(const toml::table& table);
   void read_list(const toml::table& table);
   void read_app(const toml::table& table);
@@ -97,10 +99,11 @@ void PolicyReader::visit(const toml::table& table, std::string_view header,
 void PolicyReader::visit_root(const toml::key& key, const toml::node& node) {
   // In the order of kTables.
   static constexpr std::array<ReadTable, kTables.size()> kReaders{
-      &PolicyReader::read_ports,    &PolicyReader::read_mail,    &PolicyReader::read_trusted,
-      &PolicyReader::read_apps,     &PolicyReader::read_limit,   &PolicyReader::read_list,
-      &PolicyReader::read_app,      &PolicyReader::read_addon,   &PolicyReader::read_offender,
-      &PolicyReader::read_activity, &PolicyReader::read_metrics, &PolicyReader::read_advanced};
+      &PolicyReader::read_ports,   &PolicyReader::read_mail,     &PolicyReader::read_open,
+      &PolicyReader::read_guests,  &PolicyReader::read_trusted,  &PolicyReader::read_apps,
+      &PolicyReader::read_limit,   &PolicyReader::read_list,     &PolicyReader::read_app,
+      &PolicyReader::read_addon,   &PolicyReader::read_offender, &PolicyReader::read_activity,
+      &PolicyReader::read_metrics, &PolicyReader::read_advanced};
   const auto form = std::ranges::find(kTables, key.str(), &TableForm::name);
   if (form == kTables.end()) {
     const bool is_table = node.is_table() || node.is_array_of_tables();
@@ -132,6 +135,7 @@ void PolicyReader::visit_tables(const toml::node& node, const TableForm& form,
   }
   const std::size_t tables_max = form.name == "limit"      ? kLimitsMax
                                  : form.name == "list"     ? kListsMax
+                                 : form.name == "open"     ? kOpeningsMax
                                  : form.name == "offender" ? kOffendersMax
                                                            : kAppsMax;
   for (std::size_t i = 0; i < tables->size(); ++i) {
@@ -169,6 +173,13 @@ void PolicyReader::read_mail(const toml::table& table) {
                                  values_.boolean(node, "enabled").value_or(false);
                              policy_.mail_where = values_.where(node);
                            }}});
+}
+
+void PolicyReader::read_guests(const toml::table& table) {
+  policy_.guests_where = values_.where(table);
+  visit(table, "[guests]", {{"bridges", [&](const toml::node& node) {
+                               policy_.guests = values_.interfaces(node, "bridges", "virbr0");
+                             }}});
 }
 
 void PolicyReader::read_trusted(const toml::table& table) {
@@ -220,10 +231,41 @@ void PolicyReader::read_metrics(const toml::table& table) {
 void PolicyReader::read_advanced(const toml::table& table) {
   visit(table, "[advanced]",
         {{"ct_mark_bit", values_.number(policy_.mark_bit, "ct_mark_bit", 0, 31)},
-         {"nflog_group", values_.number(policy_.nflog_group, "nflog_group", 0, 65'535)}});
+         {"nflog_group", values_.number(policy_.nflog_group, "nflog_group", 0, 65'535)},
+         {"translated",
+          [&](const toml::node& node) { policy_.translated = values_.translated(node); }}});
 }
 
 // ---- The tables that repeat.
+
+void PolicyReader::read_open(const toml::table& table) {
+  using Node = const toml::node&;
+  Opening opening;
+  opening.where = values_.where(table);
+  const std::size_t before = values_.problem_count();
+  visit(table, "[[open]]",
+        {{"ports",
+          [&](Node node) { opening.ports = values_.plain_ports(node, "ports", kOpeningPortsMax); }},
+         {"protocols", [&](Node node) { opening.protocols = values_.protocols(node); }},
+         {"from",
+          [&](Node node) { opening.from = values_.networks(node, "from", kOpeningNetworksMax); }},
+         {"interfaces",
+          [&](Node node) { opening.interfaces = values_.interfaces(node, "interfaces", "wg0"); }}});
+  if (values_.problem_count() != before) {
+    ports_doubtful_ = true;
+    return;
+  }
+  if (opening.ports.empty() && opening.protocols.empty()) {
+    values_.error(opening.where,
+                  "[[open]] opens nothing; add e.g. ports = [9100] or protocols = [\"vrrp\"]");
+  }
+  if (!opening.ports.empty() && opening.from.empty() && opening.interfaces.empty()) {
+    values_.error(opening.where,
+                  "[[open]] does not say for whom; add e.g. from = [\"192.0.2.0/24\"] or "
+                  "interfaces = [\"wg0\"], or open the ports to everybody in [ports]");
+  }
+  policy_.openings.push_back(std::move(opening));
+}
 
 void PolicyReader::read_limit(const toml::table& table) {
   using Node = const toml::node&;
@@ -236,10 +278,13 @@ void PolicyReader::read_limit(const toml::table& table) {
   const auto* switched = table.get_as<bool>("enabled");
   const bool enabled = switched == nullptr || switched->get();
   const bool whole = enabled && (switched != nullptr || !table.contains("enabled"));
+  const auto* named = table.get_as<std::string>("name");
+  const bool pings = named != nullptr && named->get() == kPingLimit;
   std::uint32_t concurrent = 0;
   visit(table, "[[limit]]",
         {{"name", [&](Node node) { limit.name = values_.name(node); }, "name = \"my-limit\""},
-         {"ports", [&](Node node) { limit.ports = values_.some_ports(node); }, "ports = [22, 202]"},
+         {"ports", [&](Node node) { limit.ports = values_.some_ports(node); },
+          pings ? "" : "ports = [22, 202]"},
          {"from", [&](Node node) { values_.choose(node, "from", kSources, limit.from); }},
          {"per", [&](Node node) { values_.choose(node, "per", kKeys, limit.per); }},
          {"rate", [&](Node node) { limit.rate = values_.rate(node); }, "rate = \"5/10s\""},
@@ -275,6 +320,16 @@ void PolicyReader::check_limit_keys(const toml::table& table, Limit& limit) {
                                   "share one budget; remove it",
                                   key));
     }
+  }
+  if (limit.counts_pings()) {
+    for (const char* key : {"ports", "from", "per", "concurrent"}) {
+      if (table.contains(key))
+        values_.error(at(key), fmt::format("{} means nothing in limit \"ping\", which counts the "
+                                           "echo requests of each client; remove it, or rename "
+                                           "the limit",
+                                           key));
+    }
+    limit.ports.clear();
   }
   const bool window = limit.rate.count >= 1 && limit.rate.count <= kWindowCountMax;
   if (window && table.contains("burst")) {

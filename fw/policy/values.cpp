@@ -7,6 +7,7 @@
 #include <set>
 #include <tuple>
 
+#include "fw/base/ip_protocol.hpp"
 #include "fw/base/name.hpp"
 #include "fw/base/size.hpp"
 #include "fw/base/suggest.hpp"
@@ -176,10 +177,10 @@ std::optional<PortRange> ValueReader::port(const toml::node& node, PortForm form
 }
 
 std::vector<Located<PortRange>> ValueReader::ports(const toml::node& node, std::string_view key,
-                                                   PortForm form) {
+                                                   PortForm form, std::size_t size_max) {
   std::vector<Located<PortRange>> found;
   const char* example = form == PortForm::any ? "22, \"udp/53\"" : "22, \"8000-8100\"";
-  const toml::array* values = array(node, key, example);
+  const toml::array* values = array(node, key, example, size_max);
   if (values == nullptr) return found;
   for (const toml::node& value : *values) {
     if (const auto range = port(value, form)) found.push_back({*range, where(value)});
@@ -187,9 +188,10 @@ std::vector<Located<PortRange>> ValueReader::ports(const toml::node& node, std::
   return found;
 }
 
-std::vector<PortRange> ValueReader::plain_ports(const toml::node& node, std::string_view key) {
+std::vector<PortRange> ValueReader::plain_ports(const toml::node& node, std::string_view key,
+                                                std::size_t size_max) {
   std::vector<PortRange> plain;
-  for (const auto& range : ports(node, key, PortForm::any)) plain.push_back(range.value);
+  for (const auto& range : ports(node, key, PortForm::any, size_max)) plain.push_back(range.value);
   return plain;
 }
 
@@ -199,9 +201,10 @@ std::vector<PortRange> ValueReader::some_ports(const toml::node& node) {
   return plain_ports(node, "ports");
 }
 
-std::vector<Located<IpRange>> ValueReader::networks(const toml::node& node, std::string_view key) {
+std::vector<Located<IpRange>> ValueReader::networks(const toml::node& node, std::string_view key,
+                                                    std::size_t size_max) {
   std::vector<Located<IpRange>> found;
-  const toml::array* values = array(node, key, "\"172.18.0.0/16\"");
+  const toml::array* values = array(node, key, "\"172.18.0.0/16\"", size_max);
   if (values == nullptr) return found;
   for (const toml::node& value : *values) {
     const std::string* written = text(value, "a network", "172.18.0.0/16");
@@ -210,6 +213,89 @@ std::vector<Located<IpRange>> ValueReader::networks(const toml::node& node, std:
       found.push_back({*range, where(value)});
     else
       error(value, range.error().what);
+  }
+  return found;
+}
+
+std::vector<Located<IpRange>> ValueReader::translated(const toml::node& node) {
+  auto found = networks(node, "translated", kTranslatedMax);
+  for (const auto& [range, place] : found) {
+    const U128 host = range.first ^ range.last;
+    const bool network = (host & (host + 1)) == 0 && (range.first & host) == 0;
+    if (range.family == Family::ipv6 && network) continue;
+    error(place,
+          fmt::format("{} is not an IPv6 network; write e.g. \"64:ff9b::/96\"", to_string(range)));
+  }
+  return found;
+}
+
+std::optional<std::uint8_t> ValueReader::protocol(const toml::node& node) {
+  constexpr std::int64_t kIcmp = 1, kTcp = 6, kUdp = 17, kIcmp6 = 58;
+  std::int64_t number = -1;
+  if (const auto* value = node.as_integer()) number = value->get();
+  if (const auto* name = node.as_string()) {
+    const auto known = std::ranges::find(kIpProtocols, name->get(), &IpProtocol::name);
+    if (known == kIpProtocols.end()) {
+      std::vector<std::string_view> names;
+      for (const IpProtocol& each : kIpProtocols) names.push_back(each.name);
+      const std::string_view guess = nearest(name->get(), names);
+      error(node, fmt::format("unknown protocol {}; {}", quote(name->get()),
+                              guess.empty() ? fmt::format("write its number, or one of {}",
+                                                          fmt::join(names, ", "))
+                                            : fmt::format("did you mean {}?", quote(guess))));
+      return {};
+    }
+    number = known->number;
+  } else if (!node.is_integer()) {
+    wrong_type(node, "a protocol", "a name or a number, e.g. \"vrrp\" or 112");
+    return {};
+  }
+  if (number == kTcp || number == kUdp) {
+    error(node,
+          fmt::format("{} is opened by its ports; write e.g. ports = [{}]",
+                      number == kTcp ? "TCP" : "UDP", number == kTcp ? "9100" : "\"udp/500\""));
+  } else if (number == kIcmp || number == kIcmp6) {
+    error(node, "the ICMP that a host needs is always open; remove it");
+  } else if (number < 1 || number > 255) {
+    error(node, fmt::format("protocol {} is not between 1 and 255", number));
+  } else {
+    return static_cast<std::uint8_t>(number);
+  }
+  return {};
+}
+
+std::vector<std::uint8_t> ValueReader::protocols(const toml::node& node) {
+  std::vector<std::uint8_t> found;
+  const toml::array* values = array(node, "protocols", "\"vrrp\", 50", 256);
+  if (values == nullptr) return found;
+  for (const toml::node& value : *values) {
+    if (const auto number = protocol(value)) found.push_back(*number);
+  }
+  return found;
+}
+
+std::vector<std::string> ValueReader::interfaces(const toml::node& node, std::string_view key,
+                                                 std::string_view example) {
+  std::vector<std::string> found;
+  const toml::array* values = array(node, key, quote(example), kInterfacesMax);
+  if (values == nullptr) return found;
+  if (values->empty())
+    error(node, fmt::format("{} is empty; name at least one, e.g. {}", key, quote(example)));
+  for (const toml::node& value : *values) {
+    const std::string* name = text(value, "an interface", example);
+    if (name == nullptr) continue;
+    const std::string_view stem =
+        std::string_view(*name).substr(0, name->size() - (name->ends_with('*') ? 1 : 0));
+    const bool odd = std::ranges::any_of(stem, [](char c) {
+      return c <= ' ' || c == 0x7f || c == '/' || c == ':' || c == '*' || c == '"';
+    });
+    if (odd || stem.empty() || stem.size() > kInterfaceNameMax) {
+      error(value, fmt::format("{} is no name of an interface: write up to {} letters, e.g. {}, "
+                               "or with * at the end the beginning of some, e.g. \"wg*\"",
+                               quote(*name), kInterfaceNameMax, quote(example)));
+      continue;
+    }
+    found.push_back(*name);
   }
   return found;
 }

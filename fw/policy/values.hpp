@@ -49,11 +49,17 @@ class ValueReader {
   std::optional<std::chrono::seconds> duration(const toml::node& node, std::string_view key);
   std::optional<std::uint64_t> size(const toml::node& node, std::string_view key,
                                     std::uint64_t least, std::uint64_t most);
-  std::vector<Located<PortRange>> ports(const toml::node& node, std::string_view key,
-                                        PortForm form);
-  std::vector<PortRange> plain_ports(const toml::node& node, std::string_view key);
+  std::vector<Located<PortRange>> ports(const toml::node& node, std::string_view key, PortForm form,
+                                        std::size_t size_max = kPolicyArrayMax);
+  std::vector<PortRange> plain_ports(const toml::node& node, std::string_view key,
+                                     std::size_t size_max = kPolicyArrayMax);
   std::vector<PortRange> some_ports(const toml::node& node);  ///< at least one
-  std::vector<Located<IpRange>> networks(const toml::node& node, std::string_view key);
+  std::vector<Located<IpRange>> networks(const toml::node& node, std::string_view key,
+                                         std::size_t size_max = kPolicyArrayMax);
+  std::vector<Located<IpRange>> translated(const toml::node& node);
+  std::vector<std::uint8_t> protocols(const toml::node& node);  ///< of IP: names and numbers
+  std::vector<std::string> interfaces(const toml::node& node, std::string_view key,
+                                      std::string_view example);
   std::vector<Ip> addresses(const toml::node& node);
   /// Names of network devices, each perhaps with "*" at its end.
   std::vector<std::string> devices(const toml::node& node, std::string_view key);
@@ -83,6 +89,7 @@ class ValueReader {
                                  std::string_view thing, std::string_view example);
   const toml::array* array(const toml::node& node, std::string_view key, std::string_view example,
                            std::size_t size_max = kPolicyArrayMax);
+  std::optional<std::uint8_t> protocol(const toml::node& node);
   std::optional<PortRange> port(const toml::node& node, PortForm form);
   std::optional<PortRange> port_of_text(const toml::node& node, const std::string& text,
                                         PortForm form);

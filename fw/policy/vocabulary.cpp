@@ -14,9 +14,12 @@ namespace {
 
 /// Where a key belongs that was found in another table; "" when it has no one place.
 std::string_view home_of(std::string_view key) {
-  constexpr std::array<std::pair<std::string_view, std::string_view>, 19> kHomes{{
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 23> kHomes{{
       {"tcp", "[ports]"},
       {"udp", "[ports]"},
+      {"protocols", "[[open]]"},
+      {"interfaces", "[[open]]"},
+      {"bridges", "[guests]"},
       {"networks", "[trusted]"},
       {"network", "[apps]"},
       {"routed", "[apps]"},
@@ -34,6 +37,7 @@ std::string_view home_of(std::string_view key) {
       {"listen", "[metrics]"},
       {"ct_mark_bit", "[advanced]"},
       {"nflog_group", "[advanced]"},
+      {"translated", "[advanced]"},
   }};
   for (const auto& [name, home] : kHomes) {
     if (name == key) return home;

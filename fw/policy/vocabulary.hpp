@@ -14,8 +14,10 @@ struct TableForm {
 
   std::string header() const;  ///< "[ports]", "[[app]]"
 };
-inline constexpr std::array<TableForm, 12> kTables{{{"ports"},
+inline constexpr std::array<TableForm, 14> kTables{{{"ports"},
                                                     {"mail"},
+                                                    {"open", true},
+                                                    {"guests"},
                                                     {"trusted"},
                                                     {"apps"},
                                                     {"limit", true},

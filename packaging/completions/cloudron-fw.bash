@@ -31,7 +31,7 @@ _cloudron_fw() {
     unblock) options+=' --origin --prefix6 --from' ;;
     activity) options+=' --since --what --follow' ;;
     simulate) options+=' --compare --host --plot --top' ;;
-    explain) options+=' --live' ;;
+    explain) options+=' --live --via' ;;
     top) options+=' --once' ;;
     audit) options+=' --docker --all --root' ;;
     panic) options+=' --force' ;;

@@ -54,6 +54,7 @@ complete -c cloudron-fw -n "$in simulate" -l compare -r -F -d 'Another policy'
 complete -c cloudron-fw -n "$in simulate" -l host -x -d 'Address of the host'
 complete -c cloudron-fw -n "$in simulate" -l plot -r -F -d 'Write an SVG'
 complete -c cloudron-fw -n "$in simulate" -l top -x -d 'Clients and ports to show'
+complete -c cloudron-fw -n "$in explain" -l via -x -d 'Interface that it comes in by'
 complete -c cloudron-fw -n "$in explain" -l live -d 'Ask the kernel'
 complete -c cloudron-fw -n "$in audit" -a 'sandbox host'
 complete -c cloudron-fw -n "$in audit" -l docker -r -F -d "Docker's socket"

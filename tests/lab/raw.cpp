@@ -126,21 +126,36 @@ std::string ip_packet(const Packet& p) {
 
 namespace {
 
-/// False for what is not TCP, UDP or ICMP, and for fragments and extension headers.
+Mac mac_of_group(Ip group) {
+  const auto low = static_cast<std::uint32_t>(group.bits);
+  const auto byte = [low](int shift) { return static_cast<std::uint8_t>(low >> shift); };
+  if (group.family == Family::ipv6) return {0x33, 0x33, byte(24), byte(16), byte(8), byte(0)};
+  return {1, 0, 0x5e, static_cast<std::uint8_t>(byte(16) & 0x7f), byte(8), byte(0)};
+}
+
+bool is_group(Ip ip) {
+  return ip.family == Family::ipv4 ? (ip.bits >> 28) == 0xe : (ip.bits >> 120) == 0xff;
+}
+
+/// False for what is not TCP, UDP, IGMP or ICMP, and for fragments.
 bool parse(const char* data, std::size_t size, Packet& p) {
   if (size < kEthernet + 20) return false;
   const std::uint32_t type = get16(data + 12);
   const char* const ip = data + kEthernet;
   const bool v4 = type == ETH_P_IP;
   if (!v4 && (type != ETH_P_IPV6 || size < kEthernet + 40)) return false;
-  const std::size_t header = v4 ? static_cast<std::size_t>(ip[0] & 15) * 4 : 40;
+  std::size_t header = v4 ? static_cast<std::size_t>(ip[0] & 15) * 4 : 40;
   const Family family = v4 ? Family::ipv4 : Family::ipv6;
   p.protocol = static_cast<std::uint8_t>(v4 ? ip[9] : ip[6]);
   p.from = fw::ip_from_bytes(family, ip + (v4 ? 12 : 8));
   p.to = fw::ip_from_bytes(family, ip + (v4 ? 16 : 24));
+  if (!v4 && p.protocol == 0 && size > kEthernet + 48) {  // hop-by-hop options, of 8 bytes
+    p.protocol = static_cast<std::uint8_t>(ip[40]);
+    header += 8;
+  }
   const char* const l4 = ip + header;
   if (size < kEthernet + header + 8) return false;
-  if (p.protocol == kIcmp || p.protocol == kIcmp6) {
+  if (p.protocol == kIcmp || p.protocol == kIcmp6 || p.protocol == kIgmp) {
     p.port_to = static_cast<std::uint8_t>(l4[0]);
     p.port_from = static_cast<std::uint16_t>(get16(l4 + 4));
     return true;
@@ -206,6 +221,49 @@ Frames RawLink::frames(const std::vector<Packet>& packets) const {
   out.reserve(packets.size());
   for (const Packet& packet : packets) out.push_back(ethernet(from_, to_, packet));
   return out;
+}
+
+std::string RawLink::frame_of(const AnyPacket& p) const {
+  const bool v4 = p.from.family == Family::ipv4;
+  const bool alert = p.hop_limit == 1;
+  std::string payload = p.payload;
+  if (p.protocol == kIcmp6 || p.protocol == kIgmp) {
+    std::string summed;
+    if (!v4) {
+      put_ip(summed, p.from);
+      put_ip(summed, p.to);
+      put32(summed, static_cast<std::uint32_t>(payload.size()));
+      put32(summed, p.protocol);
+    }
+    set16(payload, 2, checksum(summed + payload));
+  }
+  std::string ip;
+  const std::size_t options = alert ? (v4 ? 4 : 8) : 0;
+  if (v4) {
+    put16(ip, static_cast<std::uint32_t>((4u << 4 | (20 + options) / 4) << 8));
+    put16(ip, static_cast<std::uint32_t>(20 + options + payload.size()));
+    put32(ip, 0x4000);
+    put16(ip, static_cast<std::uint32_t>(p.hop_limit << 8 | p.protocol));
+    put16(ip, 0);
+  } else {
+    put32(ip, 6u << 28);
+    put16(ip, static_cast<std::uint32_t>(options + payload.size()));
+    put16(ip, static_cast<std::uint32_t>((alert ? 0 : p.protocol) << 8 | p.hop_limit));
+  }
+  put_ip(ip, p.from);
+  put_ip(ip, p.to);
+  if (alert && v4) put32(ip, 0x94040000);
+  if (alert && !v4) {
+    put16(ip, static_cast<std::uint32_t>(p.protocol) << 8);
+    put32(ip, 0x05020000);  // router alert: MLD
+    put16(ip, 0x0100);      // padding
+  }
+  if (v4) set16(ip, 10, checksum(ip));
+  const Mac to = is_group(p.to) ? mac_of_group(p.to) : to_;
+  std::string out(to.begin(), to.end());
+  out.append(from_.begin(), from_.end());
+  put16(out, v4 ? ETH_P_IP : ETH_P_IPV6);
+  return out + ip + payload;
 }
 
 void RawLink::send(const Frames& frames) const {

@@ -11,9 +11,10 @@
 namespace lab {
 
 inline constexpr std::uint8_t kFin = 1, kSyn = 2, kRst = 4, kPsh = 8, kAck = 16;
-inline constexpr std::uint8_t kIcmp = 1, kTcp = 6, kUdp = 17, kIcmp6 = 58;
+inline constexpr std::uint8_t kIcmp = 1, kIgmp = 2, kTcp = 6, kUdp = 17, kIcmp6 = 58;
 
-/// TCP, UDP or an ICMP echo (then `port_to` is the type and `port_from` the identifier).
+/// TCP, UDP or an ICMP echo (then `port_to` is the type and `port_from` the identifier). Of what
+/// came in also IGMP and other ICMP, by `port_to`; behind hop-by-hop options, too.
 struct Packet {
   Ip from;
   Ip to;
@@ -31,6 +32,16 @@ struct Packet {
 /// Packets as they go over the wire.
 using Frames = std::vector<std::string>;
 
+/// A packet of any protocol, with the checksum of ICMPv6 or IGMP put in at byte 2 of the payload.
+/// Multicast goes to the group's own MAC. With a hop limit of 1 it carries a router alert.
+struct AnyPacket {
+  Ip from;
+  Ip to;
+  std::uint8_t protocol = 0;
+  std::string payload;
+  std::uint8_t hop_limit = 64;
+};
+
 /// A packet socket on a device named eth0.
 class RawLink {
  public:
@@ -39,6 +50,7 @@ class RawLink {
   explicit RawLink(const Network& network) : RawLink(network.outside, kOutsideMac, kHostMac) {}
 
   Frames frames(const std::vector<Packet>& packets) const;
+  std::string frame_of(const AnyPacket& packet) const;
   /// As fast as it goes. Fails unless all were sent.
   void send(const Frames& frames) const;
   void send(const std::vector<Packet>& packets) const { send(frames(packets)); }

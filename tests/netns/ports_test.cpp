@@ -130,23 +130,23 @@ TEST_P(Ports, PingIsAnswered) {
   EXPECT_EQ(echo_replies(1, true), 1u);
 }
 
-TEST_P(Ports, PingsOfManyAreLimitedToFiftyASecond) {
+TEST_P(Ports, PingsOfOneAreLimitedToFiftyASecondHoweverManyTheirIdentifiers) {
   fw.apply();
   const auto begin = Clock::now();
   const std::size_t replies = echo_replies(1000, false);
   const double passed = seconds_of(Clock::now() - begin);
-  EXPECT_GE(replies, 100u);
-  EXPECT_LE(static_cast<double>(replies), 100 + 50 * passed + 1) << "in " << passed << " s";
+  EXPECT_GE(replies, 50u);
+  EXPECT_LE(static_cast<double>(replies), 50 + 50 * passed + 1) << "in " << passed << " s";
 }
 
-TEST_P(Ports, APingFloodOfOneIsLimitedToFiftyASecond) {
+TEST_P(Ports, APingFloodOfOneFlowIsLimitedToFiftyASecond) {
   fw.apply();
   EXPECT_EQ(echo_replies(1, true), 1u) << "after an answer the flow counts as established";
   const auto begin = Clock::now();
   const std::size_t replies = echo_replies(1000, true);
   const double passed = seconds_of(Clock::now() - begin);
-  EXPECT_GE(replies, 99u);
-  EXPECT_LE(static_cast<double>(replies), 100 + 50 * passed + 1) << "in " << passed << " s";
+  EXPECT_GE(replies, 49u);
+  EXPECT_LE(static_cast<double>(replies), 50 + 50 * passed + 1) << "in " << passed << " s";
 }
 
 TEST_P(Ports, NeighboursAreStillFound) {

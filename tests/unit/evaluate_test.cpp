@@ -93,6 +93,17 @@ TEST(Evaluate, ReturnInABaseChainIsItsPolicy) {
   EXPECT_FALSE(e.steps.back().rule);
 }
 
+TEST(Evaluate, ANameOfAnInterfaceMayBeComparedByItsBeginning) {
+  Table t;
+  t.says({match(Field::iifname, interface_bytes("et*")), accept()});
+  EXPECT_EQ(t.outcome(tcp(22)), Outcome::accepted);
+  Table exact;
+  exact.says({match(Field::iifname, interface_bytes("et")), accept()});
+  EXPECT_EQ(exact.outcome(tcp(22)), Outcome::dropped);
+  EXPECT_EQ(to_text(t.ruleset.chains[0].rules[0]), "iifname \"et*\" accept");
+  EXPECT_EQ(to_text(exact.ruleset.chains[0].rules[0]), "iifname \"et\" accept");
+}
+
 TEST(Evaluate, ADormantTableSeesNothing) {
   Table t;
   t.ruleset.dormant = true;

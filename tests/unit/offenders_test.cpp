@@ -65,6 +65,17 @@ TEST(Offenders, AnIpv6NetworkIsOne) {
   EXPECT_EQ(to_string(sentence->range), "2001:db8::/64");
 }
 
+TEST(Offenders, BehindATranslatorEachAddressIsOne) {
+  Offenders offenders(policy(kThree));
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_FALSE(offenders.see(refused("64:ff9b::c000:201"), at(0s)));
+    EXPECT_FALSE(offenders.see(refused("64:ff9b::c000:202"), at(0s)));
+  }
+  const auto sentence = offenders.see(refused("64:ff9b::c000:201"), at(0s));
+  ASSERT_TRUE(sentence);
+  EXPECT_EQ(to_string(sentence->range), "64:ff9b::c000:201");
+}
+
 TEST(Offenders, RepetitionDoublesUpToTheMost) {
   Offenders offenders(policy(kThree));
   std::chrono::seconds now = 0s;

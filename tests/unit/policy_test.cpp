@@ -37,7 +37,12 @@ string said(const Parsed& parsed) {
 /// The policy without the places that it came from.
 Policy placeless(Policy policy) {
   policy.file.clear();
-  policy.ports_where = policy.mail_where = {};
+  policy.ports_where = policy.mail_where = policy.guests_where = {};
+  for (auto& network : policy.translated) network.where = {};
+  for (auto& opening : policy.openings) {
+    opening.where = {};
+    for (auto& network : opening.from) network.where = {};
+  }
   for (auto& port : policy.open_ports) port.where = {};
   for (auto& network : policy.trusted) network.where = {};
   for (auto& network : policy.app_networks) network.where = {};
@@ -118,7 +123,8 @@ TEST(DefaultPolicy, KeepsThePromises) {
             "database: tcp/3306 tcp/5432 tcp/6379 tcp/27017 from apps per app 5000/s\n"
             "mail-relay: tcp/2525 from apps per app 500/s\n"
             "mail-receive: tcp/9993 tcp/4190 from apps per app 50/s\n"
-            "auth: tcp/3002 from apps per app 500/s\n");
+            "auth: tcp/3002 from apps per app 500/s\n"
+            "ping:  from outside per ip 50/s\n");
 }
 
 TEST(DefaultPolicy, HasNoProblems) { EXPECT_TRUE(check(default_policy()).empty()); }
@@ -141,7 +147,7 @@ TEST(DefaultPolicy, TheExamplesInTheExampleFileAreGood) {
                                         std::regex("(^|\n)# (\\[|[a-z0-9_]+ = )"), "$1$2");
   const Parsed parsed = parse(all);
   EXPECT_TRUE(parsed.ok()) << said(parsed);
-  EXPECT_EQ(parsed.policy.limits.size(), 9u);
+  EXPECT_EQ(parsed.policy.limits.size(), 10u);
   EXPECT_EQ(parsed.policy.limits.back().name, "game");
   EXPECT_EQ(parsed.policy.limits.back().prefix4, 24);
   ASSERT_EQ(parsed.policy.lists.size(), 2u);
@@ -169,6 +175,52 @@ TEST(Policy, PortsAreNumbersAndRanges) {
   string open;
   for (const auto& port : policy.open_ports) open += to_string(port.value) + " ";
   EXPECT_EQ(open, "tcp/22 tcp/443 tcp/8000-8100 tcp/9 udp/53 ");
+}
+
+TEST(Policy, OpeningsAreForSomeSourcesOrInterfaces) {
+  const Policy policy = good(
+      "[ports]\ntcp = [80]\n[[open]]\nports = [22, \"udp/5000-5010\"]\ninterfaces = [\"wg0\", "
+      "\"tailscale*\"]\n[[open]]\nprotocols = [\"vrrp\", 50, \"6in4\"]\n[[open]]\nports = "
+      "[9100]\nfrom = [\"192.0.2.0/24\", \"2001:db8::/32\"]\ninterfaces = [\"eth1\"]\n");
+  ASSERT_EQ(policy.openings.size(), 3u);
+  EXPECT_EQ(policy.openings[1].protocols, (std::vector<std::uint8_t>{112, 50, 41}));
+  EXPECT_EQ(audience(policy.openings[0]), "by wg0, tailscale*");
+  EXPECT_EQ(audience(policy.openings[1]), "");
+  EXPECT_EQ(audience(policy.openings[2]), "from 192.0.2.0/24, 2001:db8::/32 by eth1");
+  EXPECT_TRUE(policy.openings[0].opens(Protocol::udp, 5010));
+  EXPECT_FALSE(policy.openings[0].opens(Protocol::tcp, 5010));
+  EXPECT_FALSE(ssh_closed(policy)) << "it is open for some";
+}
+
+TEST(Policy, GuestsAskTheHostForAddressesAndNames) {
+  const Policy policy = good("[guests]\nbridges = [\"virbr0\", \"incusbr*\"]\n");
+  const std::vector<Opening> all = all_openings(policy);
+  ASSERT_EQ(all.size(), 1u);
+  EXPECT_EQ(audience(all[0]), "by virbr0, incusbr*");
+  for (const int port : {53, 67, 547})
+    EXPECT_TRUE(all[0].opens(Protocol::udp, static_cast<std::uint16_t>(port)));
+  EXPECT_TRUE(all[0].opens(Protocol::tcp, 53));
+}
+
+TEST(Policy, WhatIsOpenToEverybodyIsNotRestricted) {
+  const Parsed parsed = parse("[[open]]\nports = [22]\ninterfaces = [\"wg0\"]\n");
+  EXPECT_TRUE(parsed.ok());
+  EXPECT_EQ(said(parsed),
+            "p:1:1: warning: tcp/22 is open to everybody (a default), so this [[open]] does not "
+            "restrict it; take it out of [ports], or remove it here\n");
+}
+
+TEST(Policy, BehindATranslatorEachAddressIsAClient) {
+  const Policy policy = good("");
+  const Limit& ssh = limit_named(policy, "ssh");
+  const auto bits = [&](const char* ip) {
+    return client_bits(policy.translated, ssh, *parse_ip(ip));
+  };
+  EXPECT_EQ(bits("64:ff9b::c000:207"), 128);
+  EXPECT_EQ(bits("64:ff9b:1:ffff::1"), 128);
+  EXPECT_EQ(bits("64:ff9b:2::1"), 64);
+  EXPECT_EQ(bits("64:ff9b::1:0:0"), 64) << "beyond the /96";
+  EXPECT_EQ(bits("192.0.2.7"), 32);
 }
 
 TEST(Policy, AnyNumberOfPorts) {
@@ -276,7 +328,7 @@ TEST(Policy, ALimitReplacesItsNamesakeInItsPlace) {
       "[[limit]]\nname = \"ssh\"\nports = [22]\nrate = \"3/m\"\n");
   EXPECT_EQ(limit_names(policy),
             (std::vector<string>{"web", "ssh", "mail", "mail-apps", "database", "mail-relay",
-                                 "mail-receive", "auth", "extra"}));
+                                 "mail-receive", "auth", "ping", "extra"}));
   const Limit& ssh = limit_named(policy, "ssh");
   EXPECT_EQ(ports_of(ssh), "tcp/22");
   EXPECT_EQ(ssh.rate, (Rate{3, seconds{60}}));
@@ -286,7 +338,7 @@ TEST(Policy, ALimitReplacesItsNamesakeInItsPlace) {
 
 TEST(Policy, ADefaultLimitIsSwitchedOff) {
   const Policy policy = good("[[limit]]\nname = \"web\"\nenabled = false\n");
-  EXPECT_EQ(policy.limits.size(), 7u);
+  EXPECT_EQ(policy.limits.size(), 8u);
   EXPECT_EQ(limit_names(policy)[0], "ssh");
   // Its ports are then free for another.
   const Policy other = good(
@@ -350,7 +402,8 @@ TEST(PolicyProblems, UnknownKeysAndTables) {
       {"[port]\ntcp = [1]", "p:1:2: error: ", "unknown table \"port\"; did you mean [ports]?"},
       {"[addons]\nx = 1", "p:1:2: error: ", "did you mean [[addon]]?"},
       {"[nat]\nx = 1", "p:1:2: error: ",
-       "known are [ports], [mail], [trusted], [apps], [[limit]], [[list]], [[app]], [[addon]], "
+       "known are [ports], [mail], [[open]], [guests], [trusted], [apps], [[limit]], [[list]], "
+       "[[app]], [[addon]], "
        "[[offender]], [activity], [metrics], [advanced]"},
       {"tcp = [22]", "p:1:1: error: ", "unknown key \"tcp\"; it belongs in [ports]"},
       {"version = 1", "p:1:1: error: ", "unknown key \"version\"; known are [ports]"},
@@ -472,6 +525,26 @@ TEST(PolicyProblems, WrongValues) {
       {"[[limit]]\nname = \"x\"\nports = [\"udp/x\"]\nrate = \"5/s\"", "p:3:10: error: ",
        "\"udp/x\" is not a port: write a number or a range, e.g. 22 or \"udp/5000-5010\""},
       {"[[list]]\nname = \"x\"\nfile = \"\"", "p:3:8: error: ", "file is empty"},
+      {"[[open]]\nports = [9100]",
+       "p:1:1: error: ", "[[open]] does not say for whom; add e.g. from = [\"192.0.2.0/24\"]"},
+      {"[[open]]\nfrom = [\"192.0.2.0/24\"]", "p:1:1: error: ", "[[open]] opens nothing"},
+      {"[[open]]\nports = [9]\ninterfaces = []", "p:3:14: error: ", "interfaces is empty"},
+      {"[[open]]\nports = [9]\ninterfaces = [\"w*g\"]",
+       "p:3:15: error: ", "\"w*g\" is no name of an interface"},
+      {"[[open]]\nports = [9]\ninterfaces = [\"*\"]", "p:3:15: error: ", "is no name of"},
+      {"[[open]]\nports = [9]\ninterfaces = [\"sixteen-letters-\"]",
+       "p:3:15: error: ", "up to 15 letters"},
+      {"[[open]]\nprotocols = [\"vrpp\"]", "p:2:14: error: ", "did you mean \"vrrp\"?"},
+      {"[[open]]\nprotocols = [\"tcp\"]",
+       "p:2:14: error: ", "TCP is opened by its ports; write e.g. ports = [9100]"},
+      {"[[open]]\nprotocols = [256]", "p:2:14: error: ", "protocol 256 is not between 1 and 255"},
+      {"[[open]]\nprotocols = [58]", "p:2:14: error: ", "ICMP that a host needs is always open"},
+      {"[ports]\ninterfaces = [\"wg0\"]", "p:2:1: error: ", "it belongs in [[open]]"},
+      {"[guests]\nbridges = [1]", "p:2:12: error: ", "an interface must be a string"},
+      {"[[limit]]\nname = \"ping\"\nports = [8080]\nrate = \"5/s\"",
+       "p:3:9: error: ", "ports means nothing in limit \"ping\""},
+      {"[advanced]\ntranslated = [\"192.0.2.0/24\"]",
+       "p:2:15: error: ", "192.0.2.0/24 is not an IPv6 network"},
       {"[[list]]\nname = \"x\"\nfile = \"a\\u0000b\"",
        "p:3:8: error: ", "\"a\\u0000b\" holds a NUL"},
       {"[[list]]\nname = \"x\"\nfile = \"f\"\naction = \"deny\"",
@@ -828,10 +901,10 @@ TEST(PolicyBounds, Limits) {
     const string n = std::to_string(i);
     text += "[[limit]]\nname = \"n" + n + "\"\nports = [" + std::to_string(30'000 + i) +
             "]\nfrom = \"apps\"\nrate = \"5/s\"\n";
-    if (i == kLimitsMax - 9) good(text);
+    if (i == kLimitsMax - 10) good(text);
   }
   expect_one_problem_each(
-      {{text, "p:1241:1: error: ", "there are at most 256 limits, the defaults included"}});
+      {{text, "p:1236:1: error: ", "there are at most 256 limits, the defaults included"}});
 }
 
 TEST(PolicyBounds, ArraysAndAddresses) {

@@ -437,15 +437,32 @@ TEST(Simulate, AppsReachTheirAddonsWithinTheirLimits) {
   EXPECT_EQ(fw.drops().closed, 1u);
 }
 
+TEST(Simulate, WhatIsOpenForSomeIsOpenForThem) {
+  Firewall fw = firewall(
+      "[[open]]\nports = [9100]\nprotocols = [\"gre\"]\nfrom = [\"198.18.0.1\"]\n"
+      "[[open]]\nports = [9101]\ninterfaces = [\"wg0\"]\n");
+  Traffic traffic;
+  traffic.connect(ip("198.18.0.1"), 1000, kHost, 9100);
+  traffic.connect(ip("198.18.0.2"), 1000, kHost, 9100);
+  traffic.connect(ip("198.18.0.2"), 1001, kHost, 9101);
+  traffic.send(ip("198.18.0.1"), 0, kHost, 0, 0, 47);
+  traffic.send(ip("198.18.0.2"), 0, kHost, 0, 0, 47);
+  traffic.into(fw);
+  EXPECT_EQ(fw.drops().closed, 1u);
+  EXPECT_EQ(fw.drops().others, 1u);
+}
+
 TEST(Simulate, PingsBeyondTheRateAreDropped) {
   Firewall fw = firewall("");
   Traffic traffic;
-  for (int i = 0; i < 120; ++i) {
+  for (int i = 0; i < 70; ++i) {
     traffic.send(ip("198.18.0.1"), 0, kHost, 0, 0, 1);
     traffic.packets.back().icmp_type = 8;
+    traffic.send(ip("198.18.0.2"), 0, kHost, 0, 0, 1);
+    traffic.packets.back().icmp_type = static_cast<std::uint8_t>(i < 50 ? 8 : 0);
   }
   traffic.into(fw);
-  EXPECT_EQ(fw.drops().pings, 20u);
+  EXPECT_EQ(fw.drops().pings, 20u) << "each source has its own budget";
 }
 
 /// What the smallest limit is by trying all. The times are those of ACKs, each 2 ms behind its SYN,
