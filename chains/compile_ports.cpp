@@ -137,6 +137,42 @@ void icmp_rules(Compilation& c, Chain& chain) {
   neighbour_rules(chain);
 }
 
+/// [ports] discovery: devices and services at home. Questions and announcements go to groups that
+/// no router sends on. Answers go from the service's own address and port to wherever the question
+/// came from, so of those it is asked that they come from a private network, to a port of a client.
+void discovery_rules(Compilation& c, Chain& chain) {
+  if (!c.policy.local_discovery) return;
+  constexpr std::uint16_t kMdns = 5353, kSsdp = 1900;
+  const auto range = [](const char* text) { return *fw::parse_ip_range(text); };
+  struct Group {
+    fw::IpRange address;
+    std::uint16_t port;
+  };
+  for (const auto& [address, port] :
+       {Group{range("224.0.0.251"), kMdns}, Group{range("ff02::fb"), kMdns},
+        Group{range("239.255.255.250"), kSsdp}, Group{range("ff02::c"), kSsdp},
+        Group{range("ff05::c"), kSsdp}}) {
+    rule(chain, "discovery", {},
+         {is_family(address.family), in_network(daddr(address.family), address),
+          is_protocol(fw::Protocol::udp), match(Field::udp_dport, u16(port)), accept()});
+  }
+  Set& clients = c.set("discovery_ports", {Field::udp_dport});
+  clients.interval = true;
+  clients.elements.push_back({u16(32'768), u16(60'999), {}, {}, {}});  // ip_local_port_range
+  Set& services = c.set("discovery_services", {Field::th_sport});
+  for (const std::uint16_t port : {kSsdp, kMdns}) {
+    services.elements.push_back({u16(port), {}, {}, {}, {}});
+  }
+  for (const char* network : {"10.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16",
+                              "fc00::/7", "fe80::/10"}) {
+    const fw::IpRange home = range(network);
+    rule(chain, "answers of discovery", {},
+         {is_family(home.family), in_network(saddr(home.family), home),
+          is_protocol(fw::Protocol::udp), in_set(Field::th_sport, "discovery_services"),
+          in_set(Field::udp_dport, "discovery_ports"), accept()});
+  }
+}
+
 void neighbour_sets(Compilation& c) {
   auto types = [&c](const char* name, std::initializer_list<std::uint8_t> values) {
     Set& set = c.set(name, {Field::icmpv6_type});
@@ -189,6 +225,7 @@ void compile_ports(Compilation& c) {
     rule(chain, "open for some", {}, {vmap({{Field::l4proto, {}}}, kSomeProtocols)});
   }
   icmp_rules(c, chain);
+  discovery_rules(c, chain);
   if (!c.policy.app_networks.empty()) rule(chain, "apps", {}, {jump("apps_to_host")});
   admin_rules(c, chain, "CLOUDRON_AFTER");
   limit_in_the_making(c, chain, {});

@@ -130,6 +130,7 @@ struct PolicyBase {
   std::string file;                            ///< "" for the built-in default
   std::vector<Located<PortRange>> open_ports;  ///< [ports] tcp, udp as written
   Location ports_where;                        ///< of [ports] tcp
+  bool local_discovery = false;                ///< [ports] discovery: mDNS and SSDP
   bool mail_enabled = false;                   ///< [mail] enabled
   Location mail_where;
   std::vector<Opening> openings;    ///< [[open]]

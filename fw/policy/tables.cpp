@@ -163,7 +163,10 @@ void PolicyReader::read_ports(const toml::table& table) {
             policy_.open_ports = values_.ports(node, "tcp", PortForm::tcp_only);
           }},
          {"udp",
-          [&](const toml::node& node) { udp = values_.ports(node, "udp", PortForm::udp_only); }}});
+          [&](const toml::node& node) { udp = values_.ports(node, "udp", PortForm::udp_only); }},
+         {"discovery", [&](const toml::node& node) {
+            policy_.local_discovery = values_.boolean(node, "discovery").value_or(false);
+          }}});
   policy_.open_ports.insert(policy_.open_ports.end(), udp.begin(), udp.end());
 }
 

@@ -19,6 +19,27 @@ class OnTheLink : public OverFamily {
  protected:
   bool v4() const { return family() == Family::ipv4; }
 
+  /// A member of a multicast group, for as long as it lives.
+  Fd join(Ip group) const {
+    return net.host.in([&] {
+      Fd fd(::socket(v4() ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+      const auto device = static_cast<int>(if_nametoindex("eth0"));
+      const auto bytes = to_bytes(group);
+      if (v4()) {
+        ip_mreqn join{};
+        std::copy(bytes.begin(), bytes.end(), reinterpret_cast<char*>(&join.imr_multiaddr));
+        join.imr_ifindex = device;
+        EXPECT_EQ(::setsockopt(fd.get(), IPPROTO_IP, IP_ADD_MEMBERSHIP, &join, sizeof join), 0);
+      } else {
+        ipv6_mreq join{};
+        std::copy(bytes.begin(), bytes.end(), reinterpret_cast<char*>(&join.ipv6mr_multiaddr));
+        join.ipv6mr_interface = static_cast<unsigned>(device);
+        EXPECT_EQ(::setsockopt(fd.get(), IPPROTO_IPV6, IPV6_JOIN_GROUP, &join, sizeof join), 0);
+      }
+      return fd;
+    });
+  }
+
   /// Echo replies to as many requests of a source, sent at once.
   std::size_t echo_replies(RawLink& link, Ip from, std::size_t requests) const {
     std::vector<Packet> pings;
@@ -65,23 +86,7 @@ TEST_P(OnTheLink, TheLimitOfPingsIsThePolicys) {
 TEST_P(OnTheLink, QuestionsAboutMulticastGroupsAreAnswered) {
   // Whoever does not answer loses its groups at the next switch that looks into IGMP or MLD.
   const Ip group = v4() ? ip("239.1.2.3") : ip("ff15::1234");
-  const Fd member = net.host.in([&] {
-    Fd fd(::socket(v4() ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-    const auto device = static_cast<int>(if_nametoindex("eth0"));
-    const auto bytes = to_bytes(group);
-    if (v4()) {
-      ip_mreqn join{};
-      std::copy(bytes.begin(), bytes.end(), reinterpret_cast<char*>(&join.imr_multiaddr));
-      join.imr_ifindex = device;
-      EXPECT_EQ(::setsockopt(fd.get(), IPPROTO_IP, IP_ADD_MEMBERSHIP, &join, sizeof join), 0);
-    } else {
-      ipv6_mreq join{};
-      std::copy(bytes.begin(), bytes.end(), reinterpret_cast<char*>(&join.ipv6mr_multiaddr));
-      join.ipv6mr_interface = static_cast<unsigned>(device);
-      EXPECT_EQ(::setsockopt(fd.get(), IPPROTO_IPV6, IPV6_JOIN_GROUP, &join, sizeof join), 0);
-    }
-    return fd;
-  });
+  const Fd member = join(group);
   fw.apply();
   RawLink link(net);
   // The older version of each protocol: a report of that kind is an answer to nothing but this.
@@ -122,6 +127,32 @@ TEST_P(OnTheLink, AnswersOfDhcpServersAreKnownByWhereTheyGo) {
   link.send({{elsewhere, v4() ? ip("255.255.255.255") : ip("fe80::1"), kUdp,
               static_cast<std::uint16_t>(from_port + 1), port}});
   EXPECT_TRUE(eventually([&] { return client.received(port) == heard + 1; }));
+}
+
+TEST_P(OnTheLink, DiscoveryHearsTheNeighboursWhenItIsSwitchedOn) {
+  const Ip own = v4() ? ip("192.168.7.1") : ip("fe80::1");
+  const Ip printer = v4() ? ip("192.168.7.2") : ip("fe80::2");
+  const Ip group = v4() ? ip("239.255.255.250") : ip("ff02::c");
+  ip_commands(net.host,
+              "address add 192.168.7.1/24 dev eth0\naddress add fe80::1/64 dev eth0 nodad\n");
+  const Fd member = join(group);
+  const Server client(net.host, {}, {1900, 40'000});
+  RawLink link(net);
+  const std::vector<Packet> strange{{stranger(family(), 1), host(), kUdp, 1900, 40'000},
+                                    {printer, own, kUdp, 1901, 40'000},
+                                    {printer, own, kUdp, 1900, 5'000}};
+  const Packet answer{printer, own, kUdp, 1900, 40'000};
+  const Packet announcement{printer, group, kUdp, 50'000, 1900};
+  fw.apply();
+  link.send(strange);
+  link.send({answer, announcement});
+  EXPECT_TRUE(eventually([&] { return counter(net.host, "closed") == 5; }));
+  fw.apply("[ports]\ndiscovery = true\n");
+  link.send(strange);
+  link.send({answer, announcement});
+  EXPECT_TRUE(eventually([&] { return client.received(1900) == 1; })) << "an announcement";
+  EXPECT_TRUE(eventually([&] { return client.received(40'000) == 1; })) << "a neighbour's answer";
+  EXPECT_EQ(counter(net.host, "closed"), 8u) << "and nothing else";
 }
 
 TEST(Dhcp, AServerThatAnswersFromAGlobalAddressGivesAnIpv6Address) {
