@@ -293,6 +293,48 @@ TEST_P(OnLink, ALeaseIsHeardAndNothingElse) {
   EXPECT_EQ(server.received(5000), 0u);
 }
 
+/// An error about a flow of the host's, from a blocked router on its path.
+TEST_P(OnLink, APathsSizeIsHeard) {
+  const Server server(net.host, {80}, {5000});
+  fw.policy("[ports]\ntcp = [22, 80]\nudp = [5000]\n" + read_file(fw.policy_path()));
+  fw.apply();
+  for (const Family family : {Family::ipv4, Family::ipv6}) {
+    const bool v4 = family == Family::ipv4;
+    const Ip far = stranger(family, 0x1234), host = host_address(family);
+    const Packet asks{far, host, kUdp, 5555, 5000};
+    const std::size_t before = server.received(5000);
+    link.send({asks});
+    ASSERT_TRUE(eventually([&] { return server.received(5000) > before; }));
+    const std::string udp = link_u16(5000) + link_u16(5555) + link_u16(8) + link_u16(0);
+    const auto header4 = [](Ip from, Ip to, std::uint8_t protocol, std::size_t size) {
+      std::string header = std::string("\x45\0", 2) + link_u16(20 + size) +
+                           std::string("\0\0\0\0\x40", 5) + static_cast<char>(protocol) +
+                           std::string(2, '\0') + link_bytes(from) + link_bytes(to);
+      return header.replace(10, 2, link_u16(link_checksum(header)));
+    };
+    std::string frame;
+    if (v4) {
+      // Fragmentation needed, 1300 bytes fit. RFC 1191, 4.
+      std::string error =
+          std::string("\x03\x04\0\0\0\0", 6) + link_u16(1300) + header4(host, far, kUdp, 8) + udp;
+      error.replace(2, 2, link_u16(link_checksum(error)));
+      frame = std::string(kHostMac.begin(), kHostMac.end()) +
+              std::string(kOutsideMac.begin(), kOutsideMac.end()) + std::string("\x08\0", 2) +
+              header4(known_ip("203.0.113.77"), host, kIcmp, error.size()) + error;
+    } else {
+      // Packet too big, 1300 bytes fit. RFC 4443, 3.2.
+      frame = link_message(kHostMac, known_ip("2001:db8:ffff::77"), host,
+                           std::string("\x02\0\0\0\0\0", 6) + link_u16(1300) +
+                               std::string("\x60\0\0\0", 4) + link_u16(8) + "\x11\x40" +
+                               link_bytes(host) + link_bytes(far) + udp);
+    }
+    EXPECT_TRUE(eventually([&] {
+      link.send(Frames{frame});
+      return told({"ip", "route", "get", to_string(far)}).find("mtu 1300") != std::string::npos;
+    })) << to_string(far);
+  }
+}
+
 /// What the exceptions of the early drop let pass is not let pass further.
 TEST_P(OnLink, NothingPassesOnToApps) {
   AppBridge bridge(net);
