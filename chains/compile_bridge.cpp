@@ -4,7 +4,8 @@
 // At prerouting a frame is held to what its port may say: only plain IPv4, IPv6 and ARP, from the
 // container's own MAC address, in no other's and not in the host's name, no router advertisements.
 // At forward, which sees frames from port to port only, groups end, but for neighbour discovery.
-// Unicast IP goes on to the table inet (br_netfilter), which knows connections.
+// Unicast IP goes on to the table inet (br_netfilter), which knows connections. At postrouting a
+// port gets only what is sent to its container's MAC address.
 #include <algorithm>
 #include <array>
 #include <bit>
@@ -47,7 +48,7 @@ class BridgeTable {
 
   void compile() {
     c_.out.bridge = true;
-    for (const char* name : {"bridge_forged", "bridge_foreign", "bridge_group"}) {
+    for (const char* name : {"bridge_forged", "bridge_foreign", "bridge_group", "bridge_astray"}) {
       c_.out.objects.push_back({name, {}, {}, {}, Table::bridge});
     }
     ports();
@@ -57,6 +58,7 @@ class BridgeTable {
     from_port();
     neighbours_from_port();
     between();
+    to_port();
   }
 
  private:
@@ -231,6 +233,19 @@ class BridgeTable {
     forged_rule(made, "no router",
                 {is_ip(fw::Family::ipv6), match(Field::l4proto, u8(kIcmpv6)),
                  in_set(Field::icmpv6_type, "bridge_nd")});
+    add(std::move(made));
+  }
+
+  /// A port gets what is meant for its container. A bridge learns from frames to the address of
+  /// LLDP before it asks any hook, so it may believe that another's MAC address is there; and what
+  /// it knows no port for goes to all.
+  void to_port() {
+    Chain made = chain("bridge_postrouting");
+    made.base = BaseHook{Hook::postrouting, kBeforeFilters, VerdictKind::accept, {}};
+    rule(made, "its own", {},
+         {in_set(Key{{Field::oif, {}}, {Field::ether_daddr, {}}}, "port_macs"), accept()});
+    rule(made, "another's", {},
+         {in_set(Field::oif, "known_ports"), is_unicast(), count("bridge_astray"), drop()});
     add(std::move(made));
   }
 

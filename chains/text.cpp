@@ -373,6 +373,8 @@ const char* hook_text(Hook hook) {
       return "input";
     case Hook::forward:
       return "forward";
+    case Hook::postrouting:
+      return "postrouting";
   }
   return "?";
 }

@@ -107,6 +107,7 @@ void print_dropped(const Context& context, const fw::Status& status) {
       {"syn_data", "SYNs with data to limited ports (TCP Fast Open)"},
       {"bridge_forged", "from containers, in the name of others"},
       {"bridge_foreign", "from containers, with a tag or of no IP"},
+      {"bridge_astray", "to containers, on the way to another's MAC address"},
       {"bridge_group", "from containers to all on their bridge"},
       {"panic", "for there is a panic"},
       {"not_syn", "in the middle of connections that are not known"}};

@@ -30,6 +30,8 @@ std::uint32_t hook_number(Hook hook) {
       return NF_INET_LOCAL_IN;
     case Hook::forward:
       return NF_INET_FORWARD;
+    case Hook::postrouting:
+      return NF_INET_POST_ROUTING;
   }
   return 0;
 }

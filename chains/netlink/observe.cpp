@@ -39,6 +39,7 @@ Table table_of(const nlmsghdr* message) {
 std::optional<Hook> hook_of(Table table, std::uint32_t number) {
   if (number == NF_INET_FORWARD) return Hook::forward;
   if (table == Table::bridge) {
+    if (number == NF_INET_POST_ROUTING) return Hook::postrouting;
     return number == NF_INET_PRE_ROUTING ? std::optional(Hook::prerouting) : std::nullopt;
   }
   if (number == NF_INET_LOCAL_IN) return Hook::input;
