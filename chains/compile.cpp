@@ -89,16 +89,10 @@ void Compilation::log(Chain& chain, std::string id, const fw::Location& where,
   build::rule(chain, std::move(id), where, std::move(condition));
 }
 
-Expr Compilation::admitted() const {
-  return build::match_masked(Field::ct_mark, build::u32(mark), build::u32(mark));
-}
-
-Expr Compilation::admit() const { return CtMarkOr{mark}; }
-
-std::string manifest_text(const Surroundings& around, std::uint32_t mark) {
+std::string manifest_text(const Surroundings& around, Admission admission) {
   auto text = [](const ListVersion& v) { return v.digest.empty() ? "none" : v.digest; };
-  return fmt::format("lists {} {} mark {}", text(around.block_lists), text(around.allow_lists),
-                     mark);
+  return fmt::format("lists {} {} label {}", text(around.block_lists), text(around.allow_lists),
+                     admission.first_bit());
 }
 
 namespace {
@@ -106,7 +100,7 @@ namespace {
 Compilation begin(const fw::Policy& policy, const Surroundings& around) {
   return {policy,
           around,
-          std::uint32_t{1} << policy.mark_bit,
+          Admission(policy.label_bit),
           !policy.apps.empty() || !policy.addons.empty(),
           {}};
 }
@@ -143,6 +137,7 @@ Ruleset compile(const fw::Policy& policy, const Surroundings& around) {
   Compilation c = begin(policy, around);
   compile_bridges(c);
   compile_rules(c);
+  compile_admission(c);
   compile_fast_open(c);
   compile_base(c);
   compile_link(c);

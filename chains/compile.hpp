@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "chains/admission.hpp"
 #include "chains/bridges.hpp"
 #include "chains/ruleset.hpp"
 #include "fw/policy/policy.hpp"
@@ -73,9 +74,13 @@ inline constexpr const char* kLogReset = "cloudron-fw reset ";      // after the
 inline constexpr const char* kLogRefused = "cloudron-fw refused ";  // before, or of UDP
 inline constexpr const char* kLogClosed = "cloudron-fw closed";
 inline constexpr const char* kManifest = "manifest";
-/// Key of "lists BLOCK-DIGEST ALLOW-DIGEST mark NUMBER".
+/// Key of "lists BLOCK-DIGEST ALLOW-DIGEST label FIRST-BIT".
 inline constexpr std::uint32_t kManifestLists = 1;
-std::string manifest_text(const Surroundings& around, std::uint32_t mark);
+std::string manifest_text(const Surroundings& around, Admission admission);
+/// The ids of flows that are older than the rules and go on.
+inline constexpr const char* kAdopted = "adopted";
+/// Counts flows that were decided on without a label: older ones, and those that lost it.
+inline constexpr const char* kUnlabelled = "flows.unlabelled";
 /// The generations of the store that the block sets went through, the greatest is what they hold,
 /// and each a note of the clock that their timers were started by ("clock MILLISECONDS"). A
 /// block adds its own and leaves the others: a transaction that removes nothing is over ten

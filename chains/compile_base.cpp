@@ -7,8 +7,6 @@ using namespace build;
 
 namespace {
 
-constexpr std::int32_t kPriority = -10;  // just before the filter priority of every other tool
-
 /// A connection picked up in its middle could be counted in a forged sender's name.
 void drop_without_syn(Chain& chain) {
   rule(chain, "new without SYN", {},
@@ -18,33 +16,32 @@ void drop_without_syn(Chain& chain) {
 }
 
 /// A reset is no evidence of a handshake (a forged SYN's victim answers with one): it passes
-/// uncounted. A SYN is asked like any other. What else comes before the handshake is complete is
+/// uncounted. What else comes before the handshake is complete is
 /// forged too: after the victim's reset the kernel takes an acknowledgement with any number for one
 /// of a flow that had an answer, but it says "assured" of completed handshakes only.
-void pass_without_handshake(Chain& chain, const std::string& first) {
+void pass_without_handshake(Chain& chain) {
   rule(chain, "no handshake yet", {},
        {is_protocol(fw::Protocol::tcp),
         match_masked(Field::tcp_flags, u8(kRst), u8(0), Compare::not_equal), accept()});
-  rule(chain, "no handshake yet", {},
-       {is_protocol(fw::Protocol::tcp),
-        match_masked(Field::tcp_flags, u8(kSyn), u8(0), Compare::not_equal), go(first)});
   constexpr std::uint32_t kAssured = 1u << 2;  // IPS_ASSURED
   rule(chain, "no handshake", {},
        {is_protocol(fw::Protocol::tcp), match_masked(Field::ct_status, u32(kAssured), u32(0)),
         count("not_syn"), drop()});
 }
 
-/// A client may begin a new connection in the place of one that has ended; the kernel then goes on
-/// with the same entry, mark and all. Connections that are ending are forgotten within two minutes,
-/// those that live within days (net.netfilter.nf_conntrack_tcp_timeout_*).
-void count_the_next(Compilation& c, Chain& chain) {
-  constexpr std::uint32_t kEnding = 125'000;  // ms
-  Bytes within(4);
-  for (int i = 0; i < 4; ++i) within[static_cast<std::size_t>(i)] = kEnding >> (24 - 8 * i) & 0xff;
-  rule(chain, "a new one in the place of an old one", {},
-       {is_protocol(fw::Protocol::tcp),
-        match_masked(Field::tcp_flags, u8(kFin | kSyn | kRst | kAck), u8(kSyn)), c.admitted(),
-        Match{{Field::ct_expiration, {}}, Compare::less, within}, CtMarkClear{c.mark}});
+/// A SYN on the ports of a known flow is asked like any other, whatever was decided about the flow.
+/// On the way through the host SYN-ACKs come here too.
+void syn_chains(Compilation& c) {
+  const Expr acks = match_masked(Field::tcp_flags, u8(kAck), u8(0), Compare::not_equal);
+  Chain& input = c.chain("input_syn");
+  rule(input, "loopback", {}, {match(Field::iif, u32(1)), accept()});
+  rule(input, "on the ports of a known flow", {}, {jump("syn_again")});
+  rule(input, "is it open?", {}, {go("input_new")});
+  Chain& forward = c.chain("forward_syn");
+  rule(forward, "a SYN is answered", {},
+       {is_protocol(fw::Protocol::tcp), acks, go("syn_answered")});
+  rule(forward, "of a known flow", {}, {in_state(kStateEstablished), jump("syn_again")});
+  rule(forward, "is it open?", {}, {in_state(kStateEstablished), go("forward_new")});
 }
 
 /// First packets: an app's are looked at by the limits of apps; those from outside by the limit of
@@ -55,7 +52,10 @@ void first_packet(Compilation& c, const std::string& name, const std::string& ne
     drop_without_syn(chain);
     before_blocks(chain);
   } else {
-    // The early drop lets it pass, for it may be the host's own answer.
+    // The early drop lets these pass, for they may be the host's own answers.
+    rule(chain, "blocked, without SYN", {},
+         {is_protocol(fw::Protocol::tcp),
+          match_masked(Field::tcp_flags, u8(kAck), u8(0), Compare::not_equal), jump("blocked")});
     rule(chain, "blocked", {},
          {is_protocol(fw::Protocol::udp), match(Field::udp_dport, u16(68)), jump("blocked")});
   }
@@ -68,6 +68,7 @@ void first_packet(Compilation& c, const std::string& name, const std::string& ne
   }
   fast_open_rules(c, chain, syn ? Hook::input : Hook::forward);
   if (c.around.panic) rule(chain, "panic", {}, {jump("panic")});
+  rule(chain, "seen", {}, {c.note_seen()});
   app_address_rules(c, chain, "an app", jump("from_app"));
   rule(chain, "is it open?", {}, {go(next)});
   c.out.chains.push_back(std::move(chain));
@@ -75,18 +76,19 @@ void first_packet(Compilation& c, const std::string& name, const std::string& ne
 
 /// Later packets on the input hook, of a flow that is not admitted yet.
 void input_established(Compilation& c) {
-  Chain chain{"input_established", {}, {}, false};
+  known_flow_rules(c, c.chain("input_established"), "input_undecided");
+  Chain chain{"input_undecided", {}, {}, false};
   before_blocks(chain);
   rule(chain, "blocked", {}, {jump("blocked")});
   // A reply here belongs to a connection that the host itself opened.
-  rule(chain, "reply", {}, {match(Field::ct_direction, u8(1)), c.admit(), accept()});
+  rule(chain, "reply", {}, {match(Field::ct_direction, u8(1)), c.note_seen(), go("admit")});
   // Every ping is a packet of one flow: admitted, it would escape its limit.
   for (const std::uint8_t icmp : {std::uint8_t{1}, std::uint8_t{58}}) {
     rule(chain, "ping", {}, {match(Field::l4proto, u8(icmp)), go("CLOUDRON")});
   }
-  pass_without_handshake(chain, "input_new");
+  pass_without_handshake(chain);
   rule(chain, "count", {}, {jump("CLOUDRON_RATELIMIT")});
-  rule(chain, "admit", {}, {c.admit(), accept()});
+  rule(chain, "admit", {}, {go("admit")});
   c.out.chains.push_back(std::move(chain));
 }
 
@@ -94,13 +96,14 @@ void input_established(Compilation& c) {
 /// still be counted, and where limits are for apps and for what is published: what this host routes
 /// for others is not counted.
 void forward_established(Compilation& c) {
-  Chain chain{"forward_established", {}, {}, false};
+  known_flow_rules(c, c.chain("forward_established"), "forward_undecided");
+  Chain chain{"forward_undecided", {}, {}, false};
   rule(chain, "blocked", {}, {jump("blocked")});
   rule(chain, "reply", {}, {match(Field::ct_direction, u8(1)), accept()});
   rule(chain, "to blocked", {}, {jump("blocked_target")});
-  pass_without_handshake(chain, "forward_new");
+  pass_without_handshake(chain);
   rule(chain, "count", {}, {jump("forward_count")});
-  rule(chain, "admit", {}, {c.admit(), accept()});
+  rule(chain, "admit", {}, {go("admit")});
   c.out.chains.push_back(std::move(chain));
 
   Chain& counted = c.chain("forward_count");
@@ -114,7 +117,9 @@ void compile_base(Compilation& c) {
   // Rules, not a verdict map: two tests of the state cost less than one lookup.
   Chain& input = c.chain("input");
   input.base = BaseHook{Hook::input, kPriority, VerdictKind::drop, {}};
-  count_the_next(c, input);
+  rule(input, "a SYN", {},
+       {is_protocol(fw::Protocol::tcp), match_masked(Field::tcp_flags, u8(kSyn | kAck), u8(kSyn)),
+        in_state(kStateEstablished), go("input_syn")});
   rule(input, "admitted flow", {}, {c.admitted(), accept()});
   rule(input, "loopback", {}, {match(Field::iif, u32(1)), accept()});
   rule(input, "first packet", {}, {in_state(kStateNew), go("input_new")});
@@ -126,7 +131,9 @@ void compile_base(Compilation& c) {
 
   Chain& forward = c.chain("forward");
   forward.base = BaseHook{Hook::forward, kPriority, VerdictKind::accept, {}};
-  count_the_next(c, forward);
+  rule(forward, "a SYN", {},
+       {is_protocol(fw::Protocol::tcp),
+        match_masked(Field::tcp_flags, u8(kSyn), u8(0), Compare::not_equal), jump("forward_syn")});
   rule(forward, "admitted flow", {}, {c.admitted(), accept()});
   rule(forward, "first packet", {}, {in_state(kStateNew), go("forward_new")});
   rule(forward, "later packet", {}, {in_state(kStateEstablished), go("forward_established")});
@@ -136,6 +143,7 @@ void compile_base(Compilation& c) {
   rule(forward, "of no known flow", {}, {go("CLOUDRON_FORWARD")});
 
   c.counter("not_syn");
+  syn_chains(c);
   first_packet(c, "input_new", "CLOUDRON", true);
   first_packet(c, "forward_new", "CLOUDRON_FORWARD", false);
   input_established(c);

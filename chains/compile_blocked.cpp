@@ -47,7 +47,7 @@ void block_sets(Compilation& c) {
 void manifest(Compilation& c) {
   Set& set = c.set(kManifest, {Field::mark});
   set.comment = "versions of the sets too large to compare";
-  set.elements.push_back({u32(kManifestLists), {}, {}, manifest_text(c.around, c.mark), {}});
+  set.elements.push_back({u32(kManifestLists), {}, {}, manifest_text(c.around, c.admission), {}});
 
   Set& versions = c.set(kBlockVersions, {Field::mark});
   versions.content = Content::managed;

@@ -87,7 +87,12 @@ void fast_open_rules(const Compilation& c, Chain& chain, Hook hook) {
   for (const Field option : {Field::tcp_fast_open, Field::tcp_experimental}) {
     rule(chain, "Fast Open", {}, {match(option, u8(1)), ask});
   }
-  rule(chain, "data in a SYN", {}, {is_protocol(fw::Protocol::tcp), has_payload(), ask});
+  std::vector<Expr> exprs{is_protocol(fw::Protocol::tcp)};
+  // On the way through the host, connections are taken up in their middle.
+  if (hook == Hook::forward) exprs.push_back(match_masked(Field::tcp_flags, u8(kSyn), u8(kSyn)));
+  exprs.push_back(has_payload());
+  exprs.push_back(ask);
+  rule(chain, "data in a SYN", {}, std::move(exprs));
 }
 
 }  // namespace chains

@@ -133,13 +133,15 @@ struct LimitParts {
   /// What follows when the budget allows it. From outside the port is known to be open by then; a
   /// packet of an app has that question before it.
   Expr pass() const { return limit.from == fw::Source::outside ? accept() : ret(); }
-  Key address(fw::Family f) const { return {{saddr(f), {}}}; }
-  /// Expressions that let a packet on which was counted. Each ping is one more of the same flow: an
-  /// admitted one would let the others pass uncounted.
-  std::vector<Expr> counted(const Compilation& c, const char* counter) const {
-    if (limit.counts_pings()) return {count(name(counter)), pass()};
-    return {count(name(counter)), c.admit(), pass()};
+  /// The same when it was counted: the flow is admitted. An app's TCP is on its way to that. Each
+  /// ping is one more of the same flow: an admitted one would let the others pass uncounted.
+  void admit(const Compilation& c, std::vector<Expr>& rule) const {
+    if (limit.counts_pings()) return rule.push_back(pass());
+    if (limit.from == fw::Source::outside) return rule.push_back(go("admit"));
+    rule.push_back(c.note_counted());
+    rule.push_back(ret());
   }
+  Key address(fw::Family f) const { return {{saddr(f), {}}}; }
   bool has(fw::Protocol p) const {
     return std::any_of(limit.ports.begin(), limit.ports.end(),
                        [p](const fw::PortRange& r) { return r.protocol == p; });
@@ -270,9 +272,11 @@ void app_budgets(Compilation& c, const LimitParts& p) {
 void count_apps(Compilation& c, const LimitParts& p, Chain& chain, fw::Family f) {
   const std::uint64_t slots = p.window ? p.limit.rate.count : 1;
   for (std::uint64_t slot = 1; slot <= slots; ++slot) {
-    rule(chain, "the app's budget", p.limit.where,
-         {is_family(f), ObjectMap{ObjectKind::limit, p.address(f), p.app_map(f, slot)},
-          count(p.name("accepted")), c.admit(), p.pass()});
+    std::vector<Expr> exprs{is_family(f),
+                            ObjectMap{ObjectKind::limit, p.address(f), p.app_map(f, slot)},
+                            count(p.name("accepted"))};
+    p.admit(c, exprs);
+    rule(chain, "the app's budget", p.limit.where, std::move(exprs));
   }
   rule(chain, "a named app without budget", p.limit.where,
        {is_family(f), in_set(p.address(f), std::string("named_apps") + digit(f)),
@@ -288,7 +292,8 @@ void full_rule(const Compilation& c, const LimitParts& p, Chain& chain, fw::Fami
     exprs.push_back(go(p.count_name(f, *next)));
   } else {
     exprs.push_back(use_limit(p.overflow()));
-    for (Expr& expr : p.counted(c, "overflowed")) exprs.push_back(std::move(expr));
+    exprs.push_back(count(p.name("overflowed")));
+    p.admit(c, exprs);
   }
   rule(chain, "the set is full", p.limit.where, std::move(exprs));
 }
@@ -304,11 +309,11 @@ void count_rules(const Compilation& c, const LimitParts& p, Chain& chain, fw::Fa
                               : bucket(shared, p.limit.rate.period, shared);
   const std::vector<std::string> sets = p.counts(f, level);
   for (std::size_t i = 0; i < sets.size(); ++i) {
-    std::vector<Expr> exprs{is_family(f), DynSet{slots ? DynOp::add : DynOp::update,
-                                                 p.key(f, level.length), sets[i], state}};
-    for (Expr& expr : p.counted(c, level.first ? "accepted" : "overflowed")) {
-      exprs.push_back(std::move(expr));
-    }
+    std::vector<Expr> exprs{
+        is_family(f),
+        DynSet{slots ? DynOp::add : DynOp::update, p.key(f, level.length), sets[i], state},
+        count(p.name(level.first ? "accepted" : "overflowed"))};
+    p.admit(c, exprs);
     rule(chain, slots ? "take a free slot" : "take a token", p.limit.where, std::move(exprs));
     // Who has no first slot is to have none of the others: one level counts all its connections.
     if (i == 0) full_rule(c, p, chain, f, level, next, sets[i]);
@@ -377,6 +382,8 @@ void refuse_chains(Compilation& c, const LimitParts& p) {
   // A reset goes only to who has shown the address to be its own; forged SYNs get no answer.
   // They are copied each at a rate of its own: forged SYNs do not drown what is certain.
   const std::vector<Expr> shaken{is_protocol(fw::Protocol::tcp), in_state(kStateEstablished)};
+  // One refusal a connection: its later packets are answered without being copied.
+  rule(refuse, "refused after the handshake", where, {shaken[0], shaken[1], jump("note_refusal")});
   c.log(refuse, "refused after the handshake", where, shaken, kLogReset + p.limit.name);
   rule(refuse, "refused after the handshake", where, {shaken[0], shaken[1], RejectTcpReset{}});
   c.log(refuse, "refused", where, {}, kLogRefused + p.limit.name);
@@ -474,7 +481,7 @@ void trusted_chain(Compilation& c) {
     for (const fw::IpRange& network : networks) {
       if (!compare) break;
       rule(chain, "trusted", {},
-           {is_family(f), in_network(saddr(f), network), c.admit(), accept()});
+           {is_family(f), in_network(saddr(f), network), go("admit_uncounted")});
     }
     if (compare) continue;
     const std::string name = std::string("trusted") + digit(f);
@@ -484,12 +491,12 @@ void trusted_chain(Compilation& c) {
       set.elements.push_back(
           {ip_bytes({f, network.first}), ip_bytes({f, network.last}), {}, {}, {}});
     }
-    rule(chain, "trusted", {}, {is_family(f), in_set(saddr(f), name), c.admit(), accept()});
+    rule(chain, "trusted", {}, {is_family(f), in_set(saddr(f), name), go("admit_uncounted")});
   }
   for (int i = 0; i < 4 && !c.around.allow_lists.digest.empty(); ++i) {
     const fw::Family f = i < 2 ? fw::Family::ipv4 : fw::Family::ipv6;
     rule(chain, "allowed by a list", {},
-         {is_family(f), in_set(saddr(f), kAllowedSets[i]), c.admit(), accept()});
+         {is_family(f), in_set(saddr(f), kAllowedSets[i]), go("admit_uncounted")});
   }
   c.out.chains.push_back(std::move(chain));
 }
@@ -533,9 +540,8 @@ void compile_limits(Compilation& c) {
     Chain apps{"ratelimit_apps", {}, {}, false};
     port_maps(c, fw::Source::apps, fw::Protocol::tcp, "look", {in_state(kStateNew)}, apps);
     port_maps(c, fw::Source::apps, fw::Protocol::tcp, "count", {in_state(kStateEstablished)}, apps);
-    // A UDP flow that was counted by its first packet carries the mark.
-    port_maps(c, fw::Source::apps, fw::Protocol::udp, "count",
-              {match_masked(Field::ct_mark, u32(c.mark), u32(0))}, apps);
+    // A UDP flow is counted by its first packet.
+    port_maps(c, fw::Source::apps, fw::Protocol::udp, "count", {c.not_counted()}, apps);
     c.out.chains.push_back(std::move(apps));
   }
   trusted_chain(c);

@@ -1,6 +1,7 @@
 // The concerns that compile() is put together from; each adds its chains, sets and objects.
 #pragma once
 
+#include "chains/admission.hpp"
 #include "chains/build.hpp"
 #include "chains/compile.hpp"
 
@@ -10,8 +11,8 @@ namespace chains {
 struct Compilation {
   const fw::Policy& policy;
   const Surroundings& around;
-  std::uint32_t mark;  ///< the conntrack mark bit of admitted flows
-  bool isolation;      ///< apps are known, so they are kept apart
+  Admission admission;
+  bool isolation;  ///< apps are known, so they are kept apart
   Ruleset out;
 
   /// Do refusals of the limit lead to blocks?
@@ -39,9 +40,14 @@ struct Compilation {
   bool has_apps(fw::Family family) const;
   Expr in_app_networks(Field field) const;
 
-  Expr admitted() const;  ///< the flow carries the mark
-  Expr admit() const;     ///< sets it
+  Expr admitted() const;      ///< the flow is, and is the entry's first connection
+  Expr unlabelled() const;    ///< its first packet was not seen
+  Expr note_seen() const;     ///< it was
+  Expr note_counted() const;  ///< a flow without a handshake is admitted, and the packet goes on
+  Expr not_counted() const;   ///< it is not
 };
+
+inline constexpr std::int32_t kPriority = -10;  // just before the filter of every other tool
 
 /// One rule for each family that has app networks: packets of apps get the verdict.
 void app_rules(const Compilation& c, Chain& chain, const std::string& id, const Expr& verdict);
@@ -75,10 +81,15 @@ void forwarded_before_blocks(Chain& chain);
 /// The first packet came to an address and port of the host and was sent on by NAT.
 Expr is_published();
 
+/// Later packets of flows that are not the entry's first connection, and admitted: what is
+/// undecided goes on in that chain.
+void known_flow_rules(const Compilation& c, Chain& chain, const std::string& undecided);
+
 /// What of a SYN could take data past the handshake: it is asked whether the port has a limit. To
 /// stand in front of all that may accept a SYN.
 void fast_open_rules(const Compilation& c, Chain& chain, Hook hook);
 
+void compile_admission(Compilation& c);  ///< what was decided about a flow
 void compile_fast_open(Compilation& c);  ///< before compile_base, which asks for its chains
 void compile_bridges(Compilation& c);    ///< sets by which bridges and app networks are told
 void compile_base(Compilation& c);       ///< hooks, states, what every host needs

@@ -124,6 +124,36 @@ void open_maps(Compilation& c, fw::Protocol protocol) {
   }
 }
 
+/// Flows that somebody's rules keep out of connection tracking: the port is that of the packet.
+/// Without a handshake to be seen, a limit counts each SYN and each datagram. Comes back when the
+/// port is closed.
+void untracked(Compilation& c) {
+  Chain& chain = c.chain("untracked");
+  for (const bool ranges : {false, true}) {
+    const std::string limited = set_name(kLimited, fw::Protocol::tcp, ranges);
+    if (find(c.out.sets, limited) == nullptr) continue;
+    const Bytes flags = u8(kFin | kSyn | kRst | kAck);
+    const Expr is_syn = match_masked(Field::tcp_flags, flags, u8(kSyn));
+    const Expr no_syn = match_masked(Field::tcp_flags, flags, u8(kSyn), Compare::not_equal);
+    rule(chain, "later packet", {},
+         {is_protocol(fw::Protocol::tcp), no_syn, in_set(Field::th_dport, limited), accept()});
+    for (const char* counts : {"count_outside_tcp", "count_outside_tcp_ranges"}) {
+      if (find(c.out.sets, counts) == nullptr) continue;
+      rule(chain, "count", {},
+           {is_protocol(fw::Protocol::tcp), is_syn, in_set(Field::th_dport, limited),
+            vmap({{Field::th_dport, {}}}, counts)});
+    }
+  }
+  for (fw::Protocol protocol : kProtocols) {
+    const Field port = protocol == fw::Protocol::udp ? Field::udp_dport : Field::th_dport;
+    for (const bool ranges : {false, true}) {
+      const std::string open = set_name(kOpen, protocol, ranges);
+      if (find(c.out.sets, open) == nullptr) continue;
+      rule(chain, "open port", {}, {is_protocol(protocol), vmap({{port, {}}}, open)});
+    }
+  }
+}
+
 /// ICMP that is answered; what else a host needs on its links was let in before blocks were asked.
 void icmp_rules(Compilation& c, Chain& chain) {
   const bool limited = std::ranges::any_of(c.policy.limits, &fw::Limit::counts_pings);
@@ -218,9 +248,11 @@ void compile_ports(Compilation& c) {
   c.counter("closed");
   for (const char* name : {"CLOUDRON_BEFORE", "CLOUDRON_AFTER"}) c.chain(name).admin = true;
 
+  untracked(c);
   Chain chain{"CLOUDRON", {}, {}, false};
   admin_rules(c, chain, "CLOUDRON_BEFORE");
   open_port_rules(c, chain, {});
+  rule(chain, "untracked", {}, {in_state(kStateUntracked), jump("untracked")});
   if (find(c.out.sets, kSomeProtocols) != nullptr) {
     rule(chain, "open for some", {}, {vmap({{Field::l4proto, {}}}, kSomeProtocols)});
   }

@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "chains/admission.hpp"
 #include "chains/build.hpp"
 
 namespace chains {
@@ -24,12 +25,6 @@ struct Loaded {
 constexpr auto kNothing = Loaded::Kind::nothing;
 constexpr auto kUnknown = Loaded::Kind::unknown;
 
-/// As conntrack's expiration is compared: in network order.
-Bytes network_u32(std::uint32_t value) {
-  return {static_cast<std::uint8_t>(value >> 24), static_cast<std::uint8_t>(value >> 16),
-          static_cast<std::uint8_t>(value >> 8), static_cast<std::uint8_t>(value)};
-}
-
 /// How many copies of an option rules have taken off the packet.
 struct Stripped {
   std::size_t fast_open = 0;
@@ -40,8 +35,8 @@ struct Stripped {
 /// without having asked for the protocol is not known here.
 class Loads {
  public:
-  Loads(const Arrival& arrival, std::uint32_t mark, const Stripped& stripped)
-      : arrival_(arrival), mark_(mark), stripped_(stripped) {}
+  Loads(const Arrival& arrival, const Bytes& label, const Stripped& stripped)
+      : arrival_(arrival), label_(label), stripped_(stripped) {}
 
   Loaded operator()(const KeyPart& part) const {
     Loaded loaded = load(part.field);
@@ -126,7 +121,8 @@ class Loads {
       case Field::ct_status:
       case Field::ct_mark:
       case Field::ct_original_dport:
-      case Field::ct_expiration:
+      case Field::ct_label:
+      case Field::ct_id:
         return of_connection(field);
     }
     return {kUnknown, {}};
@@ -140,14 +136,14 @@ class Loads {
     if (!c || c->state == kStateUntracked) return {kNothing, {}};
     if (field == Field::ct_direction) return value(u8(c->reply ? 1 : 0));
     if (field == Field::ct_status) return value(u32(c->status));
-    if (field == Field::ct_mark) return value(u32(mark_));
-    if (field == Field::ct_original_dport) return value(u16(c->original_dport));
-    const auto left = c->expiration.value_or(std::chrono::milliseconds{0}).count();
-    return if_known(c->expiration.has_value(), network_u32(static_cast<std::uint32_t>(left)));
+    if (field == Field::ct_mark) return value(u32(c->mark));
+    if (field == Field::ct_label) return value(label_);
+    if (field == Field::ct_id) return value(u32(c->id));
+    return value(u16(c->original_dport));
   }
 
   const Arrival& arrival_;
-  std::uint32_t mark_;
+  const Bytes& label_;
   const Stripped& stripped_;
 };
 
@@ -244,16 +240,9 @@ class Evaluating {
     if (loaded.kind == kNothing) return mismatch();
     if (loaded.kind == kUnknown) return not_known(Key{e.what});
     // Of a name its beginning may be asked for: the kernel compares as many bytes as are given.
-    loaded.bytes.resize(std::min(loaded.bytes.size(), e.value.size()));
-    switch (e.op) {
-      case Compare::equal:
-        return on_if(loaded.bytes == e.value);
-      case Compare::not_equal:
-        return on_if(loaded.bytes != e.value);
-      case Compare::less:
-        return on_if(loaded.bytes < e.value);
-    }
-    return not_known("a comparison");
+    Bytes bytes = loaded.bytes;
+    bytes.resize(std::min(bytes.size(), e.value.size()));
+    return on_if((bytes == e.value) == (e.op == Compare::equal));
   }
 
   Go operator()(const Lookup& e) {
@@ -280,6 +269,10 @@ class Evaluating {
     if (key.any(kUnknown)) return not_known(e.key);
     const Set* set = find(ruleset_.sets, e.set);
     if (set == nullptr) return not_known("set " + e.set + " is the admin's own");
+    if (e.op == DynOp::remove) {
+      state_.learned[e.set].erase(key.bytes);
+      return on();
+    }
     LearnedElement* element = live(*set, key.bytes);
     if (element == nullptr) {
       element = add(*set, key.bytes);
@@ -318,8 +311,10 @@ class Evaluating {
     return object(e.kind, *name);
   }
 
-  Go operator()(const CtMarkOr& e) { return set_mark(out_.mark | e.bits); }
-  Go operator()(const CtMarkClear& e) { return set_mark(out_.mark & ~e.bits); }
+  Go operator()(const CtLabelSet& e) {
+    out_.label = out_.label | e.bits;
+    return on();
+  }
   Go operator()(const Log&) const { return on(); }
   Go operator()(const StripTcpOption& e) {
     if (e.kind == kTcpFastOpen) ++stripped_.fast_open;
@@ -338,7 +333,7 @@ class Evaluating {
   }
 
  private:
-  Loads loads() const { return {arrival_, out_.mark, stripped_}; }
+  Loads loads() const { return {arrival_, out_.label, stripped_}; }
 
   bool ended(const LearnedElement& element) const { return element.ends && *element.ends <= now_; }
 
@@ -415,13 +410,6 @@ class Evaluating {
     if (!object->limit) return not_known("object " + name + " is no limit");
     const auto it = state_.limits.try_emplace(name, Bucket::full(*object->limit, now_)).first;
     return on_if(take(it->second, name));
-  }
-
-  /// The old mark is loaded first: without a connection there is none.
-  Go set_mark(std::uint32_t mark) {
-    if (!arrival_.connection || arrival_.connection->state == kStateUntracked) return mismatch();
-    out_.mark = mark;
-    return on();
   }
 
   const Ruleset& ruleset_;
@@ -560,7 +548,7 @@ Evaluation evaluate(const Ruleset& ruleset, Hook hook, const Arrival& arrival,
                     const Managed& managed, State& state, Time now) {
   Evaluation out;
   out.outcome = Outcome::accepted;
-  out.mark = arrival.connection ? arrival.connection->mark : 0;
+  out.label = arrival.connection ? arrival.connection->label : Bytes(16);
   Evaluating evaluating(ruleset, arrival, managed, state, now, out);
   for (const Chain* base : base_chains(ruleset, hook, arrival.device)) {
     run_chain(ruleset, *base, evaluating, out);
@@ -593,7 +581,6 @@ Evaluation arrive(const Ruleset& ruleset, Hook hook, const Arrival& arrival, con
 Beginning begin_connection(const Ruleset& ruleset, Hook hook, Arrival first, const Managed& managed,
                            State& state, Time now) {
   using Packet = Beginning::Packet;
-  constexpr std::chrono::milliseconds kSynReceived{60'000};  // conntrack forgets it after that
   Beginning out;
   if (!first.connection) first.connection.emplace().original_dport = first.packet.destination_port;
   Connection& c = *first.connection;
@@ -603,12 +590,11 @@ Beginning begin_connection(const Ruleset& ruleset, Hook hook, Arrival first, con
   if (tcp) packet.tcp_flags = kSyn;
   auto send = [&](Packet which, const Arrival& arrival) {
     out.packets.emplace_back(which, arrive(ruleset, hook, arrival, managed, state, now));
-    c.mark = out.packets.back().second.mark;
+    c.label = out.packets.back().second.label;
     return out.outcome() == Outcome::accepted;
   };
   if (!send(Packet::first, first) || (!tcp && packet.protocol != kUdp)) return out;
   c.state = kStateEstablished;
-  c.expiration = kSynReceived;
   if (hook == Hook::forward) {
     Arrival answer = first;
     answer.connection->reply = true;

@@ -27,8 +27,9 @@ struct Connection {
   bool reply = false;  ///< the packet goes against the direction of the first one
   std::uint32_t status = 0;
   std::uint32_t mark = 0;
+  Bytes label = Bytes(16);
+  std::uint32_t id = 0;
   std::uint16_t original_dport = 0;  ///< of ICMP: type and code
-  std::optional<std::chrono::milliseconds> expiration;
 
   bool operator==(const Connection&) const = default;
 };
@@ -116,7 +117,7 @@ struct Step {
 struct Evaluation {
   Outcome outcome = Outcome::unknown;
   std::vector<Step> steps;
-  std::uint32_t mark = 0;            ///< of the connection, afterwards
+  Bytes label;                       ///< of the connection, afterwards
   std::string unknown;               ///< why, if it is
   std::vector<std::string> assumed;  ///< limits taken as not spent: what is left is not told
 };

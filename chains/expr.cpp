@@ -37,7 +37,6 @@ constexpr std::array kFields{
               NFT_CT_PROTO_DST, 0, true},
     FieldInfo{Field::mark, "meta mark", "mark", 19, 4, Load::meta, NFT_META_MARK, 0},
     FieldInfo{Field::iifname, "iifname", "ifname", 41, 16, Load::meta, NFT_META_IIFNAME, 0},
-    FieldInfo{Field::ct_expiration, "ct expiration", "time", 16, 4, Load::ct, NFT_CT_EXPIRATION, 0},
     FieldInfo{Field::route_back, "fib saddr . iif oif", "boolean", 21, 4, Load::fib,
               NFTA_FIB_F_SADDR | NFTA_FIB_F_IIF | NFTA_FIB_F_PRESENT, 0},
     FieldInfo{Field::tcp_fast_open, "tcp option fastopen", "boolean", 21, 1, Load::tcp_option,
@@ -57,6 +56,8 @@ constexpr std::array kFields{
     // nft has a name for it since 1.0.7.
     FieldInfo{Field::nd_target, "@th,64,128", "ipv6_addr", 8, 16, Load::payload, kTransport, 8},
     FieldInfo{Field::th_sport, "th sport", "inet_service", 13, 2, Load::payload, kTransport, 0},
+    FieldInfo{Field::ct_label, "ct label", "ct_label", 30, 16, Load::ct, NFT_CT_LABELS, 0},
+    FieldInfo{Field::ct_id, "ct id", "integer", 4, 4, Load::ct, NFT_CT_ID, 0},
 };
 
 constexpr bool in_order() {

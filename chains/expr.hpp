@@ -33,7 +33,6 @@ enum class Field : std::uint8_t {
   ct_original_dport,  ///< destination port of the connection's first packet, before any DNAT
   mark,               ///< never matched; the key type of the manifest set
   iifname,
-  ct_expiration,  ///< milliseconds until the connection is forgotten; only compared by `less`
   route_back,  ///< 1 when the route to the source leaves by the device that the packet came in by
   tcp_fast_open,     ///< 1 when TCP has the option of Fast Open (kind 34), else 0
   tcp_experimental,  ///< the same of the experimental option (kind 254)
@@ -48,8 +47,10 @@ enum class Field : std::uint8_t {
   arp_saddr_ip,  ///< of IPv4 over Ethernet
   nd_target,     ///< of a neighbour solicitation or advertisement
   th_sport,
+  ct_label,  ///< 128 bits, the first in the first byte's lowest
+  ct_id,     ///< the kernel's name of the entry, as ctnetlink tells it; never compared with values
 };
-inline constexpr Field kLastField = Field::th_sport;
+inline constexpr Field kLastField = Field::ct_id;
 
 /// A field, or the part of it that a mask leaves. An empty mask means all of it.
 struct KeyPart {
@@ -85,8 +86,7 @@ struct ConnLimit {
   bool operator==(const ConnLimit&) const = default;
 };
 
-/// `less` compares as numbers in network order.
-enum class Compare : std::uint8_t { equal, not_equal, less };
+enum class Compare : std::uint8_t { equal, not_equal };
 
 struct Match {
   KeyPart what;
@@ -105,10 +105,11 @@ struct Lookup {
   bool operator==(const Lookup&) const = default;
 };
 
-enum class DynOp : std::uint8_t { add, update };
+enum class DynOp : std::uint8_t { add, update, remove };
 
 /// Adds the key to a set (update: and restarts its timeout), then evaluates the element's own
-/// state. Does not match when that state says no, or when the set is full.
+/// state. Does not match when that state says no, or when the set is full. Or removes the key,
+/// which always matches.
 struct DynSet {
   DynOp op = DynOp::add;
   Key key;
@@ -137,18 +138,12 @@ struct ObjectMap {
   bool operator==(const ObjectMap&) const = default;
 };
 
-/// Sets bits of the conntrack mark and leaves the others alone.
-struct CtMarkOr {
-  std::uint32_t bits = 0;
+/// Sets bits of the connection label and leaves the others alone. An entry that is older than every
+/// rule that does so has no room for them, and stays as it is: the rule goes on.
+struct CtLabelSet {
+  Bytes bits;
 
-  bool operator==(const CtMarkOr&) const = default;
-};
-
-/// Takes bits off the conntrack mark and leaves the others alone.
-struct CtMarkClear {
-  std::uint32_t bits = 0;
-
-  bool operator==(const CtMarkClear&) const = default;
+  bool operator==(const CtLabelSet&) const = default;
 };
 
 /// A copy of the packet to an nflog group, with a word to tell why.
@@ -205,7 +200,7 @@ struct Foreign {
 };
 
 using Expr =
-    std::variant<Match, Lookup, DynSet, RateLimit, ObjectRef, ObjectMap, CtMarkOr, CtMarkClear, Log,
+    std::variant<Match, Lookup, DynSet, RateLimit, ObjectRef, ObjectMap, CtLabelSet, Log,
                  StripTcpOption, RejectTcpReset, KernelLog, Count, Reject, Verdict, Foreign>;
 
 /// How a field is loaded and printed; sources: linux/netfilter/nf_tables.h and nftables'

@@ -33,8 +33,7 @@ Uses uses(const Expr& expr) {
     Uses operator()(const RateLimit&) const { return {}; }
     Uses operator()(const ObjectRef& e) const { return {{}, e.name, {}}; }
     Uses operator()(const ObjectMap& e) const { return {e.map, {}, {}}; }
-    Uses operator()(const CtMarkOr&) const { return {}; }
-    Uses operator()(const CtMarkClear&) const { return {}; }
+    Uses operator()(const CtLabelSet&) const { return {}; }
     Uses operator()(const Log&) const { return {}; }
     Uses operator()(const StripTcpOption&) const { return {}; }
     Uses operator()(const RejectTcpReset&) const { return {}; }

@@ -35,7 +35,7 @@ struct Rule {
   bool operator==(const Rule& o) const { return id == o.id && exprs == o.exprs; }
 };
 
-enum class Hook : std::uint8_t { ingress, prerouting, input, forward, postrouting };
+enum class Hook : std::uint8_t { ingress, prerouting, input, forward, output, postrouting };
 
 struct BaseHook {
   Hook hook{};

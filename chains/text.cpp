@@ -73,6 +73,18 @@ std::string interface_text(const Bytes& value) {
   return fmt::format("\"{}{}\"", std::string(value.begin(), end), end == value.end() ? "*" : "");
 }
 
+/// The numbers of the bits that are set: "(104|105)".
+std::string bits_text(const Bytes& value) {
+  std::string text;
+  int count = 0;
+  for (std::size_t bit = 0; bit < value.size() * 8; ++bit) {
+    if ((value[bit / 8] >> bit % 8 & 1) == 0) continue;
+    if (count++ > 0) text += '|';
+    text += std::to_string(bit);
+  }
+  return count > 1 ? "(" + text + ")" : text;
+}
+
 std::string value_text(Field field, const Bytes& value) {
   switch (field) {
     case Field::nfproto:
@@ -114,14 +126,16 @@ std::string value_text(Field field, const Bytes& value) {
     case Field::iifkind:
     case Field::oifkind:
       return interface_text(value);
-    case Field::ct_expiration:
-      return duration_text(std::chrono::milliseconds(big_endian(value)));
     case Field::route_back:
     case Field::tcp_fast_open:
     case Field::tcp_experimental:
       return host_u32(value) == 0 ? "missing" : "exists";
     case Field::tcp_payload:
       return fmt::format("{:#x}", host_u32(value));
+    case Field::ct_label:
+      return bits_text(value);
+    case Field::ct_id:
+      return std::to_string(big_endian(value));
     case Field::ip6_hoplimit:
       return std::to_string(host_u32(value));
     case Field::ether_type:
@@ -209,7 +223,6 @@ struct ExprText {
       return text + " " + value_text(e.what.field, e.what.mask);
     }
     if (!e.what.mask.empty()) text += " & " + value_text(e.what.field, e.what.mask);
-    if (e.op == Compare::less) text += " <";
     if (e.op == Compare::not_equal) text += " !=";
     if (e.op == Compare::equal && !e.what.mask.empty()) text += " ==";
     return text + " " +
@@ -221,7 +234,9 @@ struct ExprText {
     return key_text(e.key) + (e.verdict ? " vmap @" : e.inverted ? " != @" : " @") + e.set;
   }
   std::string operator()(const DynSet& e) const {
-    std::string text = e.op == DynOp::add ? "add @" : "update @";
+    std::string text = e.op == DynOp::add      ? "add @"
+                       : e.op == DynOp::update ? "update @"
+                                               : "delete @";
     text += e.set + " { " + key_text(e.key);
     if (const auto* limit = std::get_if<RateLimit>(&e.state)) text += " " + limit_text(*limit);
     if (const auto* conn = std::get_if<ConnLimit>(&e.state)) {
@@ -236,12 +251,7 @@ struct ExprText {
   std::string operator()(const ObjectMap& e) const {
     return fmt::format("{} name {} map @{}", object_text(e.kind), key_text(e.key), e.map);
   }
-  std::string operator()(const CtMarkClear& e) const {
-    return fmt::format("ct mark set ct mark & {:#010x}", ~e.bits);
-  }
-  std::string operator()(const CtMarkOr& e) const {
-    return fmt::format("ct mark set ct mark | {:#010x}", e.bits);
-  }
+  std::string operator()(const CtLabelSet& e) const { return "ct label set " + bits_text(e.bits); }
   std::string operator()(const Log& e) const {
     return fmt::format("log prefix \"{}\" group {}", e.prefix, e.group);
   }
@@ -335,7 +345,9 @@ std::string set_flags(const Set& set) {
 
 /// "type ipv4_addr"; of a field that nft has no name for "typeof iif . @th,64,128".
 std::string type_of(const Set& set) {
-  const bool raw = std::find(set.key.begin(), set.key.end(), Field::nd_target) != set.key.end();
+  const bool raw = std::any_of(set.key.begin(), set.key.end(), [](Field field) {
+    return field == Field::nd_target || field == Field::ct_id;
+  });
   std::string type;
   for (Field field : set.key) {
     if (!type.empty()) type += " . ";
@@ -375,6 +387,8 @@ const char* hook_text(Hook hook) {
       return "forward";
     case Hook::postrouting:
       return "postrouting";
+    case Hook::output:
+      return "output";
   }
   return "?";
 }

@@ -283,8 +283,8 @@ int run_block(const Context& context, const BlockOptions& options) {
     auto opened = open_all(context);
     if (!opened) return std::unexpected(opened.error());
     begin();
-    const std::uint32_t mark = std::uint32_t{1} << loaded.policy.mark_bit;
-    return fw::block(opened->kernel, opened->store, mark, blocks, now);
+    return fw::block(opened->kernel, opened->store, chains::Admission(loaded.policy.label_bit),
+                     blocks, now);
   }();
   if (!outcome) {
     context.error(outcome.error());

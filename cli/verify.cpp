@@ -6,6 +6,7 @@
 #include "cli/commands.hpp"
 #include "fw/host/in_force.hpp"
 #include "fw/host/last_good.hpp"
+#include "fw/host/status.hpp"
 
 namespace cli {
 namespace {
@@ -23,6 +24,12 @@ int run_verify(const Context& context) {
     context.error(report.error());
     return kError;
   }
+  const auto labels = fw::label_trouble(manager->kernel(), wanted.policy);
+  if (!labels) {
+    context.error(labels.error());
+    return kError;
+  }
+  if (!labels->empty()) context.warn(*labels);
   const bool off = fw::switched_off(context.state_dir);
   if (context.json) {
     context.print(boost::json::object{

@@ -67,13 +67,11 @@ class Conntrack {
     return conntrack;
   }
 
-  /// Hands every flow whose mark has `value` under `mask` to `on`.
+  /// Hands every flow to `on`.
   template <class On>
-  Result<void> dump(std::uint32_t value, std::uint32_t mask, const On& on) {
+  Result<void> dump(const On& on) {
     alignas(nlmsghdr) char request[256];
     nlmsghdr* header = put_header(request, IPCTNL_MSG_CT_GET, NLM_F_DUMP, AF_UNSPEC);
-    mnl_attr_put_u32(header, CTA_MARK, htonl(value));
-    mnl_attr_put_u32(header, CTA_MARK_MASK, htonl(mask));
     if (mnl_socket_sendto(socket_.get(), header, header->nlmsg_len) < 0)
       return conntrack_refused(errno);
     for (;;) {
@@ -91,13 +89,14 @@ class Conntrack {
     }
   }
 
-  /// Queues: mark = (mark & ~mask) | value for a flow.
-  void change_mark(const Entry& entry, std::uint32_t value, std::uint32_t mask) {
+  /// Queues: the flow's label loses the bits.
+  void clear_label(const Entry& entry, const Bytes& bits) {
     const auto family = entry.flow.source.family == Family::ipv4 ? AF_INET : AF_INET6;
     nlmsghdr* header = queue(IPCTNL_MSG_CT_NEW, 0, family);
     put_identity(header, entry);
-    mnl_attr_put_u32(header, CTA_MARK, htonl(value));
-    mnl_attr_put_u32(header, CTA_MARK_MASK, htonl(mask));
+    const Bytes none(bits.size());
+    mnl_attr_put(header, CTA_LABELS, none.size(), none.data());
+    mnl_attr_put(header, CTA_LABELS_MASK, bits.size(), bits.data());
     queued(header);
   }
 
@@ -112,14 +111,14 @@ class Conntrack {
 
   /// Queues a new entry for an open TCP connection, window tracking left liberal because its past
   /// is unknown. One that exists already stays as it is.
-  void enter(const OpenConnection& c, std::uint32_t mark) {
+  void enter(const OpenConnection& c, const Bytes& label) {
     const auto family = c.local.family == Family::ipv4 ? AF_INET : AF_INET6;
     nlmsghdr* header = queue(IPCTNL_MSG_CT_NEW, NLM_F_CREATE | NLM_F_EXCL, family);
     put_tuple(header, CTA_TUPLE_ORIG, c.remote, c.remote_port, c.local, c.local_port);
     put_tuple(header, CTA_TUPLE_REPLY, c.local, c.local_port, c.remote, c.remote_port);
     mnl_attr_put_u32(header, CTA_STATUS, htonl(IPS_CONFIRMED | IPS_SEEN_REPLY | IPS_ASSURED));
     mnl_attr_put_u32(header, CTA_TIMEOUT, htonl(kEstablishedSeconds));
-    mnl_attr_put_u32(header, CTA_MARK, htonl(mark));
+    mnl_attr_put(header, CTA_LABELS, label.size(), label.data());
     nlattr* info = mnl_attr_nest_start(header, CTA_PROTOINFO);
     nlattr* tcp = mnl_attr_nest_start(header, CTA_PROTOINFO_TCP);
     mnl_attr_put_u8(header, CTA_PROTOINFO_TCP_STATE, TCP_CONNTRACK_ESTABLISHED);
@@ -186,59 +185,65 @@ class Conntrack {
 
 }  // namespace
 
-Result<std::size_t> admit_existing_flows(std::uint32_t mark,
-                                         const std::vector<OpenConnection>& connections,
-                                         const std::function<bool(Ip)>& blocked) {
-  if (const auto entered = enter_connections(mark, connections); !entered) {
-    return std::unexpected(entered.error());
-  }
-  if (tracks_nothing()) return std::size_t{0};
+Result<OlderFlows> older_flows(Admission admission, const std::function<bool(Ip)>& blocked) {
+  OlderFlows out;
+  if (tracks_nothing()) return out;
   auto conntrack = Conntrack::open();
   if (!conntrack) return std::unexpected(conntrack.error());
-  std::vector<Entry> entries;
-  const auto done = conntrack->dump(0, mark, [&](Entry entry) {
+  const Bytes seen = admission.seen();
+  const auto done = conntrack->dump([&](const Entry& entry) {
     const Flow& flow = entry.flow;
-    if (flow.answered() && !blocked(flow.source) && !blocked(flow.reply_source)) {
-      entries.push_back(std::move(entry));
+    if (!flow.answered() || has_bits(flow.label, seen)) return;
+    if (blocked(flow.source) || blocked(flow.reply_source)) return;
+    if (out.ids.size() < fw::kAdoptedMax) {
+      out.ids.push_back(flow.id);
+    } else {
+      ++out.left_out;
     }
   });
   if (!done) return std::unexpected(done.error());
-  for (const Entry& entry : entries) conntrack->change_mark(entry, mark, mark);
-  conntrack->flush();
-  return entries.size();
+  return out;
 }
 
-Result<void> enter_connections(std::uint32_t mark, const std::vector<OpenConnection>& connections) {
+Result<void> enter_connections(Admission admission,
+                               const std::vector<OpenConnection>& connections) {
   if (connections.empty()) return {};
   auto conntrack = Conntrack::open();
   if (!conntrack) return std::unexpected(conntrack.error());
+  const Bytes label = admission.seen() | admission.counted(0);
   // Which end opened a connection is not known here, and an admitted flow needs no direction. One
   // that is tracked already is found by either, and stays as it is.
-  for (const OpenConnection& connection : connections) conntrack->enter(connection, mark);
+  for (const OpenConnection& connection : connections) conntrack->enter(connection, label);
   conntrack->flush();
   return {};
 }
 
-Result<std::size_t> expel_flows(std::uint32_t mark, const std::function<bool(Ip)>& blocked) {
+Result<std::size_t> expel_flows(Admission admission, const std::function<bool(Ip)>& blocked) {
   if (tracks_nothing()) return std::size_t{0};
   auto conntrack = Conntrack::open();
   if (!conntrack) return std::unexpected(conntrack.error());
   std::vector<Entry> entries;
-  const auto done = conntrack->dump(0, 0, [&](Entry entry) {
+  const auto done = conntrack->dump([&](Entry entry) {
     if (blocked(entry.flow.source) || blocked(entry.flow.reply_source)) {
       entries.push_back(std::move(entry));
     }
   });
   if (!done) return std::unexpected(done.error());
+  const Bytes seen = admission.seen();
+  const Bytes decisions = admission.decisions();
   std::size_t cut = 0;
   for (const Entry& entry : entries) {
     const Flow& flow = entry.flow;
-    const bool admitted = (flow.mark & mark) != 0;
-    if (admitted) conntrack->change_mark(entry, 0, mark);
+    // Without a label it may be admitted by its id, which another entry will not have.
+    const bool labelled = has_bits(flow.label, seen);
+    const bool admitted = labelled ? admission.admits(flow.label) : flow.answered();
+    if (labelled && admitted) conntrack->clear_label(entry, decisions);
     if (admitted && !flow.ending) ++cut;
     // Without its entry an answerless flow to the blocked would begin anew and pass; only of TCP
     // the rules can tell that it is no beginning.
-    if (blocked(flow.source) || flow.protocol == IPPROTO_TCP) conntrack->forget(entry);
+    if (blocked(flow.source) || flow.protocol == IPPROTO_TCP || !labelled) {
+      conntrack->forget(entry);
+    }
   }
   conntrack->flush();
   return cut;

@@ -1,10 +1,11 @@
-// The connection tracking table: the mark bit that says "admitted".
+// The connection tracking table: flows that are older than the rules, and those of the blocked.
 #pragma once
 
 #include <cstdint>
 #include <functional>
 #include <vector>
 
+#include "chains/admission.hpp"
 #include "fw/base/address.hpp"
 #include "fw/base/result.hpp"
 
@@ -20,21 +21,25 @@ struct OpenConnection {
   bool operator==(const OpenConnection&) const = default;
 };
 
-/// Marks every flow that has seen packets both ways as admitted, and enters the host's open
-/// connections that the kernel did not track before: what exists when the firewall is first made
-/// goes on undisturbed, but for flows with an end for which `blocked` holds. Returns how many flows
-/// carry the mark now.
-fw::Result<std::size_t> admit_existing_flows(std::uint32_t mark,
-                                             const std::vector<OpenConnection>& connections,
-                                             const std::function<bool(fw::Ip)>& blocked);
+/// Flows to be adopted: the kernel's ids of their entries.
+struct OlderFlows {
+  std::vector<std::uint32_t> ids;
+  std::size_t left_out = 0;  ///< beyond fw::kAdoptedMax
+};
 
-/// Only enters connections that are not tracked.
-fw::Result<void> enter_connections(std::uint32_t mark,
+/// Flows that have seen packets both ways and are not known to the rules, but for those with an end
+/// for which `blocked` holds: what exists when the firewall is first made goes on undisturbed.
+fw::Result<OlderFlows> older_flows(Admission admission, const std::function<bool(fw::Ip)>& blocked);
+
+/// Enters the host's open connections that are not tracked, as admitted.
+fw::Result<void> enter_connections(Admission admission,
                                    const std::vector<OpenConnection>& connections);
 
-/// Takes the mark off flows with an end for which `blocked` holds, so that their next packet meets
-/// the block, and forgets them: nothing is left of them in the table but flows without a handshake
-/// to the blocked, which end within two minutes. Returns how many admitted ones were open.
-fw::Result<std::size_t> expel_flows(std::uint32_t mark, const std::function<bool(fw::Ip)>& blocked);
+/// Takes the admission off flows with an end for which `blocked` holds, so that their next packet
+/// meets the block, and forgets them: nothing is left of them in the table but flows without a
+/// handshake to the blocked, which end within two minutes. Returns how many admitted ones were
+/// open.
+fw::Result<std::size_t> expel_flows(Admission admission,
+                                    const std::function<bool(fw::Ip)>& blocked);
 
 }  // namespace chains

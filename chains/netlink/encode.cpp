@@ -32,6 +32,8 @@ std::uint32_t hook_number(Hook hook) {
       return NF_INET_FORWARD;
     case Hook::postrouting:
       return NF_INET_POST_ROUTING;
+    case Hook::output:
+      return NF_INET_LOCAL_OUT;
   }
   return 0;
 }
@@ -97,6 +99,22 @@ void clear_chain(const Named& chain, Batch& batch) {
 
 std::uint32_t padded(std::uint32_t length) { return (length + 3) / 4 * 4; }
 
+/// "typeof ct id", as nftables writes it (src/ct.c, src/mnl.c).
+void put_typeof_ct_id(nftnl_udata_buf* buffer) {
+  enum : std::uint8_t { kExpr = 0, kData = 1 };          // of a typeof
+  enum : std::uint8_t { kCtKey = 0, kCtDirection = 1 };  // of its data
+  constexpr std::uint32_t kBigEndian = 2;                // BYTEORDER_BIG_ENDIAN
+  constexpr std::uint32_t kExprCt = 12;                  // EXPR_CT
+  nftnl_udata_put_u32(buffer, NFTNL_UDATA_SET_KEYBYTEORDER, kBigEndian);
+  nftnl_udata* const type = nftnl_udata_nest_start(buffer, NFTNL_UDATA_SET_KEY_TYPEOF);
+  nftnl_udata_put_u32(buffer, kExpr, kExprCt);
+  nftnl_udata* const data = nftnl_udata_nest_start(buffer, kData);
+  nftnl_udata_put_u32(buffer, kCtKey, NFT_CT_ID);
+  nftnl_udata_put_u32(buffer, kCtDirection, ~0u);
+  nftnl_udata_nest_end(buffer, data);
+  nftnl_udata_nest_end(buffer, type);
+}
+
 void put_set_userdata(nftnl_set* handle, const Set& set) {
   constexpr std::uint32_t kHostEndian = 1;  // nftables' BYTEORDER_HOST_ENDIAN
   UdataHandle buffer(nftnl_udata_buf_alloc(NFT_USERDATA_MAXLEN));
@@ -105,6 +123,7 @@ void put_set_userdata(nftnl_set* handle, const Set& set) {
   if (set.key.front() == Field::mark || index) {
     nftnl_udata_put_u32(buffer.get(), NFTNL_UDATA_SET_KEYBYTEORDER, kHostEndian);
   }
+  if (set.key.front() == Field::ct_id) put_typeof_ct_id(buffer.get());
   if (!set.comment.empty()) {
     nftnl_udata_put_strz(buffer.get(), NFTNL_UDATA_SET_COMMENT,
                          set.comment.substr(0, NFTNL_UDATA_COMMENT_MAXLEN - 1).c_str());
@@ -351,6 +370,12 @@ void encode_block_version(std::uint64_t generation, const std::string& note, Bat
   std::memcpy(bytes.data(), &key, sizeof key);
   set.elements.push_back({bytes, {}, {}, note, {}});
   elements_message(set, NFT_MSG_NEWSETELEM, batch);
+}
+
+void encode_adopted(const std::vector<std::uint32_t>& ids, Batch& batch) {
+  // An id is four bytes in network order, as an IPv4 address is.
+  ElementStream stream(batch, ElementStream::Do::add, kAdopted, fw::Family::ipv4, false);
+  for (const std::uint32_t id : ids) stream.put(id, id);
 }
 
 ElementStream::ElementStream(Batch& batch, Do what, std::string set, fw::Family family,

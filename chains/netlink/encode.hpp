@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "chains/diff.hpp"
 #include "chains/netlink/batch.hpp"
@@ -24,6 +25,9 @@ void encode_flush_set(const std::string& set, Batch& batch);
 
 /// Adds a version of the blocks, with a note on it.
 void encode_block_version(std::uint64_t generation, const std::string& note, Batch& batch);
+
+/// Adds flows to those that are older than the rules.
+void encode_adopted(const std::vector<std::uint32_t>& ids, Batch& batch);
 
 /// Appends elements of a set of addresses, millions if need be: 16 bytes for an IPv4 address, 40
 /// for an IPv4 range. Ascending order is cheapest for the kernel.

@@ -92,9 +92,11 @@ Flow read_flow(const nlmsghdr* message) {
       case CTA_STATUS:
         flow.status = ntohl(mnl_attr_get_u32(a));
         break;
-      case CTA_MARK:
-        flow.mark = ntohl(mnl_attr_get_u32(a));
+      case CTA_LABELS: {
+        const auto* bytes = static_cast<const std::uint8_t*>(mnl_attr_get_payload(a));
+        flow.label.assign(bytes, bytes + mnl_attr_get_payload_len(a));
         break;
+      }
       default:
         break;
     }

@@ -5,6 +5,7 @@
 
 #include <libmnl/libmnl.h>
 
+#include "chains/expr.hpp"
 #include "fw/base/address.hpp"
 #include "fw/base/result.hpp"
 
@@ -21,7 +22,7 @@ struct Flow {
   bool ending = false;        ///< a TCP connection that at least one side has closed
   std::uint32_t id = 0;       ///< the kernel's own, made with its secret; not unique for ever
   std::uint32_t status = 0;   ///< IPS_... of nf_conntrack_common.h
-  std::uint32_t mark = 0;
+  Bytes label;                ///< empty: no bit of it is set, or it has none
 
   bool answered() const;
 

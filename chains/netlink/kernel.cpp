@@ -21,6 +21,7 @@
 #include "chains/netlink/attributes.hpp"
 #include "chains/netlink/family.hpp"
 #include "chains/netlink/handles.hpp"
+#include "chains/netlink/label_writers.hpp"
 #include "chains/netlink/observe.hpp"
 
 namespace chains {
@@ -68,8 +69,8 @@ fw::Error refusal(int code, const Origin* origin, const std::string& hint) {
       error.code = ErrorCode::unsupported;
       error.what =
           "the kernel lacks what this needs: a kernel of 6.1 or later with CONFIG_NF_TABLES_INET, "
-          "NFT_CT, NFT_LIMIT, NFT_CONNLIMIT, NFT_LOG, NETFILTER_NETLINK_LOG, NFT_FIB_INET and "
-          "NFT_REJECT_INET (all in "
+          "NFT_CT, NFT_LIMIT, NFT_CONNLIMIT, NFT_LOG, NETFILTER_NETLINK_LOG, NFT_FIB_INET, "
+          "NFT_REJECT_INET and NF_CONNTRACK_LABELS (all in "
           "Debian's kernel; in a container, the host must load them: modprobe nf_tables "
           "nf_conntrack)";
       break;
@@ -428,6 +429,22 @@ Result<std::uint32_t> Kernel::count_elements(const std::string& set) {
       });
   if (code != 0) return fail_errno(ErrorCode::kernel_refused, "cannot read set " + set, code);
   return count;
+}
+
+Result<std::vector<std::string>> Kernel::label_writers(const Bytes& bits) {
+  std::set<std::string> places;
+  for (int tries = 1;; ++tries) {
+    const int code = impl_->ask(
+        NFT_MSG_GETRULE, NLM_F_DUMP,
+        [&](const nlmsghdr* m) {
+          if (auto place = label_writer(m, bits)) places.insert(std::move(*place));
+        },
+        [](nlmsghdr* m) {  // of all families
+          static_cast<nfgenmsg*>(mnl_nlmsg_get_payload(m))->nfgen_family = AF_UNSPEC;
+        });
+    if (code == 0) return std::vector(places.begin(), places.end());
+    if (code != EINTR || tries == kReadTries) return std::unexpected(refusal(code, nullptr, {}));
+  }
 }
 
 Result<void> Kernel::commit(Batch& batch) {

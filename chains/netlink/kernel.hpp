@@ -70,6 +70,10 @@ class Kernel {
   /// Counts the elements of a set by dumping it: for kernels that do not tell (before 6.16).
   fw::Result<std::uint32_t> count_elements(const std::string& set);
 
+  /// Where rules of other tables stand that set one of those bits of a connection label, each place
+  /// once. iptables-legacy and Open vSwitch do not tell.
+  fw::Result<std::vector<std::string>> label_writers(const Bytes& bits);
+
   /// All or nothing. kernel_busy: the ruleset is of another generation by now. kernel_refused names
   /// the message's origin.
   fw::Result<void> commit(Batch& batch);

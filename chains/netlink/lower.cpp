@@ -23,13 +23,9 @@ class Lowering {
   void operator()(const Match& e) {
     const std::uint32_t length = loaded_bytes(e.what, e.value);
     load(length < e.value.size() ? KeyPart{e.what.field, {}} : e.what, 0, length);
-    if (e.op == Compare::less) to_network_order(length);
     nftnl_expr* cmp = add("cmp");
     nftnl_expr_set_u32(cmp, NFTNL_EXPR_CMP_SREG, NFT_REG_1);
-    nftnl_expr_set_u32(cmp, NFTNL_EXPR_CMP_OP,
-                       e.op == Compare::equal       ? NFT_CMP_EQ
-                       : e.op == Compare::not_equal ? NFT_CMP_NEQ
-                                                    : NFT_CMP_LT);
+    nftnl_expr_set_u32(cmp, NFTNL_EXPR_CMP_OP, e.op == Compare::equal ? NFT_CMP_EQ : NFT_CMP_NEQ);
     nftnl_expr_set(cmp, NFTNL_EXPR_CMP_DATA, e.value.data(), length);
   }
 
@@ -48,7 +44,9 @@ class Lowering {
     nftnl_expr_set_u32(dynset, NFTNL_EXPR_DYNSET_SREG_KEY, NFT_REG_1);
     nftnl_expr_set_str(dynset, NFTNL_EXPR_DYNSET_SET_NAME, e.set.c_str());
     nftnl_expr_set_u32(dynset, NFTNL_EXPR_DYNSET_OP,
-                       e.op == DynOp::add ? NFT_DYNSET_OP_ADD : NFT_DYNSET_OP_UPDATE);
+                       e.op == DynOp::add      ? NFT_DYNSET_OP_ADD
+                       : e.op == DynOp::update ? NFT_DYNSET_OP_UPDATE
+                                               : NFT_DYNSET_OP_DELETE);
     nftnl_expr* state = nullptr;
     if (const auto* rate = std::get_if<RateLimit>(&e.state)) state = make_limit(*rate);
     if (const auto* conn = std::get_if<ConnLimit>(&e.state)) {
@@ -74,14 +72,13 @@ class Lowering {
     nftnl_expr_set_str(objref, NFTNL_EXPR_OBJREF_SET_NAME, e.map.c_str());
   }
 
-  void operator()(const CtMarkOr& e) { change_mark(~e.bits, e.bits); }
-  void operator()(const CtMarkClear& e) { change_mark(~e.bits, 0); }
-
-  void change_mark(std::uint32_t kept, std::uint32_t flipped) {
-    load({Field::ct_mark, {}}, 0, sizeof kept);
-    bitwise(NFT_REG_1, kept, flipped);
+  void operator()(const CtLabelSet& e) {
+    nftnl_expr* immediate = add("immediate");
+    nftnl_expr_set_u32(immediate, NFTNL_EXPR_IMM_DREG, NFT_REG_1);
+    nftnl_expr_set(immediate, NFTNL_EXPR_IMM_DATA, e.bits.data(),
+                   static_cast<std::uint32_t>(e.bits.size()));
     nftnl_expr* ct = add("ct");
-    nftnl_expr_set_u32(ct, NFTNL_EXPR_CT_KEY, NFT_CT_MARK);
+    nftnl_expr_set_u32(ct, NFTNL_EXPR_CT_KEY, NFT_CT_LABELS);
     nftnl_expr_set_u32(ct, NFTNL_EXPR_CT_SREG, NFT_REG_1);
   }
 
@@ -155,15 +152,6 @@ class Lowering {
     return whole ? static_cast<std::uint32_t>(zero - part.mask.begin()) : all;
   }
 
-  void to_network_order(std::uint32_t length) {
-    nftnl_expr* order = add("byteorder");
-    nftnl_expr_set_u32(order, NFTNL_EXPR_BYTEORDER_SREG, NFT_REG_1);
-    nftnl_expr_set_u32(order, NFTNL_EXPR_BYTEORDER_DREG, NFT_REG_1);
-    nftnl_expr_set_u32(order, NFTNL_EXPR_BYTEORDER_OP, NFT_BYTEORDER_HTON);
-    nftnl_expr_set_u32(order, NFTNL_EXPR_BYTEORDER_LEN, length);
-    nftnl_expr_set_u32(order, NFTNL_EXPR_BYTEORDER_SIZE, length);
-  }
-
   void load(const Key& key) {
     std::uint32_t slot = 0;
     for (const KeyPart& part : key) {
@@ -215,13 +203,11 @@ class Lowering {
         break;
       }
     }
-    if (!part.mask.empty()) {
-      const Bytes zero(part.mask.size());
-      bitwise(reg, part.mask, zero);
-    }
+    if (!part.mask.empty()) bitwise(reg, part.mask);
   }
 
-  void bitwise(std::uint32_t reg, const Bytes& mask, const Bytes& flip) {
+  void bitwise(std::uint32_t reg, const Bytes& mask) {
+    const Bytes flip(mask.size());
     nftnl_expr* expr = add("bitwise");
     const auto length = static_cast<std::uint32_t>(mask.size());
     nftnl_expr_set_u32(expr, NFTNL_EXPR_BITWISE_SREG, reg);
@@ -229,14 +215,6 @@ class Lowering {
     nftnl_expr_set_u32(expr, NFTNL_EXPR_BITWISE_LEN, length);
     nftnl_expr_set(expr, NFTNL_EXPR_BITWISE_MASK, mask.data(), length);
     nftnl_expr_set(expr, NFTNL_EXPR_BITWISE_XOR, flip.data(), length);
-  }
-
-  void bitwise(std::uint32_t reg, std::uint32_t mask, std::uint32_t flip) {
-    auto bytes = [](std::uint32_t value) {
-      const auto* p = reinterpret_cast<const std::uint8_t*>(&value);
-      return Bytes(p, p + sizeof value);
-    };
-    bitwise(reg, bytes(mask), bytes(flip));
   }
 
   nftnl_rule* rule_;

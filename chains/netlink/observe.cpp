@@ -43,6 +43,7 @@ std::optional<Hook> hook_of(Table table, std::uint32_t number) {
     return number == NF_INET_PRE_ROUTING ? std::optional(Hook::prerouting) : std::nullopt;
   }
   if (number == NF_INET_LOCAL_IN) return Hook::input;
+  if (number == NF_INET_LOCAL_OUT) return Hook::output;
   return number == NF_INET_INGRESS ? std::optional(Hook::ingress) : std::nullopt;
 }
 

@@ -3,6 +3,7 @@
 #include <cstring>
 #include <optional>
 #include <string_view>
+#include <utility>
 
 #include <linux/netfilter/nf_tables.h>
 
@@ -16,12 +17,6 @@ Bytes bytes_of(const nftnl_expr* expr, std::uint16_t attribute) {
   std::uint32_t length = 0;
   const auto* data = static_cast<const std::uint8_t*>(nftnl_expr_get(expr, attribute, &length));
   return data == nullptr ? Bytes{} : Bytes(data, data + length);
-}
-
-std::uint32_t u32_of(const Bytes& bytes) {
-  std::uint32_t value = 0;
-  std::memcpy(&value, bytes.data(), std::min(bytes.size(), sizeof value));
-  return value;
 }
 
 std::optional<Field> field_by(FieldInfo::Load load, std::uint32_t key, std::uint32_t offset,
@@ -57,12 +52,11 @@ class Raising {
       known = load_or_set(expr, name);
     if (name == "exthdr") known = tcp_option(expr);
     if (name == "bitwise") known = mask(expr);
-    if (name == "byteorder") known = key_.size() == 1 && key_.front().field == Field::ct_expiration;
     if (name == "cmp") known = compare(expr);
     if (name == "lookup") known = lookup(expr);
     if (name == "dynset") known = dynset(expr);
     if (name == "objref") known = objref(expr);
-    if (name == "immediate") known = verdict(expr);
+    if (name == "immediate") known = immediate(expr);
     if (name == "limit") known = limit(expr);
     if (name == "log") known = log(expr);
     if (name == "reject") known = reject(expr);
@@ -77,7 +71,8 @@ class Raising {
     for (const KeyPart& part : key_)
       out.push_back(Foreign{std::string("load ") + info(part.field).text});
     key_.clear();
-    flip_.clear();
+    if (!immediate_.empty()) out.push_back(Foreign{"a value that nothing used"});
+    immediate_.clear();
   }
 
  private:
@@ -109,7 +104,7 @@ class Raising {
       field = field_by(FieldInfo::Load::fib, nftnl_expr_get_u32(expr, NFTNL_EXPR_FIB_FLAGS), 0, 0,
                        false, protocol_);
     } else {
-      if (nftnl_expr_is_set(expr, NFTNL_EXPR_CT_SREG)) return set_mark(expr);
+      if (nftnl_expr_is_set(expr, NFTNL_EXPR_CT_SREG)) return set_label(expr);
       field = field_by(FieldInfo::Load::ct, nftnl_expr_get_u32(expr, NFTNL_EXPR_CT_KEY), 0, 0,
                        nftnl_expr_is_set(expr, NFTNL_EXPR_CT_DIR) &&
                            nftnl_expr_get_u8(expr, NFTNL_EXPR_CT_DIR) == 0,
@@ -149,29 +144,17 @@ class Raising {
     if (key_.empty() || nftnl_expr_get_u32(expr, NFTNL_EXPR_BITWISE_OP) != NFT_BITWISE_BOOL) {
       return false;
     }
+    const Bytes flip = bytes_of(expr, NFTNL_EXPR_BITWISE_XOR);
+    if (std::any_of(flip.begin(), flip.end(), [](auto byte) { return byte != 0; })) return false;
     key_.back().mask = bytes_of(expr, NFTNL_EXPR_BITWISE_MASK);
-    flip_ = bytes_of(expr, NFTNL_EXPR_BITWISE_XOR);
-    const bool flips = u32_of(flip_) != 0;
-    if (flips && key_.back().field != Field::ct_mark) return false;
-    if (!flips) flip_.clear();
     return true;
   }
 
-  bool set_mark(nftnl_expr* expr) {
-    if (nftnl_expr_get_u32(expr, NFTNL_EXPR_CT_KEY) != NFT_CT_MARK || key_.size() != 1 ||
-        key_.front().field != Field::ct_mark || key_.front().mask.empty()) {
+  bool set_label(nftnl_expr* expr) {
+    if (nftnl_expr_get_u32(expr, NFTNL_EXPR_CT_KEY) != NFT_CT_LABELS || immediate_.empty()) {
       return false;
     }
-    const std::uint32_t bits = ~u32_of(key_.front().mask);
-    if (!flip_.empty() && u32_of(flip_) != bits) return false;
-    if (flip_.empty()) {
-      out.push_back(CtMarkClear{bits});
-    } else {
-      out.push_back(CtMarkOr{bits});
-    }
-    key_.clear();
-    flip_.clear();
-    return true;
+    return push(CtLabelSet{std::exchange(immediate_, {})});
   }
 
   Key take_key() {
@@ -182,14 +165,8 @@ class Raising {
 
   bool compare(nftnl_expr* expr) {
     const std::uint32_t op = nftnl_expr_get_u32(expr, NFTNL_EXPR_CMP_OP);
-    const bool ordered = key_.size() == 1 && key_.front().field == Field::ct_expiration;
-    if (key_.size() != 1 || (ordered ? op != NFT_CMP_LT : op != NFT_CMP_EQ && op != NFT_CMP_NEQ)) {
-      return false;
-    }
-    Match match{key_.front(),
-                op == NFT_CMP_EQ    ? Compare::equal
-                : op == NFT_CMP_NEQ ? Compare::not_equal
-                                    : Compare::less,
+    if (key_.size() != 1 || (op != NFT_CMP_EQ && op != NFT_CMP_NEQ)) return false;
+    Match match{key_.front(), op == NFT_CMP_EQ ? Compare::equal : Compare::not_equal,
                 bytes_of(expr, NFTNL_EXPR_CMP_DATA)};
     key_.clear();
     match.value.resize(std::max(match.value.size(), match.what.mask.size()));
@@ -258,12 +235,14 @@ class Raising {
       return false;
     }
     const std::uint32_t op = nftnl_expr_get_u32(expr, NFTNL_EXPR_DYNSET_OP);
-    if (op != NFT_DYNSET_OP_ADD && op != NFT_DYNSET_OP_UPDATE) return false;
+    if (op > NFT_DYNSET_OP_DELETE) return false;
     struct {
       DynSet dyn;
       bool known = true;
     } found;
-    found.dyn.op = op == NFT_DYNSET_OP_ADD ? DynOp::add : DynOp::update;
+    found.dyn.op = op == NFT_DYNSET_OP_ADD      ? DynOp::add
+                   : op == NFT_DYNSET_OP_UPDATE ? DynOp::update
+                                                : DynOp::remove;
     found.dyn.set = nftnl_expr_get_str(expr, NFTNL_EXPR_DYNSET_SET_NAME);
     nftnl_expr_expr_foreach(
         expr,
@@ -289,8 +268,11 @@ class Raising {
                   nftnl_expr_get_str(expr, NFTNL_EXPR_OBJREF_IMM_NAME)});
   }
 
-  bool verdict(nftnl_expr* expr) {
-    if (nftnl_expr_get_u32(expr, NFTNL_EXPR_IMM_DREG) != NFT_REG_VERDICT) return false;
+  bool immediate(nftnl_expr* expr) {
+    if (nftnl_expr_get_u32(expr, NFTNL_EXPR_IMM_DREG) != NFT_REG_VERDICT) {
+      immediate_ = bytes_of(expr, NFTNL_EXPR_IMM_DATA);
+      return !immediate_.empty();
+    }
     Verdict verdict{static_cast<VerdictKind>(nftnl_expr_get_u32(expr, NFTNL_EXPR_IMM_VERDICT)), {}};
     if (nftnl_expr_is_set(expr, NFTNL_EXPR_IMM_CHAIN)) {
       verdict.chain = nftnl_expr_get_str(expr, NFTNL_EXPR_IMM_CHAIN);
@@ -308,9 +290,9 @@ class Raising {
     return push(Reject{});
   }
 
-  Key key_;         // loaded, not used yet
-  Bytes flip_;      // xor of the last bitwise
-  Bytes protocol_;  // the l4proto that the rule has tested for
+  Key key_;          // loaded, not used yet
+  Bytes immediate_;  // a value in a register, not used yet
+  Bytes protocol_;   // the l4proto that the rule has tested for
 };
 
 }  // namespace

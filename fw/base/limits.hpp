@@ -49,6 +49,11 @@ inline constexpr std::uint64_t kWindowCountMax = 16;
 inline constexpr std::uint64_t kRateCountMax = 1'000'000;
 inline constexpr std::chrono::seconds kRatePeriodMax{86'400};
 inline constexpr std::uint32_t kMeterSourcesMax = 65'535;  // sources that one limit tracks at once
+// Connections, one after the other, that one entry of connection tracking can be. Another one
+// waits until the entry has gone: ten seconds after a reset.
+inline constexpr int kLives = 5;
+inline constexpr int kLabelBits = 1 + 4 * kLives;  // of the 128 of a connection label
+inline constexpr int kLabelBitDefault = 104;       // high: who sets labels by hand begins low
 inline constexpr std::uint64_t kOverflowFactor = 16;       // what sources beyond that share, in
                                                            // multiples of one source's rate
 
@@ -105,6 +110,8 @@ inline constexpr std::size_t kOpenConnectionsMax = 1u << 20;
 inline constexpr std::size_t kRoutesRead = 65'536;  // of a host's; default routes come first
 inline constexpr std::size_t kResolversMax = 16;    // that resolv.conf names; libc uses three
 inline constexpr std::size_t kResolvConfBytesMax = 64u << 10;
+inline constexpr std::size_t kAdoptedMax = 65'535;  // flows older than the rules: the kernel's own
+                                                    // bound of a set that rules change
 inline constexpr int kApplyTries = 20;  // when another program changes the ruleset meanwhile
 inline constexpr std::size_t kPanicCallersMax = 16;  // admins who called a panic; the latest stay
 

@@ -862,7 +862,7 @@ void Daemon::sentence(const Sentence& sentence) {
         const WallTime now = wall_clock();
         const std::string why = to_string(sentence.evidence);
         const Block block{sentence.range, now + sentence.duration, why, "offender", now};
-        const auto outcome = fw::block(kernel_, store_, std::uint32_t{1} << policy_.mark_bit,
+        const auto outcome = fw::block(kernel_, store_, chains::Admission(policy_.label_bit),
                                        {block}, now, Cut::added);
         if (!outcome) return not_blocked(outcome.error());
         ++counts_.offenders;

@@ -214,7 +214,7 @@ void do_block(Host& host, const Peer& peer, const json::object& request, const A
     for (const IpRange& range : asked.ranges) {
       blocks.push_back({range, until, asked.reason, asked.origin, now});
     }
-    const auto done = block(host.kernel(), host.store(), std::uint32_t{1} << host.policy().mark_bit,
+    const auto done = block(host.kernel(), host.store(), chains::Admission(host.policy().label_bit),
                             blocks, now, Cut::added);
     if (!done) return answer(refusal(done.error()));
     answer({{"ok", true},

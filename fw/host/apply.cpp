@@ -19,25 +19,13 @@
 namespace fw {
 namespace {
 
-std::uint32_t mark_of(const Policy& policy) { return std::uint32_t{1} << policy.mark_bit; }
+chains::Admission admission_of(const Policy& policy) { return chains::Admission(policy.label_bit); }
 
-/// The mark bit that the table in the kernel works with; 0 if it cannot be told.
-std::uint32_t mark_of(const chains::Ruleset* table) {
-  const chains::Chain* input = table != nullptr ? chains::find(table->chains, "input") : nullptr;
-  if (input == nullptr) return 0;
-  for (const chains::Rule& rule : input->rules) {
-    for (const chains::Expr& expr : rule.exprs) {
-      const auto* match = std::get_if<chains::Match>(&expr);
-      if (match == nullptr || match->what.field != chains::Field::ct_mark ||
-          match->value.size() != 4) {
-        continue;
-      }
-      std::uint32_t mark = 0;
-      std::copy(match->value.begin(), match->value.end(), reinterpret_cast<std::uint8_t*>(&mark));
-      return mark;
-    }
-  }
-  return 0;
+/// Are flows that exist unknown to the table in the kernel: is there none, or with other labels?
+bool adopts(const Policy& policy, const chains::Ruleset* table) {
+  const chains::Set* manifest =
+      table != nullptr ? chains::find(table->sets, chains::kManifest) : nullptr;
+  return manifest == nullptr || manifest_label(manifest->elements) != policy.label_bit;
 }
 
 /// The host's open connections, without those whose far end is blocked.
@@ -165,7 +153,7 @@ Result<std::function<bool(Ip)>> Manager::blocked_far(const Target& target) {
 
 void Manager::cut_blocked(const Policy& policy, const Target& target, ApplyReport& report) {
   std::optional<Result<std::function<bool(Ip)>>> blocked;  // read when the first flow asks
-  const auto cut = chains::expel_flows(mark_of(policy), [&](Ip ip) {
+  const auto cut = chains::expel_flows(admission_of(policy), [&](Ip ip) {
     if (!blocked) blocked = blocked_far(target);
     return *blocked && (**blocked)(ip);
   });
@@ -193,17 +181,27 @@ Result<void> Manager::wake(std::uint32_t generation) {
   return {};
 }
 
-Result<std::function<bool(Ip)>> Manager::admit_all_but_blocked(std::uint32_t mark,
-                                                               const Target& target,
-                                                               ApplyReport& report) {
+Result<Manager::Adoption> Manager::adopt_all_but_blocked(chains::Admission admission,
+                                                         const Target& target,
+                                                         ApplyReport& report) {
   auto far = blocked_far(target);
-  if (!far) return far;
-  const auto flows = chains::admit_existing_flows(mark, open_connections_except(*far), *far);
-  if (flows) report.flows_admitted = *flows;
-  if (!flows) {
-    report.warnings.push_back("open connections may be interrupted: " + to_string(flows.error()));
+  if (!far) return std::unexpected(far.error());
+  Adoption out{std::move(*far), {}};
+  const auto entered = chains::enter_connections(admission, open_connections_except(out.far));
+  auto older = entered ? chains::older_flows(admission, out.far)
+                       : Result<chains::OlderFlows>(std::unexpected(entered.error()));
+  const std::string may = "open connections may be interrupted: ";
+  if (!older) {
+    report.warnings.push_back(may + to_string(older.error()));
+    return out;
   }
-  return far;
+  report.flows_admitted = older->ids.size();
+  if (older->left_out > 0) {
+    report.warnings.push_back(fmt::format("{}{} are more than the {} that can be adopted", may,
+                                          older->left_out, kAdoptedMax));
+  }
+  out.ids = std::move(older->ids);
+  return out;
 }
 
 Result<std::uint32_t> Manager::make_so(const Policy& policy, const Target& target, ApplyMode mode,
@@ -244,18 +242,22 @@ Result<std::uint32_t> Manager::make_so(const Policy& policy, const Target& targe
       if (auto awake = wake(generation); !awake) return std::unexpected(awake.error());
       continue;
     }
-    const std::uint32_t mark = mark_of(policy);
-    const bool adopt = mark_of(observed->table()) != mark;
-    std::function<bool(Ip)> far;
-    if (adopt) {
-      auto blocked = admit_all_but_blocked(mark, target, report);
-      if (!blocked) return std::unexpected(blocked.error());
-      far = std::move(*blocked);
+    const chains::Admission admission = admission_of(policy);
+    std::optional<Adoption> adoption;
+    if (adopts(policy, observed->table())) {
+      auto adopted = adopt_all_but_blocked(admission, target, report);
+      if (!adopted) return std::unexpected(adopted.error());
+      adoption = std::move(*adopted);
     }
     chains::Batch batch = anew != nullptr ? std::move(anew->batch) : chains::Batch(generation);
     batch.set_generation(generation);
     if (anew == nullptr) chains::encode(plan, batch);
     contents->encode(batch);
+    if (adoption) {
+      const bool fresh = plan.make_table || plan.makes_set(chains::kAdopted);
+      if (!fresh) chains::encode_flush_set(chains::kAdopted, batch);
+      chains::encode_adopted(adoption->ids, batch);
+    }
     const auto committed = kernel_.commit(batch);
     if (!committed && committed.error().code == ErrorCode::kernel_busy && attempt < kApplyTries) {
       continue;
@@ -263,7 +265,9 @@ Result<std::uint32_t> Manager::make_so(const Policy& policy, const Target& targe
     if (!committed) return std::unexpected(committed.error());
     // A connection that was made while the above was on its way is not tracked yet. Never one of
     // the blocked: until it was cut again, it would pass.
-    if (adopt) (void)chains::enter_connections(mark, open_connections_except(far));
+    if (adoption) {
+      (void)chains::enter_connections(admission, open_connections_except(adoption->far));
+    }
     return chains::next_generation(generation);
   }
 }

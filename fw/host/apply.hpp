@@ -113,9 +113,13 @@ class Manager {
   /// True for what is blocked and is not this host itself.
   Result<std::function<bool(Ip)>> blocked_far(const Target& target);
   void cut_blocked(const Policy& policy, const Target& target, ApplyReport& report);
-  /// For rules that work with another mark: flows that are open go on. Returns blocked_far.
-  Result<std::function<bool(Ip)>> admit_all_but_blocked(std::uint32_t mark, const Target& target,
-                                                        ApplyReport& report);
+  /// Flows that are open when rules are made to which they are unknown: they go on.
+  struct Adoption {
+    std::function<bool(Ip)> far;  ///< blocked_far
+    std::vector<std::uint32_t> ids;
+  };
+  Result<Adoption> adopt_all_but_blocked(chains::Admission admission, const Target& target,
+                                         ApplyReport& report);
 
   /// Reads the kernel, and changes it unless it is a dry run. Returns the generation at which it
   /// holds the target; with a dry run, the one that was read. `anew` is used up where nothing is.

@@ -48,7 +48,7 @@ Result<bool> put_in_force(chains::Kernel& kernel, Store& store, const BlockChang
 
 }  // namespace
 
-Result<BlockOutcome> block(chains::Kernel& kernel, Store& store, std::uint32_t mark,
+Result<BlockOutcome> block(chains::Kernel& kernel, Store& store, chains::Admission admission,
                            const std::vector<Block>& add, WallTime now, Cut cut) {
   // Without the right to change the kernel nothing is stored either.
   if (const auto allowed = kernel.generation(); !allowed) return std::unexpected(allowed.error());
@@ -67,8 +67,9 @@ Result<BlockOutcome> block(chains::Kernel& kernel, Store& store, std::uint32_t m
     if (!snapshot) return std::unexpected(snapshot.error());
     if (const auto blocked = is_among(blocked_at(snapshot->blocks, now))) {
       const auto manifest = kernel.elements(chains::kManifest);
-      const std::uint32_t in_use = manifest ? manifest_mark(*manifest) : 0;
-      const auto done = chains::expel_flows(in_use != 0 ? in_use : mark, except_local(blocked));
+      const auto in_use = manifest ? manifest_label(*manifest) : std::nullopt;
+      const auto done = chains::expel_flows(in_use ? chains::Admission(*in_use) : admission,
+                                            except_local(blocked));
       if (done) outcome.flows_cut = *done;
       if (!done) {
         outcome.warnings.push_back("open connections of blocked addresses may live on: " +

@@ -23,7 +23,7 @@ enum class Cut : std::uint8_t { all, added };
 /// Durable first, then in the kernel: a crash between the two loses nothing, the next apply or
 /// block completes it. Only set elements change, never rules. The state folder is locked by the
 /// caller.
-Result<BlockOutcome> block(chains::Kernel& kernel, Store& store, std::uint32_t mark,
+Result<BlockOutcome> block(chains::Kernel& kernel, Store& store, chains::Admission admission,
                            const std::vector<Block>& add, WallTime now, Cut cut = Cut::all);
 Result<BlockOutcome> unblock(chains::Kernel& kernel, Store& store,
                              const std::vector<IpRange>& ranges, WallTime now,

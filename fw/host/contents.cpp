@@ -94,11 +94,13 @@ std::string manifest_note(const chains::Ruleset* table, std::uint32_t key) {
   return manifest != nullptr ? manifest_note(manifest->elements, key) : std::string{};
 }
 
-std::uint32_t manifest_mark(const std::vector<chains::Element>& manifest) {
-  const std::string number = word(manifest_note(manifest, chains::kManifestLists), 4);
-  std::uint32_t mark = 0;
-  std::from_chars(number.data(), number.data() + number.size(), mark);
-  return mark;
+std::optional<int> manifest_label(const std::vector<chains::Element>& manifest) {
+  const std::string note = manifest_note(manifest, chains::kManifestLists);
+  const std::string number = word(note, 4);
+  int bit = 0;
+  const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), bit);
+  const bool fits = error == std::errc{} && bit >= 0 && bit <= 128 - kLabelBits;
+  return word(note, 3) == "label" && fits ? std::optional(bit) : std::nullopt;
 }
 
 bool HeldBlocks::are(std::uint64_t generation, WallTime began_now) const {

@@ -87,7 +87,7 @@ std::function<bool(Ip)> is_among(const BlockedNow& pieces);
 Result<std::function<bool(Ip)>> all_blocked(const Target& target, Lists& lists, Store* store);
 
 /// The mark bit that the rules in the kernel work with, by a manifest's elements; 0 if unknown.
-std::uint32_t manifest_mark(const std::vector<chains::Element>& manifest);
+std::optional<int> manifest_label(const std::vector<chains::Element>& manifest);
 
 /// Appends the pieces that a change of blocks takes away and adds.
 void encode_block_delta(const BlockDelta& delta, WallTime now, chains::Batch& batch);

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include <fmt/format.h>
+
 #include "chains/compile.hpp"
 #include "chains/text.hpp"
 #include "fw/base/ip_protocol.hpp"
@@ -75,6 +77,17 @@ std::vector<Status::Port> read_ports(const Policy& policy, const chains::Observe
 
 }  // namespace
 
+Result<std::string> label_trouble(chains::Kernel& kernel, const Policy& policy) {
+  const auto writers = kernel.label_writers(chains::Admission(policy.label_bit).all());
+  if (!writers) return std::unexpected(writers.error());
+  if (writers->empty()) return std::string();
+  return fmt::format(
+      "connections pass or are refused at another program's will: {} sets bits of connection "
+      "labels that hold what cloudron-fw has decided; take the rule out, or choose other bits "
+      "([advanced] ct_label_bit)",
+      fmt::join(*writers, "; "));
+}
+
 Result<LimitCounts> count_limit(chains::Kernel& kernel, const chains::Observed& observed,
                                 const Limit& limit) {
   const auto packets = [&](const char* part) {
@@ -125,6 +138,9 @@ Result<Status> read_status(Manager& manager, const Policy& policy, chains::Unuse
     if (!filtered) out.warnings.push_back(to_string(filtered.error()));
   }
   out.settings = weak_settings();
+  const auto trouble = label_trouble(manager.kernel(), policy);
+  if (!trouble) return std::unexpected(trouble.error());
+  if (!trouble->empty()) out.warnings.push_back(*trouble);
   out.lists = std::move(report->lists.reports);
   if (!out.present) return out;
   out.ports = read_ports(policy, observed);

@@ -14,6 +14,10 @@
 
 namespace fw {
 
+/// Rules of other tables that take admissions away or give them, as a sentence; "" when there are
+/// none. They work with the bits of connection labels that the policy says are ours.
+Result<std::string> label_trouble(chains::Kernel& kernel, const Policy& policy);
+
 struct LimitCounts {
   std::string name;
   Rate rate;

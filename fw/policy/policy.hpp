@@ -145,7 +145,8 @@ struct PolicyBase {
   std::vector<RuleFile> rules;  ///< rules.d: of the admin's own, as text
   ActivityKeep activity;
   std::optional<Endpoint> metrics;  ///< [metrics] listen: a loopback address
-  int mark_bit = 28;  ///< [advanced] ct_mark_bit: the conntrack mark bit of admitted flows
+  /// [advanced] ct_label_bit: the first of the bits of connection labels that are ours
+  int label_bit = kLabelBitDefault;
   /// [advanced] nflog_group: where refused packets are copied, for the daemon; 0: nowhere
   int nflog_group = 2828;
   /// [advanced] translated: IPv6 networks in which each address stands for an IPv4 host (NAT64).

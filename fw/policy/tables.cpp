@@ -233,7 +233,7 @@ void PolicyReader::read_metrics(const toml::table& table) {
 
 void PolicyReader::read_advanced(const toml::table& table) {
   visit(table, "[advanced]",
-        {{"ct_mark_bit", values_.number(policy_.mark_bit, "ct_mark_bit", 0, 31)},
+        {{"ct_label_bit", values_.number(policy_.label_bit, "ct_label_bit", 0, 128 - kLabelBits)},
          {"nflog_group", values_.number(policy_.nflog_group, "nflog_group", 0, 65'535)},
          {"translated",
           [&](const toml::node& node) { policy_.translated = values_.translated(node); }}});

@@ -35,7 +35,7 @@ std::string_view home_of(std::string_view key) {
       {"keep", "[activity]"},
       {"size", "[activity]"},
       {"listen", "[metrics]"},
-      {"ct_mark_bit", "[advanced]"},
+      {"ct_label_bit", "[advanced]"},
       {"nflog_group", "[advanced]"},
       {"translated", "[advanced]"},
   }};

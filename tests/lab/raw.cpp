@@ -170,6 +170,10 @@ bool parse(const char* data, std::size_t size, Packet& p) {
   const std::size_t words = static_cast<std::uint8_t>(l4[12]) >> 4;
   if (words < 5 || size < kEthernet + header + 4 * words) return false;
   p.options.assign(l4 + 20, 4 * (words - 5));
+  // A short frame is padded: the packet says itself how long it is.
+  const std::size_t all = v4 ? get16(ip + 2) : 40 + get16(ip + 4);
+  const std::size_t begin = header + 4 * words;
+  if (begin <= all && kEthernet + all <= size) p.data.assign(ip + begin, all - begin);
   return true;
 }
 

@@ -25,7 +25,7 @@ struct Packet {
   std::uint32_t sequence = 0;
   std::uint32_t acknowledged = 0;
   std::string options{};     ///< of TCP, in whole words of four bytes
-  std::string data{};        ///< behind TCP's header; not read back
+  std::string data{};        ///< behind TCP's header
   std::string ip_options{};  ///< of IPv4, in whole words of four bytes; not read back
 };
 

@@ -184,7 +184,7 @@ TEST_P(Again, ConnectionsThatAreOpenGoOn) {
   Session session = from(1).session(host(), 22);
   ASSERT_TRUE(session.echoes());
   for (const char* policy : {"[mail]\nenabled = true\n", "[ports]\ntcp = [22, 8080]\n",
-                             "[advanced]\nct_mark_bit = 27\n", ""}) {
+                             "[advanced]\nct_label_bit = 27\n", ""}) {
     fw.apply(policy);
     EXPECT_TRUE(session.echoes()) << policy;
   }

@@ -272,7 +272,7 @@ TEST_P(Blocks, StayCutThroughAnApplyWithAnotherMark) {
   EXPECT_TRUE(session.echoes());
   fw.must({"block", address(1)});
   EXPECT_FALSE(session.echoes(300ms));
-  fw.apply("[advanced]\nct_mark_bit = 20\n");
+  fw.apply("[advanced]\nct_label_bit = 20\n");
   EXPECT_FALSE(session.echoes(300ms));
   Session other = from(0x101).session(host(), 80);
   fw.policy("");  // the kernel still works with the other mark
@@ -293,7 +293,7 @@ TEST_P(Blocks, AnApplyWithAnotherMarkEntersNoneOfTheirConnections) {
   ASSERT_TRUE(eventually([&] {  // until conntrack listens
     return from(0x101).tcp(host(), 80) == Outcome::served && told_of(0x101);
   }));
-  fw.apply("[advanced]\nct_mark_bit = 20\n");
+  fw.apply("[advanced]\nct_label_bit = 20\n");
   EXPECT_EQ(from(0x102).tcp(host(), 80), Outcome::served);
   ASSERT_TRUE(eventually([&] { return told_of(0x102); }));
   EXPECT_FALSE(told_of(1)) << events.out_so_far();

@@ -342,7 +342,7 @@ action = "allow"
     }
   }
 
-  /// Sends the packet, which arrives at the hook as said; the mark is kept in the connection.
+  /// Sends the packet, which arrives at the hook as said; the label is kept in the connection.
   chains::Outcome judge(const RawLink& by, const Packet& packet, Hook hook, Arrival& arrival) {
     const auto expected = settled(hook, arrival);
     by.send(std::vector<Packet>{packet});
@@ -352,7 +352,7 @@ action = "allow"
         << to_string(packet.from) << " " << packet.port_from << " -> " << to_string(packet.to)
         << " " << packet.port_to << " protocol " << int{packet.protocol} << " flags "
         << int{packet.flags};
-    if (arrival.connection) arrival.connection->mark = expected.mark;
+    if (arrival.connection) arrival.connection->label = expected.label;
     for (const auto& step : expected.steps) {
       if (!step.matched() || !step.rule) continue;
       ++met[chains::find(ruleset.chains, step.chain)->rules[*step.rule].id];
@@ -371,12 +371,9 @@ action = "allow"
     a.device = devices.at(device);
     a.out = devices.at("br0");  // of what is forwarded: to an app, or the answer to who asked it
     a.route_back = std::string_view(device) == "br0";
-    a.connection = Connection{build::kStateNew,
-                              false,
-                              0,
-                              0,
-                              static_cast<std::uint16_t>(icmp ? p.port_to << 8 : p.port_to),
-                              {}};
+    a.connection.emplace().state = build::kStateNew;
+    a.connection->original_dport =
+        static_cast<std::uint16_t>(icmp ? p.port_to << 8 : p.port_to);
     return a;
   }
 
@@ -422,7 +419,6 @@ action = "allow"
     const auto answer = answered(p);
     if (!answer) return void(ADD_FAILURE() << "no SYN-ACK from port " << p.port_to);
     a.connection->state = build::kStateEstablished;
-    a.connection->expiration = 60s;
     p.sequence = 1001;
     p.acknowledged = answer->sequence + 1;
     const std::vector<std::uint8_t> then = one_of<std::vector<std::uint8_t>>(
@@ -504,9 +500,8 @@ action = "allow"
     b.connection = a.connection;
     b.connection->state = a.connection->state = build::kStateEstablished;
     b.connection->reply = true;
-    b.connection->expiration = a.connection->expiration = 60s;
     if (judge(from_app, answer, Hook::forward, b) != chains::Outcome::accepted) return;
-    a.connection->mark = b.connection->mark;
+    a.connection->label = b.connection->label;
     p.flags = a.packet.tcp_flags = kAck;
     a.connection->status |= 1u << 2;  // IPS_ASSURED
     p.sequence = 1001;

@@ -84,14 +84,14 @@ std::string text(const Chain& chain) {
   return out;
 }
 
-TEST(Compile, EstablishedPacketsMeetTheirMarkSecond) {
+TEST(Compile, EstablishedPacketsMeetTheirLabelSecond) {
   const Ruleset ruleset = compile(fw::default_policy(), one_device());
-  for (const char* hook : {"input", "forward"}) {
-    const auto& rules = chain(ruleset, hook).rules;
-    EXPECT_EQ(to_text(rules[0]),
-              "tcp flags & (fin|syn|rst|ack) == syn ct mark & 0x10000000 == 0x10000000 "
-              "ct expiration < 2m5s ct mark set ct mark & 0xefffffff");
-    EXPECT_EQ(to_text(rules[1]), "ct mark & 0x10000000 == 0x10000000 accept");
+  const auto& input = chain(ruleset, "input").rules;
+  EXPECT_EQ(to_text(input[0]), "tcp flags & (syn|ack) == syn ct state established goto input_syn");
+  const auto& forward = chain(ruleset, "forward").rules;
+  EXPECT_EQ(to_text(forward[0]), "tcp flags & syn != 0 jump forward_syn");
+  for (const auto* rules : {&input, &forward}) {
+    EXPECT_EQ(to_text((*rules)[1]), "ct label & (105|106|108) == 105 accept");
   }
 }
 
@@ -110,7 +110,7 @@ TEST(Compile, SshIsFiveSlotsOfTenSecondsAndATick) {
       "gc-interval 1s; }");
   EXPECT_EQ(to_text(chain(ruleset, "ssh.count6").rules.front()),
             "add @ssh.5/10s.slot6.1 { ip6 saddr & ffff:ffff:ffff:ffff:: limit rate 1/week burst 1 "
-            "packets } counter name \"ssh.accepted\" ct mark set ct mark | 0x10000000 accept");
+            "packets } counter name \"ssh.accepted\" goto admit");
 }
 
 TEST(Compile, TheTickIsThatOfTheKernel) {
@@ -127,8 +127,7 @@ TEST(Compile, ABucketForgetsOnlyWhenItIsFullAgain) {
                                   one_device());
   EXPECT_EQ(to_text(chain(ruleset, "ssh.count4").rules.front()),
             "update @ssh.20/10m.burst40.meter4 { ip saddr limit rate 2/minute burst 40 packets } "
-            "counter name "
-            "\"ssh.accepted\" ct mark set ct mark | 0x10000000 accept");
+            "counter name \"ssh.accepted\" goto admit");
   EXPECT_GE(find(ruleset.sets, "ssh.20/10m.burst40.meter4")->timeout_default,
             std::chrono::minutes{20});
   EXPECT_EQ(find(ruleset.sets, "ssh.20/10m.burst40.refused4")->timeout_default.count(), 100);

@@ -18,13 +18,20 @@ const fw::Ip kHost4{fw::Family::ipv4, 0xcb007101};
 const fw::Ip kClient6{fw::Family::ipv6, fw::U128{0x20010db800050000} << 64 | 5};
 const fw::Ip kHost6{fw::Family::ipv6, fw::U128{0x20010db8ffff0000} << 64 | 1};
 
+Bytes label(std::uint8_t bits) {
+  Bytes out(16);
+  out.front() = bits;
+  return out;
+}
+
 std::optional<bool> nothing(const Set&, const Bytes&) { return false; }
 
 Arrival tcp(std::uint16_t port, std::uint8_t flags = kSyn, std::uint32_t state = kStateNew) {
   Arrival a;
   a.packet = {kClient4, kHost4, 40'000, port, 6, flags, 0, true};
   a.device = {"eth0", 7};
-  a.connection = Connection{state, false, 0, 0, port, {}};
+  a.connection.emplace().state = state;
+  a.connection->original_dport = port;
   return a;
 }
 
@@ -124,14 +131,6 @@ TEST(Evaluate, MasksAndOrder) {
   t.says({match_masked(Field::tcp_flags, u8(kSyn | kAck), u8(kSyn)), accept()});
   EXPECT_EQ(t.outcome(tcp(22, kSyn | 8)), Outcome::accepted);
   EXPECT_EQ(t.outcome(tcp(22, kSyn | kAck)), Outcome::dropped);
-
-  Table less;
-  less.says({Match{{Field::ct_expiration, {}}, Compare::less, {0, 0, 1, 0}}, accept()});
-  Arrival a = tcp(22);
-  a.connection->expiration = 255ms;
-  EXPECT_EQ(less.outcome(a), Outcome::accepted);
-  a.connection->expiration = 256ms;
-  EXPECT_EQ(less.outcome(a), Outcome::dropped);
 }
 
 TEST(Evaluate, AnOptionIsTakenOffOnceAndDataStays) {
@@ -157,7 +156,7 @@ TEST(Evaluate, AnOptionIsTakenOffOnceAndDataStays) {
 TEST(Evaluate, WithoutAConnectionThereIsOnlyItsState) {
   Table t;
   t.says({match_masked(Field::ct_mark, u32(1), u32(1), Compare::not_equal), accept()})
-      .says({CtMarkOr{1}, accept()})
+      .says({match_masked(Field::ct_label, label(1), label(1)), accept()})
       .says({in_state(kStateInvalid), Verdict{VerdictKind::drop, {}}});
   Arrival a = tcp(22);
   a.connection.reset();
@@ -168,12 +167,29 @@ TEST(Evaluate, WithoutAConnectionThereIsOnlyItsState) {
   EXPECT_TRUE(e.steps[2].matched());
 }
 
-TEST(Evaluate, TheMarkIsSetAndClearedAndOtherBitsStay) {
+TEST(Evaluate, BitsOfALabelAreSetAndOtherBitsStay) {
   Table t;
-  t.says({CtMarkOr{4}}).says({CtMarkClear{1}, accept()});
+  t.says({CtLabelSet{label(4)}})
+      .says({match_masked(Field::ct_label, label(5), label(5)), CtLabelSet{label(8)}, accept()});
   Arrival a = tcp(22);
-  a.connection->mark = 3;
-  EXPECT_EQ(t.ask(a).mark, 6u);
+  a.connection->label = label(1);
+  EXPECT_EQ(t.ask(a).label, label(13));
+}
+
+TEST(Evaluate, AKeyIsTakenOutOfASetWhetherItIsThereOrNot) {
+  Table t;
+  Set known;
+  known.name = "known";
+  known.key = {Field::ct_id};
+  known.content = Content::learned;
+  known.dynamic = true;
+  t.ruleset.sets.push_back(known);
+  const Key id{{Field::ct_id, {}}};
+  t.says({DynSet{DynOp::remove, id, "known", {}}})
+      .says({in_set(id, "known"), Verdict{VerdictKind::drop, {}}})
+      .says({DynSet{DynOp::add, id, "known", {}}, accept()});
+  EXPECT_EQ(t.outcome(tcp(22)), Outcome::accepted);
+  EXPECT_EQ(t.outcome(tcp(22)), Outcome::accepted);
 }
 
 TEST(Evaluate, IntervalsHoldBothEnds) {
@@ -373,8 +389,9 @@ TEST_P(Connect, OpenPortsTakeTheWholeHandshake) {
     const Beginning b = to(port);
     EXPECT_EQ(b.outcome(), Outcome::accepted) << port;
     ASSERT_EQ(b.packets.size(), 2u);
-    EXPECT_EQ(b.packets[0].second.mark, 0u) << "a SYN admits nothing";
-    EXPECT_EQ(b.packets[1].second.mark, 1u << 28);
+    const Admission admission(fw::kLabelBitDefault);
+    EXPECT_EQ(b.packets[0].second.label, admission.seen()) << "a SYN admits nothing";
+    EXPECT_TRUE(admission.admits(b.packets[1].second.label));
   }
 }
 

@@ -282,7 +282,7 @@ name = "mysql"
 addresses = ["172.18.0.10"]
 ports = [3306, "udp/53"]
 [advanced]
-ct_mark_bit = 31
+ct_label_bit = 31
 nflog_group = 7
 [activity]
 keep = "2w"
@@ -316,7 +316,7 @@ listen = "[::1]:9477"
   EXPECT_EQ(policy.apps[2].addons, std::vector<string>{});
   ASSERT_EQ(policy.addons.size(), 1u);
   EXPECT_EQ(to_string(policy.addons[0].ports[1]), "udp/53");
-  EXPECT_EQ(policy.mark_bit, 31);
+  EXPECT_EQ(policy.label_bit, 31);
   EXPECT_EQ(policy.nflog_group, 7);
   EXPECT_EQ(policy.activity, (ActivityKeep{std::chrono::weeks{2}, 1ull << 30}));
   EXPECT_EQ(policy.metrics, (Endpoint{{Family::ipv6, 1}, 9477}));
@@ -396,7 +396,7 @@ TEST(PolicyProblems, UnknownKeysAndTables) {
       {"[mail]\nenabled = true\nudp = [53]",
        "p:3:1: error: ", "unknown key \"udp\" in [mail]; it belongs in [ports]"},
       {"[mail]\nstarttls = true", "p:2:1: error: ", "known are enabled"},
-      {"[advanced]\nct-mark-bit = 3", "p:2:1: error: ", "did you mean \"ct_mark_bit\"?"},
+      {"[advanced]\nct-label-bit = 3", "p:2:1: error: ", "did you mean \"ct_label_bit\"?"},
       {"[[limits]]\nname = \"x\"",
        "p:1:3: error: ", "unknown table \"limits\"; did you mean [[limit]]?"},
       {"[port]\ntcp = [1]", "p:1:2: error: ", "unknown table \"port\"; did you mean [ports]?"},
@@ -459,8 +459,8 @@ TEST(PolicyProblems, WrongTypes) {
        "p:3:13: error: ", "addresses must be an array, e.g. [\"172.18.16.2\"]"},
       {"[[app]]\nname = \"x\"\naddresses = [\"172.18.0.2\"]\naddons = \"mysql\"",
        "p:4:10: error: ", "addons must be an array, e.g. [\"mysql\"]"},
-      {"[advanced]\nct_mark_bit = \"3\"",
-       "p:2:15: error: ", "ct_mark_bit must be a whole number from 0 to 31, not a string"},
+      {"[advanced]\nct_label_bit = \"3\"",
+       "p:2:16: error: ", "ct_label_bit must be a whole number from 0 to 107, not a string"},
   });
 }
 
@@ -558,8 +558,8 @@ TEST(PolicyProblems, WrongValues) {
        "p:4:14: error: ", "is not a port"},
       {"[[addon]]\nname = \"x\"\naddresses = [\"172.18.1.2\"]\nports = []",
        "p:4:9: error: ", "ports is empty"},
-      {"[advanced]\nct_mark_bit = 32",
-       "p:2:15: error: ", "ct_mark_bit must be a whole number from 0 to 31, not 32"},
+      {"[advanced]\nct_label_bit = 108",
+       "p:2:16: error: ", "ct_label_bit must be a whole number from 0 to 107, not 108"},
       {"[activity]\nkeep = \"90\"", "p:2:8: error: ", "a unit is missing after \"90\""},
       {"[activity]\nkeep = 90", "p:2:8: error: ", "keep must be a string, e.g. \"90d\""},
       {"[activity]\nsize = \"256MB\"", "p:2:8: error: ", "KiB, MiB, GiB or TiB"},
@@ -861,7 +861,7 @@ name = "mysql"
 addresses = ["172.18.0.3"]
 ports = [0]
 [advanced]
-ct_mark_bit = 99
+ct_label_bit = 199
 )");
   EXPECT_FALSE(parsed.ok());
   string places;
@@ -874,7 +874,7 @@ ct_mark_bit = 99
   }
   EXPECT_EQ(places,
             "1:1E 3:13E 3:27E 3:43E 5:16W 5:20E 6:8E 7:1E 9:29E 11:1E 13:8E 16:8E 17:1E 21:9E "
-            "22:14E 23:1E 25:1E 27:28E 32:10E 34:15E ")
+            "22:14E 23:1E 25:1E 27:28E 32:10E 34:16E ")
       << said(parsed);
   EXPECT_EQ(parsed.problems.size(), 20u);
 }
@@ -1087,13 +1087,13 @@ TEST(Words, AreMadeSafeToPrint) {
 }
 
 TEST(Words, TheNearestKnownOne) {
-  const std::vector<std::string_view> known{"tcp", "udp", "networks", "ct_mark_bit", "name"};
+  const std::vector<std::string_view> known{"tcp", "udp", "networks", "ct_label_bit", "name"};
   EXPECT_EQ(nearest("tpc", known), "tcp");
   EXPECT_EQ(nearest("TCP", known), "tcp");
   EXPECT_EQ(nearest("network", known), "networks");
   EXPECT_EQ(nearest("netwroks", known), "networks");
   EXPECT_EQ(nearest("net", known), "networks");
-  EXPECT_EQ(nearest("ct-mark-bit", known), "ct_mark_bit");
+  EXPECT_EQ(nearest("ct-label-bit", known), "ct_label_bit");
   EXPECT_EQ(nearest("nmae", known), "name");
   EXPECT_EQ(nearest("rate", known), "");
   EXPECT_EQ(nearest("", known), "");
