@@ -40,7 +40,8 @@ bool Admission::admits(const Bytes& label) const {
 Bytes Admission::decisions() const {
   Bytes out;
   for (int life = 0; life < fw::kLives; ++life) {
-    out = out | counted(life) | refused(life) | syn(life) | over(life);
+    out = out | counted(life) | refused(life) | syn(life) | over(life) | client_closed(life) |
+          server_closed(life);
   }
   return out;
 }

@@ -25,6 +25,9 @@ class Admission {
   /// A SYN came after the decision.
   Bytes syn(int life) const { return bits({at(life) + 2}); }
   Bytes over(int life) const { return bits({at(life) + 3}); }
+  /// The client has closed its side; the server has closed its own.
+  Bytes client_closed(int life) const { return bits({at(life) + 4}); }
+  Bytes server_closed(int life) const { return bits({at(life) + 5}); }
 
   /// Is the flow with that label admitted?
   bool admits(const Bytes& label) const;
@@ -33,7 +36,7 @@ class Admission {
   Bytes all() const;
 
  private:
-  static int at(int life) { return 1 + 4 * life; }
+  static int at(int life) { return 1 + 6 * life; }
   Bytes bits(std::initializer_list<int> which) const;
 
   int first_bit_;
@@ -44,6 +47,6 @@ Bytes operator|(const Bytes& a, const Bytes& b);
 /// Are all bits of `mask` in the label?
 bool has_bits(const Bytes& label, const Bytes& mask);
 
-static_assert(fw::kLabelBits == 1 + 4 * fw::kLives);
+static_assert(fw::kLabelBits == 1 + 6 * fw::kLives);
 
 }  // namespace chains

@@ -6,6 +6,11 @@
 // follows is counted. A SYN-ACK alone is no proof: a server whose queue of connections is full
 // sends it again to a client that was counted already.
 //
+// With SYN cookies a server takes a connection from an acknowledgement alone, and that of an
+// earlier handshake again, for two minutes, once its socket is gone. So the end of a connection is
+// noted, too: after the client's reset what follows is counted, after the server's it is answered
+// with another, and once both sides have closed no new data passes uncounted.
+//
 // Entries that are older than the rules have no room for labels. Those that were open when the
 // rules were made are in the set `adopted`, by the id of the entry.
 #include "chains/compile_parts.hpp"
@@ -60,11 +65,47 @@ void syn_again(Compilation& c) {
   }
 }
 
+Expr has_flags(std::uint8_t flags) { return match_masked(Field::tcp_flags, u8(flags), u8(flags)); }
+
+/// For each life a rule: where a decision stands, these bits are set.
+template <class Bits>
+void note_in_each_life(Compilation& c, const char* name, const char* id, const Bits& bits) {
+  const Admission& a = c.admission;
+  Chain& chain = c.chain(name);
+  for (int life = 0; life < fw::kLives; ++life) {
+    rule(chain, id, {},
+         {labelled(a.counted(life) | a.over(life), a.counted(life)), set_label(bits(life)), ret()});
+  }
+}
+
+/// Resets and FINs of both sides, on their way in, out and through. Each comes back.
+void ends(Compilation& c) {
+  const Admission& a = c.admission;
+  note_in_each_life(c, "client_reset", "the client's reset",
+                    [&a](int life) { return a.over(life); });
+  note_in_each_life(c, "client_closed", "the client's end",
+                    [&a](int life) { return a.client_closed(life); });
+  note_in_each_life(c, "server_reset", "the server's reset",
+                    [&a](int life) { return a.refused(life); });
+  note_in_each_life(c, "server_closed", "the server's end",
+                    [&a](int life) { return a.server_closed(life); });
+  Chain client{"client_ends", {}, {}, false};
+  rule(client, "not of the client", {}, {match(Field::ct_direction, u8(1)), ret()});
+  Chain server{"server_ends", {}, {}, false};
+  rule(server, "not of the server", {}, {match(Field::ct_direction, u8(0)), ret()});
+  for (Chain* chain : {&client, &server}) {
+    const std::string of = chain == &client ? "client" : "server";
+    rule(*chain, "reset", {}, {is_protocol(fw::Protocol::tcp), has_flags(kRst), go(of + "_reset")});
+    rule(*chain, "end", {}, {is_protocol(fw::Protocol::tcp), has_flags(kFin), go(of + "_closed")});
+    c.out.chains.push_back(std::move(*chain));
+  }
+}
+
 /// A SYN-ACK leaves, from the host or from what it routes to.
 void syn_answered(Compilation& c) {
   const Admission& a = c.admission;
   Chain& chain = c.chain("syn_answered");
-  rule(chain, "of the first direction", {}, {match(Field::ct_direction, u8(0)), ret()});
+  rule(chain, "not of the server", {}, {match(Field::ct_direction, u8(0)), ret()});
   for (int life = 0; life < fw::kLives; ++life) {
     rule(chain, "a new connection", {},
          {labelled(a.syn(life) | a.over(life), a.syn(life)), set_label(a.over(life)), ret()});
@@ -79,7 +120,12 @@ void unusual_flow(Compilation& c) {
   const Admission& a = c.admission;
   const Key id{{Field::ct_id, {}}};
   Chain& chain = c.chain("unusual_flow");
-  for (int life = 1; life < fw::kLives; ++life) {
+  for (int life = 0; life < fw::kLives; ++life) {
+    const Bytes closed = a.counted(life) | a.client_closed(life) | a.server_closed(life);
+    rule(chain, "data after both have closed", {},
+         {labelled(closed | a.over(life), closed), is_protocol(fw::Protocol::tcp),
+          match_masked(Field::tcp_payload, u8(0), u8(0)), match(Field::ct_direction, u8(0)),
+          set_label(a.over(life))});
     rule(chain, "admitted flow", {},
          {labelled(a.counted(life) | a.refused(life) | a.over(life), a.counted(life)), accept()});
   }
@@ -125,8 +171,9 @@ void note_refusal(Compilation& c) {
 }  // namespace
 
 Expr Compilation::admitted() const {
-  return labelled(admission.counted(0) | admission.refused(0) | admission.over(0),
-                  admission.counted(0));
+  return labelled(
+      admission.counted(0) | admission.refused(0) | admission.over(0) | admission.client_closed(0),
+      admission.counted(0));
 }
 
 Expr Compilation::unlabelled() const {
@@ -145,7 +192,7 @@ Expr Compilation::not_counted() const {
 void known_flow_rules(const Compilation& c, Chain& chain, const std::string& undecided) {
   const Admission& a = c.admission;
   rule(chain, "no decision yet", {},
-       {labelled(a.seen() | a.refused(0) | a.over(0), a.seen()), go(undecided)});
+       {labelled(a.seen() | a.counted(0) | a.over(0), a.seen()), go(undecided)});
   rule(chain, "unusual", {}, {jump("unusual_flow")});
   rule(chain, "no decision yet", {}, {go(undecided)});
 }
@@ -153,6 +200,7 @@ void known_flow_rules(const Compilation& c, Chain& chain, const std::string& und
 void compile_admission(Compilation& c) {
   adopted_set(c);
   syn_again(c);
+  ends(c);
   syn_answered(c);
   unusual_flow(c);
   admit(c);
@@ -160,9 +208,14 @@ void compile_admission(Compilation& c) {
 
   Chain& output = c.chain("output");
   output.base = BaseHook{Hook::output, kPriority, VerdictKind::accept, {}};
-  rule(output, "a SYN is answered", {},
+  rule(output, "a connection begins or ends", {},
        {is_protocol(fw::Protocol::tcp),
-        match_masked(Field::tcp_flags, u8(kSyn | kAck), u8(kSyn | kAck)), go("syn_answered")});
+        match_masked(Field::tcp_flags, u8(kFin | kSyn | kRst), u8(0), Compare::not_equal),
+        go("output_edge")});
+  Chain& edge = c.chain("output_edge");
+  rule(edge, "a SYN is answered", {},
+       {is_protocol(fw::Protocol::tcp), has_flags(kSyn), go("syn_answered")});
+  rule(edge, "an end", {}, {go("server_ends")});
 }
 
 }  // namespace chains

@@ -30,16 +30,25 @@ void pass_without_handshake(Chain& chain) {
 }
 
 /// A SYN on the ports of a known flow is asked like any other, whatever was decided about the flow.
-/// On the way through the host SYN-ACKs come here too.
-void syn_chains(Compilation& c) {
+/// Resets and FINs are noted. On the way through the host those of both sides come here.
+void edge_chains(Compilation& c) {
+  const Expr no_syn = match_masked(Field::tcp_flags, u8(kSyn), u8(0));
   const Expr acks = match_masked(Field::tcp_flags, u8(kAck), u8(0), Compare::not_equal);
-  Chain& input = c.chain("input_syn");
+  const Expr syns = match_masked(Field::tcp_flags, u8(kSyn), u8(0), Compare::not_equal);
+  Chain& input = c.chain("input_edge");
   rule(input, "loopback", {}, {match(Field::iif, u32(1)), accept()});
+  rule(input, "an answer", {}, {is_protocol(fw::Protocol::tcp), syns, acks, ret()});
+  rule(input, "an end", {}, {is_protocol(fw::Protocol::tcp), no_syn, go("client_ends")});
   rule(input, "on the ports of a known flow", {}, {jump("syn_again")});
   rule(input, "is it open?", {}, {go("input_new")});
-  Chain& forward = c.chain("forward_syn");
+  Chain& forward = c.chain("forward_edge");
   rule(forward, "a SYN is answered", {},
-       {is_protocol(fw::Protocol::tcp), acks, go("syn_answered")});
+       {is_protocol(fw::Protocol::tcp), syns, acks, go("syn_answered")});
+  rule(forward, "the server's end", {},
+       {is_protocol(fw::Protocol::tcp), no_syn, match(Field::ct_direction, u8(1)),
+        go("server_ends")});
+  rule(forward, "the client's end", {},
+       {is_protocol(fw::Protocol::tcp), no_syn, go("client_ends")});
   rule(forward, "of a known flow", {}, {in_state(kStateEstablished), jump("syn_again")});
   rule(forward, "is it open?", {}, {in_state(kStateEstablished), go("forward_new")});
 }
@@ -117,9 +126,10 @@ void compile_base(Compilation& c) {
   // Rules, not a verdict map: two tests of the state cost less than one lookup.
   Chain& input = c.chain("input");
   input.base = BaseHook{Hook::input, kPriority, VerdictKind::drop, {}};
-  rule(input, "a SYN", {},
-       {is_protocol(fw::Protocol::tcp), match_masked(Field::tcp_flags, u8(kSyn | kAck), u8(kSyn)),
-        in_state(kStateEstablished), go("input_syn")});
+  const Expr edge =
+      match_masked(Field::tcp_flags, u8(kFin | kSyn | kRst), u8(0), Compare::not_equal);
+  rule(input, "a connection begins or ends", {},
+       {is_protocol(fw::Protocol::tcp), edge, in_state(kStateEstablished), jump("input_edge")});
   rule(input, "admitted flow", {}, {c.admitted(), accept()});
   rule(input, "loopback", {}, {match(Field::iif, u32(1)), accept()});
   rule(input, "first packet", {}, {in_state(kStateNew), go("input_new")});
@@ -131,9 +141,8 @@ void compile_base(Compilation& c) {
 
   Chain& forward = c.chain("forward");
   forward.base = BaseHook{Hook::forward, kPriority, VerdictKind::accept, {}};
-  rule(forward, "a SYN", {},
-       {is_protocol(fw::Protocol::tcp),
-        match_masked(Field::tcp_flags, u8(kSyn), u8(0), Compare::not_equal), jump("forward_syn")});
+  rule(forward, "a connection begins or ends", {},
+       {is_protocol(fw::Protocol::tcp), edge, jump("forward_edge")});
   rule(forward, "admitted flow", {}, {c.admitted(), accept()});
   rule(forward, "first packet", {}, {in_state(kStateNew), go("forward_new")});
   rule(forward, "later packet", {}, {in_state(kStateEstablished), go("forward_established")});
@@ -143,7 +152,7 @@ void compile_base(Compilation& c) {
   rule(forward, "of no known flow", {}, {go("CLOUDRON_FORWARD")});
 
   c.counter("not_syn");
-  syn_chains(c);
+  edge_chains(c);
   first_packet(c, "input_new", "CLOUDRON", true);
   first_packet(c, "forward_new", "CLOUDRON_FORWARD", false);
   input_established(c);

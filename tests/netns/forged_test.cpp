@@ -143,7 +143,7 @@ TEST_P(Forged, ConnectionsInThePlaceOfEndedOnesAreCounted) {
     }
     sequence += 500'000;
   }
-  EXPECT_GE(opened, 5u);
+  EXPECT_GE(opened, 3u) << "what follows a reset is counted, too";
   EXPECT_LE(server.accepted(22), 5u);
   EXPECT_LE(counter(net.host, "ssh.accepted"), 5u);
 }

@@ -87,11 +87,11 @@ std::string text(const Chain& chain) {
 TEST(Compile, EstablishedPacketsMeetTheirLabelSecond) {
   const Ruleset ruleset = compile(fw::default_policy(), one_device());
   const auto& input = chain(ruleset, "input").rules;
-  EXPECT_EQ(to_text(input[0]), "tcp flags & (syn|ack) == syn ct state established goto input_syn");
+  EXPECT_EQ(to_text(input[0]), "tcp flags & (fin|syn|rst) != 0 ct state established jump input_edge");
   const auto& forward = chain(ruleset, "forward").rules;
-  EXPECT_EQ(to_text(forward[0]), "tcp flags & syn != 0 jump forward_syn");
+  EXPECT_EQ(to_text(forward[0]), "tcp flags & (fin|syn|rst) != 0 jump forward_edge");
   for (const auto* rules : {&input, &forward}) {
-    EXPECT_EQ(to_text((*rules)[1]), "ct label & (105|106|108) == 105 accept");
+    EXPECT_EQ(to_text((*rules)[1]), "ct label & (97|98|100|101) == 97 accept");
   }
 }
 
