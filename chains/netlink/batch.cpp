@@ -3,6 +3,7 @@
 
 #include <cassert>
 #include <cstring>
+#include <new>
 
 #include <arpa/inet.h>
 #include <libmnl/libmnl.h>
@@ -29,7 +30,10 @@ void Batch::set_generation(std::uint32_t generation) {
 
 char* Batch::room(std::size_t bytes) {
   if (pieces_.empty() || pieces_.back().used + bytes > kPieceBytes) {
-    pieces_.push_back({std::make_unique_for_overwrite<char[]>(kPieceBytes), 0});
+    // Fresh pages are zero already, which calloc knows.
+    auto* const memory = static_cast<char*>(std::calloc(kPieceBytes, 1));
+    if (memory == nullptr) throw std::bad_alloc();
+    pieces_.push_back({std::unique_ptr<char[], Free>(memory), 0});
   }
   return pieces_.back().memory.get() + pieces_.back().used;
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstdlib>
 #include <memory>
 #include <string>
 #include <vector>
@@ -46,8 +47,11 @@ class Batch {
   const Origin* origin(std::uint32_t sequence) const;
 
  private:
+  struct Free {
+    void operator()(char* memory) const { std::free(memory); }
+  };
   struct Piece {
-    std::unique_ptr<char[]> memory;
+    std::unique_ptr<char[], Free> memory;  ///< zero where nothing was written: padding, too
     std::size_t used = 0;
   };
   char* room(std::size_t bytes);
