@@ -114,8 +114,8 @@ class Conntrack {
   void enter(const OpenConnection& c, const Bytes& label) {
     const auto family = c.local.family == Family::ipv4 ? AF_INET : AF_INET6;
     nlmsghdr* header = queue(IPCTNL_MSG_CT_NEW, NLM_F_CREATE | NLM_F_EXCL, family);
-    put_tuple(header, CTA_TUPLE_ORIG, c.remote, c.remote_port, c.local, c.local_port);
-    put_tuple(header, CTA_TUPLE_REPLY, c.local, c.local_port, c.remote, c.remote_port);
+    put_tcp_tuple(header, CTA_TUPLE_ORIG, c.remote, c.remote_port, c.local, c.local_port);
+    put_tcp_tuple(header, CTA_TUPLE_REPLY, c.local, c.local_port, c.remote, c.remote_port);
     mnl_attr_put_u32(header, CTA_STATUS, htonl(IPS_CONFIRMED | IPS_SEEN_REPLY | IPS_ASSURED));
     mnl_attr_put_u32(header, CTA_TIMEOUT, htonl(kEstablishedSeconds));
     mnl_attr_put(header, CTA_LABELS, label.size(), label.data());
@@ -157,24 +157,6 @@ class Conntrack {
   }
 
   void queued(const nlmsghdr* header) { used_ += MNL_ALIGN(header->nlmsg_len); }
-
-  static void put_tuple(nlmsghdr* header, std::uint16_t type, Ip from, std::uint16_t from_port,
-                        Ip to, std::uint16_t to_port) {
-    nlattr* tuple = mnl_attr_nest_start(header, type);
-    nlattr* ip = mnl_attr_nest_start(header, CTA_TUPLE_IP);
-    const bool v4 = from.family == Family::ipv4;
-    const auto source = fw::to_bytes(from);
-    const auto target = fw::to_bytes(to);
-    mnl_attr_put(header, v4 ? CTA_IP_V4_SRC : CTA_IP_V6_SRC, source.size(), source.data());
-    mnl_attr_put(header, v4 ? CTA_IP_V4_DST : CTA_IP_V6_DST, target.size(), target.data());
-    mnl_attr_nest_end(header, ip);
-    nlattr* proto = mnl_attr_nest_start(header, CTA_TUPLE_PROTO);
-    mnl_attr_put_u8(header, CTA_PROTO_NUM, IPPROTO_TCP);
-    mnl_attr_put_u16(header, CTA_PROTO_SRC_PORT, htons(from_port));
-    mnl_attr_put_u16(header, CTA_PROTO_DST_PORT, htons(to_port));
-    mnl_attr_nest_end(header, proto);
-    mnl_attr_nest_end(header, tuple);
-  }
 
   SocketHandle socket_;
   std::vector<char> buffer_ = std::vector<char>(kBufferBytes);

@@ -25,6 +25,7 @@ struct Flow {
   Bytes label;                ///< empty: no bit of it is set, or it has none
 
   bool answered() const;
+  bool assured() const;  ///< a TCP handshake was completed
 
   bool operator==(const Flow&) const = default;
 };
@@ -35,6 +36,10 @@ Flow read_flow(const nlmsghdr* message);
 /// Begins a message of the conntrack subsystem at `at`; `type` is an IPCTNL_MSG_CT_...
 nlmsghdr* put_conntrack_header(char* at, std::uint16_t type, int flags, int family,
                                std::uint32_t sequence);
+
+/// Appends the ends of a TCP connection as seen by who sends `from`; `type` is CTA_TUPLE_...
+void put_tcp_tuple(nlmsghdr* header, std::uint16_t type, fw::Ip from, std::uint16_t from_port,
+                   fw::Ip to, std::uint16_t to_port);
 
 /// Why the table cannot be read, and what to do.
 std::unexpected<fw::Error> conntrack_refused(int code);

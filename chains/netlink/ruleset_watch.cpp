@@ -63,6 +63,8 @@ bool ChangeReader::read(const nlmsghdr* message, RulesetChange& out) {
     });
     const bool element = type == NFT_MSG_NEWSETELEM || type == NFT_MSG_DELSETELEM;
     ours_ = ours_ || ours;
+    if (ours && type == NFT_MSG_DELTABLE) removed_ = true;
+    if (ours && type == NFT_MSG_NEWTABLE) removed_ = false;
     other_than_elements_ = other_than_elements_ || (ours && !element);
     return false;
   }
@@ -85,6 +87,7 @@ bool ChangeReader::read(const nlmsghdr* message, RulesetChange& out) {
   });
   out.ours = std::exchange(ours_, false);
   out.only_elements = out.ours && !other_than_elements_;
+  out.removed = std::exchange(removed_, false);
   other_than_elements_ = false;
   return true;
 }
@@ -145,6 +148,14 @@ Result<RulesetWatch::Drained> RulesetWatch::drain() {
   }
   s.changes_read += s.changes.size();
   return Drained{s.changes, lost != 0};
+}
+
+void RulesetWatch::pause() const {
+  (void)set_option(state_->fd.get(), SOL_NETLINK, NETLINK_DROP_MEMBERSHIP, int{NFNLGRP_NFTABLES});
+}
+
+void RulesetWatch::resume() const {
+  (void)set_option(state_->fd.get(), SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, int{NFNLGRP_NFTABLES});
 }
 
 RulesetWatch::Counts RulesetWatch::counts() const {

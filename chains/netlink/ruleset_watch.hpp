@@ -22,6 +22,7 @@ struct RulesetChange {
   bool ours = false;             ///< it touched a table cloudron of ours
   bool only_elements = false;    ///< of that table: nothing but elements of sets
   std::uint32_t port = 0;        ///< of the netlink socket that made it
+  bool removed = false;          ///< that table is gone
 
   bool operator==(const RulesetChange&) const = default;
 };
@@ -37,6 +38,7 @@ class ChangeReader {
  private:
   bool ours_ = false;
   bool other_than_elements_ = false;
+  bool removed_ = false;
   std::uint64_t malformed_ = 0;
 };
 
@@ -58,6 +60,11 @@ class RulesetWatch {
   };
   /// What happened since the last call; never waits.
   fw::Result<Drained> drain();
+
+  /// Between the two nothing is told: who commits very much may do so while nobody has to be told
+  /// of each element. Whoever resumes looks whether the generation is the expected one.
+  void pause() const;
+  void resume() const;
 
   struct Counts {
     std::uint64_t changes = 0;

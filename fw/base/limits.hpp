@@ -86,7 +86,7 @@ inline constexpr std::size_t kMetricsClientsMax = 8;         // at once; Prometh
 inline constexpr std::size_t kMetricsHeaderMax = 8192;  // bytes of a request; Prometheus sends 300
 inline constexpr std::chrono::seconds kMetricsPatience{10};  // for a request, and for an answer
 inline constexpr std::chrono::seconds kMetricsFresh{1};      // asking the kernel is not free
-inline constexpr int kRepairsAMinute = 5;  // of rules that somebody else changed; then it waits
+inline constexpr int kRepairsAMinute = 5;  // that are told one by one; all are made at once
 inline constexpr std::size_t kSourcesWatched = 4096;  // of which `top` knows the busiest
 // The activity log. Each text is cut, so a row has at most 18 KiB; the oldest rows go first.
 inline constexpr std::size_t kActivityWordMax = 64;            // what, user, tty, remote: bytes

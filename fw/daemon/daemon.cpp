@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <set>
+#include <thread>
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
@@ -18,8 +19,11 @@
 #include <fmt/format.h>
 #include <sys/file.h>
 
+#include "chains/compile_shut.hpp"
+#include "chains/diff.hpp"
 #include "chains/netlink/bridges.hpp"
 #include "chains/netlink/devices.hpp"
+#include "chains/netlink/encode.hpp"
 #include "chains/netlink/flow_feed.hpp"
 #include "chains/netlink/refusal_feed.hpp"
 #include "chains/netlink/ruleset_watch.hpp"
@@ -43,6 +47,7 @@
 #include "fw/host/known.hpp"
 #include "fw/host/last_good.hpp"
 #include "fw/host/lock.hpp"
+#include "fw/host/panic.hpp"
 #include "fw/host/surroundings.hpp"
 #include "fw/host/trial.hpp"
 #include "fw/lists/file.hpp"
@@ -72,6 +77,7 @@ constexpr std::size_t kAppliesMax = 1000;  // that are counted at once
 constexpr std::size_t kNewsMax = 64;       // of an engine that wait for the lock
 constexpr auto kFeedRest = 1ms;            // one wake-up for many flows
 constexpr auto kGuardKeep = 1s;            // what a guard knows of the host's networks
+constexpr auto kFlushRest = 200ms;  // one look at open connections for many that were forgotten
 
 std::chrono::milliseconds steady_now() {
   return std::chrono::duration_cast<std::chrono::milliseconds>(
@@ -89,9 +95,34 @@ json::array first_lines(const chains::Description& difference) {
   return lines;
 }
 
+/// What a repair was asked for, and what came of it.
+struct Repair {
+  InForce wanted;
+  std::string by;
+  std::chrono::steady_clock::time_point begin;
+  Result<ApplyReport> report;
+  bool unheard = false;  ///< changes of others may not have been heard of meanwhile
+};
+
+/// The same of an apply that others' apps asked for.
+struct NewApps {
+  InForce wanted;
+  std::chrono::steady_clock::time_point begin;
+  Result<AppsChanged> changed;
+  std::vector<chains::Device> devices;
+  std::vector<chains::Bridge> bridges;
+  bool unheard = false;
+};
+
 /// Does nothing else follow from other addresses of its apps than that?
 bool may_move(const InForce& wanted) {
   return wanted.why == InForce::Why::confirmed && !wanted.contested;
+}
+
+/// Did connection tracking forget a flow whose ends did not close it? That is somebody's
+/// "conntrack -F", or a block of ours.
+bool was_open(const chains::FlowEvent& event) {
+  return event.kind == chains::FlowEvent::Kind::ended && event.flow.assured() && !event.flow.ending;
 }
 
 /// The lock of the one daemon of a state folder, for as long as it lives.
@@ -124,6 +155,7 @@ class Daemon final : public Host {
           serve(*this, peer, request, std::move(answer));
         }) {}
   ~Daemon() override {
+    if (beside_.joinable()) beside_.join();
     engine_.reset();  // its thread hands over to io_
     release_feeds();
     watch_fd_.release();
@@ -157,6 +189,7 @@ class Daemon final : public Host {
   void devices_settled();
   void look_at_bridges();
   bool read_changes();
+  void shut(std::uint32_t generation);
   void on_refusals();
   void on_flows();
   void rest_and_read_flows();
@@ -166,11 +199,19 @@ class Daemon final : public Host {
   void check_later(std::chrono::milliseconds delay);
   void check();
   void check_again_each_period();
+  void check_if_clock_was_set();
   void repair();
-  void settle_trial();
+  void put_right();
+  void make(Repair& repair);
+  void made(Repair& repair);
+  bool settle_trial();
+  void rolled_back(const Result<std::optional<Overdue>>& done);
   void say_devices(bool early_drop, const chains::Description& lines);
   void say_clock_set(std::chrono::milliseconds step);
   void say_repaired(const ApplyReport& report, std::chrono::microseconds took);
+  void say_sum_of_repairs();
+  Result<Manager> manager(bool& unheard);
+  void heard_again(std::uint32_t generation);
   void reload();
   void take_up(InForce wanted);
   void follow_engine();
@@ -179,7 +220,8 @@ class Daemon final : public Host {
   void take_inventory(const std::deque<docker::SharedNews>& news);
   void put_apps_in_force(const InventoryChange& change);
   bool move_apps(const InventoryChange& change);
-  Result<AppsChanged> apply_apps(const InForce& wanted);
+  void apply_apps(NewApps& apps);
+  void apps_in_force(NewApps& apps);
   void say_apps_changed(const AppsChanged& changed, std::chrono::steady_clock::time_point begin);
   void serve_metrics();
   void open_feeds();
@@ -189,6 +231,7 @@ class Daemon final : public Host {
   void see(const chains::Refusal& refusal);
   void sentence(const Sentence& sentence);
   void try_lock();
+  void beside(std::function<void()> work, std::function<void()> then);
 
   DaemonOptions options_;
   File only_;
@@ -226,8 +269,11 @@ class Daemon final : public Host {
   std::string changed_by_;                     ///< who touched our table since the last check
   bool check_due_ = false;
   bool off_ = false;
-  WallTime began_{};  ///< timers_began, when the clock was last looked at
+  bool shut_ = false;                     ///< since the table was removed
+  WallTime began_ = read_clocks().began;  ///< when the clock was last looked at
   std::deque<Waiting> waiting_;
+  std::optional<StateLock> lock_;  ///< of the first that waits
+  std::thread beside_;             ///< at work for it
 
   asio::posix::stream_descriptor watch_fd_{io_};
   asio::posix::stream_descriptor devices_fd_{io_};
@@ -299,17 +345,22 @@ void Daemon::fade() {
 /// Blocks end by the wall clock, the kernel's timers do not: a check starts them anew when it is
 /// set.
 void Daemon::watch_clock() {
-  const WallTime began = timers_began(wall_clock());
-  if (clock_was_set(std::exchange(began_, began), began)) check_later(0ms);
+  check_if_clock_was_set();
   clock_timer_.expires_after(kClockPeriod);
   clock_timer_.async_wait([this](const ErrorOf& error) {
     if (!error) watch_clock();
   });
 }
 
-// ---- The lock of the state folder: nobody waits for it in the loop.
+void Daemon::check_if_clock_was_set() {
+  const WallTime began = read_clocks().began;
+  if (clock_was_set(std::exchange(began_, began), began)) check();
+}
+
+// ---- The lock of the state folder: nobody waits for it in the loop, nor for what takes long.
 
 void Daemon::with_lock(std::function<void()> work, std::function<void(const Error&)> busy) {
+  check_if_clock_was_set();  // before a request, which would have to start all timers anew itself
   waiting_.push_back({std::move(work), std::move(busy), steady_now() + kLockPatience});
   if (waiting_.size() == 1) try_lock();
 }
@@ -318,8 +369,11 @@ void Daemon::try_lock() {
   while (!waiting_.empty()) {
     auto lock = StateLock::try_take(options_.state_dir);
     if (lock && *lock) {
+      lock_ = std::move(*lock);
       const Waiting next = std::move(waiting_.front());
       next.work();
+      if (beside_.joinable()) return;  // and goes on when that is done
+      lock_.reset();
       waiting_.pop_front();
       continue;
     }
@@ -337,6 +391,23 @@ void Daemon::try_lock() {
     });
     return;
   }
+}
+
+/// Of work under the lock, as its last deed: what may take long runs in a thread of its own, and
+/// the lock is held until `then` was called in the loop. Blocks and lists of a million entries take
+/// the kernel seconds, and meanwhile clients are answered.
+void Daemon::beside(std::function<void()> work, std::function<void()> then) {
+  beside_ = std::thread([this, work = std::move(work), then = std::move(then)] {
+    work();
+    asio::post(io_, [this, then] {
+      beside_.join();
+      then();
+      if (beside_.joinable()) return;  // `then` has more to do
+      lock_.reset();
+      waiting_.pop_front();
+      try_lock();
+    });
+  });
 }
 
 // ---- Changes by others.
@@ -390,11 +461,31 @@ bool Daemon::read_changes() {
   for (const auto& change : drained->changes) {
     known_.changed(change.generation, change.ours);
     if (!change.ours || chains::is_own_port(change.port)) continue;
+    if (change.removed) shut(change.generation);
     changed_by_ = fmt::format("{} (pid {})", printable(change.process), change.pid);
     check_later(kCheckDelay);
   }
   if (drained->lost) check_later(kCheckDelay);
   return true;
+}
+
+/// While the table is gone every port is open, and to make all of it again takes 10 ms and more. So
+/// first a few rules come that let in no more than the policy does. Not while somebody else holds
+/// the lock, who may be about to switch the firewall off: the check that follows waits for it.
+void Daemon::shut(std::uint32_t generation) {
+  std::optional<StateLock> lock;
+  if (!lock_) {
+    auto taken = StateLock::try_take(options_.state_dir);
+    if (!taken || !*taken) return;
+    lock = std::move(**taken);
+  }
+  if (switched_off(options_.state_dir)) return;
+  const auto rules =
+      chains::compile_shut(policy_, read_panic(options_.state_dir) ? chains::ShutBut::nothing
+                                                                   : chains::ShutBut::open_ports);
+  chains::Batch batch(generation);
+  chains::encode(chains::diff(nullptr, rules), batch);
+  if (kernel_.commit(batch)) shut_ = true;
 }
 
 void Daemon::check_later(std::chrono::milliseconds delay) {
@@ -411,6 +502,7 @@ void Daemon::check_again_each_period() {
   period_timer_.async_wait([this](const ErrorOf& error) {
     if (error) return;
     check_later(0ms);
+    say_sum_of_repairs();
     serve_metrics();  // whoever had the port may be gone
     if (!flows_ || (policy_.nflog_group != 0 && !refusals_)) open_feeds();  // or the group
     check_again_each_period();
@@ -428,36 +520,40 @@ void Daemon::check() {
 
 /// Under the lock: so an apply of ours is over, and what it put in force is remembered.
 void Daemon::repair() {
-  settle_trial();
+  if (settle_trial()) put_right();
+}
+
+void Daemon::put_right() {
   learn_applies();
-  const InForce wanted = in_force(options_.state_dir, this_moment(), kept_);
-  if (wanted.policy != policy_) take_up(wanted);
-  apps_may_move_ = may_move(wanted);
+  auto repair = std::make_shared<Repair>();
+  repair->wanted = in_force(options_.state_dir, this_moment(), kept_);
+  if (repair->wanted.policy != policy_) take_up(repair->wanted);
+  apps_may_move_ = may_move(repair->wanted);
   off_ = switched_off(options_.state_dir);
-  const std::string by = std::exchange(changed_by_, {});
+  repair->by = std::exchange(changed_by_, {});
   if (off_) return;
-  const auto begin = std::chrono::steady_clock::now();
-  auto store = Store::open(options_.state_dir);
-  auto kernel = chains::Kernel::open();
-  if (!kernel) {
-    messages_.send(Level::error, to_string(kernel.error()));
-    return;
-  }
-  Manager manager(std::move(*kernel), options_.state_dir,
-                  store ? std::optional(std::move(*store)) : std::nullopt);
-  if (const auto wait = pace_.wait(steady_now()); wait != 0ms) {
-    changed_by_ = by;
-    return check_later(wait);
-  }
-  const auto report =
-      manager.apply(wanted.policy, ApplyMode::commit, wanted.unused, ListUse::remembered);
+  repair->begin = std::chrono::steady_clock::now();
+  beside([this, repair] { make(*repair); }, [this, repair] { made(*repair); });
+}
+
+/// In a thread of its own.
+void Daemon::make(Repair& repair) {
+  auto with = manager(repair.unheard);
+  repair.report = with ? with->apply(repair.wanted.policy, ApplyMode::commit, repair.wanted.unused,
+                                     ListUse::remembered)
+                       : Result<ApplyReport>(std::unexpected(with.error()));
+}
+
+void Daemon::made(Repair& repair) {
+  const auto& report = repair.report;
   if (!report) {
     messages_.send(Level::error, "the firewall cannot be repaired: " + to_string(report.error()));
     return check_later(1s);
   }
-  const auto took =
-      std::chrono::round<std::chrono::microseconds>(std::chrono::steady_clock::now() - begin);
-  if (wanted.unused == chains::Unused::remove) known_.holds(report->generation);
+  const auto took = std::chrono::round<std::chrono::microseconds>(std::chrono::steady_clock::now() -
+                                                                  repair.begin);
+  if (repair.wanted.unused == chains::Unused::remove) known_.holds(report->generation);
+  if (repair.unheard) heard_again(report->generation);
   const bool other_devices = devices_held_ && *devices_held_ != report->devices;
   devices_held_ = report->devices;
   const bool other_bridges = bridges_held_ && *bridges_held_ != report->bridges;
@@ -466,41 +562,80 @@ void Daemon::repair() {
   counts_.last_check = took;
   if (report->clock_step != 0ms) say_clock_set(report->clock_step);
   if (report->repaired() == 0) return;
-  if ((other_devices || other_bridges) && by.empty()) {
+  if ((other_devices || other_bridges) && repair.by.empty()) {
     return say_devices(other_devices, report->difference.rules);
   }
+  ++counts_.repairs;
+  counts_.last_repair = took;
   // Whoever made the last change may not have been heard of when the check began.
   (void)read_changes();
-  if (changed_by_.empty()) changed_by_ = by;
-  say_repaired(*report, took);
+  if (changed_by_.empty()) changed_by_ = repair.by;
+  const auto tell = pace_.repaired(steady_now());
+  if (tell != RepairPace::Tell::in_sum) say_repaired(*report, took);
+  shut_ = false;
   changed_by_.clear();
-  pace_.repaired(steady_now());
-  if (!pace_.alarmed()) return;
-  messages_.send(Level::alert,
-                 fmt::format("the firewall had to be repaired {} times in a minute: {} keeps "
-                             "changing it; further repairs wait",
-                             kRepairsAMinute, by.empty() ? "somebody" : by));
+  if (tell != RepairPace::Tell::and_alarm) return;
+  messages_.send(
+      Level::alert,
+      fmt::format("the firewall had to be repaired {} times in a minute: {} keeps "
+                  "changing it; further repairs are made at once, and told once a minute",
+                  kRepairsAMinute, repair.by.empty() ? "somebody" : repair.by));
 }
 
-/// Rolls back what nobody confirmed in time; looks again when the time of a trial is over.
-void Daemon::settle_trial() {
-  const auto done = roll_back_if_due(options_.state_dir, this_moment(), wall_clock());
+/// The kernel tells each watcher of each element that comes or goes, in a message of its own: of a
+/// million, gigabytes. So it tells nothing to this one meanwhile.
+Result<Manager> Daemon::manager(bool& unheard) {
+  auto store = Store::open(options_.state_dir);
+  auto kernel = chains::Kernel::open();
+  if (!kernel) return std::unexpected(kernel.error());
+  Manager manager(std::move(*kernel), options_.state_dir,
+                  store ? std::optional(std::move(*store)) : std::nullopt);
+  manager.around_large_commits({[this, &unheard] {
+                                  unheard = true;
+                                  watch_.pause();
+                                },
+                                [this] { watch_.resume(); }});
+  return manager;
+}
+
+/// Was anything changed while nobody listened?
+void Daemon::heard_again(std::uint32_t generation) {
+  const auto now = kernel_.generation();
+  if (now && *now == generation) return;
+  known_.forget();
+  check_later(0ms);
+}
+
+/// Rolls back what nobody confirmed in time; looks again when the time of a trial is over. False:
+/// it is at that now, and goes on with put_right().
+bool Daemon::settle_trial() {
+  const auto pending = read_pending(options_.state_dir);
+  if (!pending) return true;
+  if (is_due(*pending, this_moment())) {
+    auto done = std::make_shared<Result<std::optional<Overdue>>>();
+    beside(
+        [this, done] { *done = roll_back_if_due(options_.state_dir, this_moment(), wall_clock()); },
+        [this, done] { rolled_back(*done); });
+    return false;
+  }
+  trial_timer_.expires_after(time_left(*pending, this_moment()) + 1ms);
+  trial_timer_.async_wait([this](const ErrorOf& error) {
+    if (!error) check_later(0ms);
+  });
+  return true;
+}
+
+void Daemon::rolled_back(const Result<std::optional<Overdue>>& done) {
   if (!done) {
     messages_.send(Level::alert, "a trial is over and not rolled back: " + to_string(done.error()));
-    return check_later(1s);
-  }
-  if (*done) {
+    check_later(1s);
+  } else if (*done) {
     const std::string text =
         fmt::format("{} was not confirmed in time, and is rolled back", name_of((*done)->pending));
     messages_.send(Level::warning, text);
     record("rollback", self_, text, {});
   }
-  const auto pending = read_pending(options_.state_dir);
-  if (!pending) return;
-  trial_timer_.expires_after(time_left(*pending, this_moment()) + 1ms);
-  trial_timer_.async_wait([this](const ErrorOf& error) {
-    if (!error) check_later(0ms);
-  });
+  put_right();
 }
 
 /// Nobody did wrong.
@@ -528,11 +663,10 @@ void Daemon::say_clock_set(std::chrono::milliseconds step) {
 }
 
 void Daemon::say_repaired(const ApplyReport& report, std::chrono::microseconds took) {
-  ++counts_.repairs;
-  counts_.last_repair = took;
+  const bool removed = report.first || shut_;
   const auto took_ms = std::chrono::round<std::chrono::milliseconds>(took).count();
   const std::string by = changed_by_.empty() ? "somebody" : changed_by_;
-  const std::string what = report.first
+  const std::string what = removed
                                ? "removed the firewall"
                                : fmt::format("changed {} lines of the firewall", report.repaired());
   const std::string text = fmt::format("{} {}; repaired in {} ms", by, what, took_ms);
@@ -543,6 +677,14 @@ void Daemon::say_repaired(const ApplyReport& report, std::chrono::microseconds t
                                                 : report.difference.rules.lines.front().id}});
   record("repair", self_, text,
          {{"by", by}, {"first_lines", first_lines(report.difference.rules)}, {"took_ms", took_ms}});
+}
+
+void Daemon::say_sum_of_repairs() {
+  const auto more = pace_.take_sum();
+  if (more == 0) return;
+  const std::string text = fmt::format("{} more repairs since the last that was told", more);
+  messages_.send(Level::warning, text, {});
+  record("repair", self_, text, {{"repairs", more}});
 }
 
 void Daemon::record(const std::string& what, const Actor& actor, const std::string& summary,
@@ -660,22 +802,37 @@ void Daemon::put_apps_in_force(const InventoryChange& change) {
   if (switched_off(options_.state_dir)) return;
   (void)read_changes();
   if (move_apps(change)) return;
-  InForce wanted = in_force(options_.state_dir, this_moment(), kept_);
-  apps_may_move_ = may_move(wanted);
-  if (wanted.policy == policy_) return;
-  const auto begin = std::chrono::steady_clock::now();
-  const bool confirmed = wanted.unused == chains::Unused::remove;
+  auto apps = std::make_shared<NewApps>();
+  apps->wanted = in_force(options_.state_dir, this_moment(), kept_);
+  apps_may_move_ = may_move(apps->wanted);
+  if (apps->wanted.policy == policy_) return;
+  apps->begin = std::chrono::steady_clock::now();
   const auto held = known_.generation();
-  const auto apps = held && confirmed ? other_apps(policy_, wanted.policy) : std::nullopt;
-  auto changed = apps ? change_apps(kernel_, *held, *apps) : apply_apps(wanted);
-  if (!changed && apps) changed = apply_apps(wanted);
-  if (!changed) {
-    messages_.send(Level::error, "apps are not in force: " + to_string(changed.error()));
+  const auto others = held && apps->wanted.unused == chains::Unused::remove
+                          ? other_apps(policy_, apps->wanted.policy)
+                          : std::nullopt;
+  if (others) {
+    apps->changed = change_apps(kernel_, *held, *others);
+    if (apps->changed) return apps_in_force(*apps);
+  }
+  beside([this, apps] { apply_apps(*apps); },
+         [this, apps] {
+           if (apps->changed) devices_held_ = std::move(apps->devices);
+           if (apps->changed) bridges_held_ = std::move(apps->bridges);
+           apps_in_force(*apps);
+           if (apps->changed && apps->unheard) heard_again(apps->changed->generation);
+         });
+}
+
+void Daemon::apps_in_force(NewApps& apps) {
+  if (!apps.changed) {
+    messages_.send(Level::error, "apps are not in force: " + to_string(apps.changed.error()));
     return check_later(1s);
   }
-  take_up(std::move(wanted));
-  if (confirmed) known_.holds(changed->generation);
-  say_apps_changed(*changed, begin);
+  const bool confirmed = apps.wanted.unused == chains::Unused::remove;
+  take_up(std::move(apps.wanted));
+  if (confirmed) known_.holds(apps.changed->generation);
+  say_apps_changed(*apps.changed, apps.begin);
 }
 
 /// The most frequent change, with a look at nothing but those apps. False when it is another.
@@ -714,17 +871,19 @@ void Daemon::say_apps_changed(const AppsChanged& changed,
          {{"first_lines", first_lines(changed.lines)}, {"took_ms", took.count()}});
 }
 
-Result<AppsChanged> Daemon::apply_apps(const InForce& wanted) {
-  auto store = Store::open(options_.state_dir);
-  auto kernel = chains::Kernel::open();
-  if (!kernel) return std::unexpected(kernel.error());
-  Manager manager(std::move(*kernel), options_.state_dir,
-                  store ? std::optional(std::move(*store)) : std::nullopt);
-  auto report = manager.apply(wanted.policy, ApplyMode::commit, wanted.unused, ListUse::remembered);
-  if (!report) return std::unexpected(report.error());
-  devices_held_ = std::move(report->devices);
-  bridges_held_ = std::move(report->bridges);
-  return AppsChanged{std::move(report->difference.rules), report->generation};
+/// In a thread of its own.
+void Daemon::apply_apps(NewApps& apps) {
+  auto with = manager(apps.unheard);
+  auto report = with ? with->apply(apps.wanted.policy, ApplyMode::commit, apps.wanted.unused,
+                                   ListUse::remembered)
+                     : Result<ApplyReport>(std::unexpected(with.error()));
+  if (!report) {
+    apps.changed = std::unexpected(report.error());
+    return;
+  }
+  apps.devices = std::move(report->devices);
+  apps.bridges = std::move(report->bridges);
+  apps.changed = AppsChanged{std::move(report->difference.rules), report->generation};
 }
 
 void Daemon::serve_metrics() {
@@ -891,7 +1050,12 @@ void Daemon::rest_and_read_flows() {
       flows_fd_.release();
       return flows_.reset();
     }
-    for (const chains::FlowEvent& event : *events) sight_->see(event);
+    bool forgotten = false;
+    for (const chains::FlowEvent& event : *events) {
+      sight_->see(event);
+      forgotten = forgotten || was_open(event);
+    }
+    if (forgotten) check_later(kFlushRest);  // which enters open connections anew
     on_flows();
   });
 }

@@ -1,8 +1,11 @@
-// How often a repair may be tried: somebody who keeps undoing it is not answered for ever.
+// How repairs are told. They are made at once, however many there are: until then the host may
+// stand open. Only what is said of them is bounded.
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <deque>
+#include <utility>
 
 #include "fw/base/limits.hpp"
 
@@ -12,31 +15,30 @@ class RepairPace {
  public:
   using Time = std::chrono::milliseconds;  ///< of a clock that is never set
 
-  /// How long to wait before the next repair: nothing for the first kRepairsAMinute in a minute,
-  /// then ever longer, up to a minute.
-  Time wait(Time now) {
-    while (!repairs_.empty() && now - repairs_.front() >= std::chrono::minutes{1})
-      repairs_.pop_front();
-    if (repairs_.size() < static_cast<std::size_t>(kRepairsAMinute)) {
-      delay_ = Time{0};
-      return Time{0};
+  enum class Tell : std::uint8_t {
+    itself,     ///< a message and a row of its own
+    and_alarm,  ///< the same, and that no more are told one by one
+    in_sum,     ///< it is counted
+  };
+
+  /// A repair was made: the first kRepairsAMinute in a minute are told one by one.
+  Tell repaired(Time now) {
+    while (!told_.empty() && now - told_.front() >= std::chrono::minutes{1}) told_.pop_front();
+    if (told_.size() >= static_cast<std::size_t>(kRepairsAMinute)) {
+      ++in_sum_;
+      return Tell::in_sum;
     }
-    const Time since = now - repairs_.back();
-    return since >= delay_ ? Time{0} : delay_ - since;
+    told_.push_back(now);
+    return told_.size() == static_cast<std::size_t>(kRepairsAMinute) ? Tell::and_alarm
+                                                                     : Tell::itself;
   }
 
-  void repaired(Time now) {
-    repairs_.push_back(now);
-    if (repairs_.size() < static_cast<std::size_t>(kRepairsAMinute)) return;
-    delay_ = delay_ == Time{0} ? Time{5000} : std::min(delay_ * 2, Time{60'000});
-  }
-
-  /// Somebody undoes repairs faster than they should be made.
-  bool alarmed() const { return delay_ != Time{0}; }
+  /// How many were counted since the last call.
+  std::uint64_t take_sum() { return std::exchange(in_sum_, 0); }
 
  private:
-  std::deque<Time> repairs_;  ///< of the last minute
-  Time delay_{0};
+  std::deque<Time> told_;  ///< in the last minute; kRepairsAMinute at most
+  std::uint64_t in_sum_ = 0;
 };
 
 }  // namespace fw

@@ -12,12 +12,15 @@
 #include "chains/netlink/encode.hpp"
 #include "fw/base/limits.hpp"
 #include "fw/host/contents.hpp"
+#include "fw/host/forgotten.hpp"
 #include "fw/host/lockout.hpp"
 #include "fw/host/panic.hpp"
 #include "fw/host/surroundings.hpp"
 
 namespace fw {
 namespace {
+
+constexpr std::size_t kLargeCommit = 256u << 10;  // bytes: some 10,000 elements
 
 chains::Admission admission_of(const Policy& policy) { return chains::Admission(policy.label_bit); }
 
@@ -96,7 +99,7 @@ Result<std::uint32_t> Manager::commit(const Policy& policy, const Target& target
   if (!generation) return generation;
   Anew anew = make_anew(target);
   Digest wanted{};
-  const WallTime began = timers_began(wall_clock());
+  const WallTime began = read_clocks().began;
   if (noted) {
     wanted = fingerprint(target, anew);
     if (held_.is(wanted, *generation, began)) return generation;
@@ -130,6 +133,7 @@ Result<ApplyReport> Manager::apply(const Policy& policy, ApplyMode mode, chains:
   const auto held_at = commit(policy, *target, unused, report);
   if (!held_at) return std::unexpected(held_at.error());
   report.generation = *held_at;
+  enter_forgotten(policy, *target, report);
   if (unused == chains::Unused::remove) {
     if (const auto saved = lists_.save(); !saved) {
       report.warnings.push_back("lists are not remembered: " + to_string(saved.error()));
@@ -165,6 +169,14 @@ void Manager::cut_blocked(const Policy& policy, const Target& target, ApplyRepor
   report.warnings.push_back("open connections of blocked addresses may live on: " + problem);
 }
 
+void Manager::enter_forgotten(const Policy& policy, const Target& target, ApplyReport& report) {
+  const auto entered = enter_untracked(mark_of(policy), [&] { return blocked_far(target); });
+  if (entered) report.connections_entered = *entered;
+  if (!entered) {
+    report.warnings.push_back("open connections may be interrupted: " + to_string(entered.error()));
+  }
+}
+
 std::optional<std::string> Manager::refused_by_guard(const Policy& policy, const Target& target,
                                                      const chains::Ruleset* observed) {
   if (!guard_) return {};
@@ -179,6 +191,14 @@ Result<void> Manager::wake(std::uint32_t generation) {
   const auto done = kernel_.commit(batch);
   if (!done && done.error().code != ErrorCode::kernel_busy) return done;
   return {};
+}
+
+Result<void> Manager::send(chains::Batch& batch) {
+  if (batch.size() <= kLargeCommit || !around_large_.begins) return kernel_.commit(batch);
+  around_large_.begins();
+  auto done = kernel_.commit(batch);
+  around_large_.ends();
+  return done;
 }
 
 Result<Manager::Adoption> Manager::adopt_all_but_blocked(chains::Admission admission,
@@ -258,7 +278,7 @@ Result<std::uint32_t> Manager::make_so(const Policy& policy, const Target& targe
       if (!fresh) chains::encode_flush_set(chains::kAdopted, batch);
       chains::encode_adopted(adoption->ids, batch);
     }
-    const auto committed = kernel_.commit(batch);
+    const auto committed = send(batch);
     if (!committed && committed.error().code == ErrorCode::kernel_busy && attempt < kApplyTries) {
       continue;
     }

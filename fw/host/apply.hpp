@@ -61,8 +61,9 @@ struct ApplyReport {
   std::uint32_t generation = 0;         ///< at which the kernel holds the policy, unless dry_run
   std::vector<chains::Device> devices;  ///< that have an early drop
   std::vector<chains::Bridge> bridges;
-  std::size_t flows_admitted = 0;  ///< existing flows that go on undisturbed
-  std::size_t flows_cut = 0;       ///< admitted flows whose ends are blocked now
+  std::size_t connections_entered = 0;  ///< open ones of the host that were not tracked any more
+  std::size_t flows_admitted = 0;       ///< existing flows that go on undisturbed
+  std::size_t flows_cut = 0;            ///< admitted flows whose ends are blocked now
   /// How far the wall clock was set since the kernel got its blocks; if so, it gets them anew.
   std::chrono::milliseconds clock_step{0};
   std::chrono::microseconds took{0};  ///< all of it
@@ -102,6 +103,13 @@ class Manager {
   using FindSession = std::function<std::optional<Session>()>;
   void refuse_lockout(FindSession session) { guard_ = std::move(session); }
 
+  /// Called before and after a transaction of thousands of elements, on the thread of apply.
+  struct AroundLarge {
+    std::function<void()> begins;
+    std::function<void()> ends;
+  };
+  void around_large_commits(AroundLarge hooks) { around_large_ = std::move(hooks); }
+
   chains::Kernel& kernel() { return kernel_; }
   std::optional<Store>& store() { return store_; }
 
@@ -110,9 +118,12 @@ class Manager {
   std::optional<std::string> refused_by_guard(const Policy& policy, const Target& target,
                                               const chains::Ruleset* observed);
   Result<void> wake(std::uint32_t generation);
+  Result<void> send(chains::Batch& batch);
   /// True for what is blocked and is not this host itself.
   Result<std::function<bool(Ip)>> blocked_far(const Target& target);
   void cut_blocked(const Policy& policy, const Target& target, ApplyReport& report);
+  /// Open connections that connection tracking has forgotten ("conntrack -F") are known again.
+  void enter_forgotten(const Policy& policy, const Target& target, ApplyReport& report);
   /// Flows that are open when rules are made to which they are unknown: they go on.
   struct Adoption {
     std::function<bool(Ip)> far;  ///< blocked_far
@@ -135,6 +146,7 @@ class Manager {
   std::optional<Store> store_;
   Held held_;
   FindSession guard_;
+  AroundLarge around_large_;
 };
 
 }  // namespace fw

@@ -14,7 +14,7 @@ namespace {
 /// that holds another version, or whose clock was set, gets all blocks anew.
 Result<bool> put_in_force(chains::Kernel& kernel, Store& store, const BlockChange& change,
                           WallTime now) {
-  const WallTime began = timers_began(now);
+  const WallTime began = read_clocks().began;  // `now` may be older: storing a million takes long
   for (int attempt = 1;; ++attempt) {
     const auto generation = kernel.generation();
     if (!generation) return std::unexpected(generation.error());

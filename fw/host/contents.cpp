@@ -61,6 +61,15 @@ const std::vector<BlockedPiece>& pieces_of(const BlockedNow& blocked, int index)
   return is_network(index) ? blocked.networks : blocked.singles;
 }
 
+void put_delta(const BlockDelta& delta, int index, WallTime now, Batch& batch) {
+  // An element may have ended in the kernel while the store still has it: removing what is not
+  // there would refuse the whole batch, so it is made to be there first.
+  const auto& removed = pieces_of(delta.removed, index);
+  put_pieces(removed, index, Do::add, now, batch);
+  put_pieces(removed, index, Do::remove, now, batch);
+  put_pieces(pieces_of(delta.added, index), index, Do::add, now, batch);
+}
+
 using SharedSet = std::shared_ptr<const AddressSet>;
 
 Result<SharedSet> shared_content(Lists& lists, const Digest& digest) {
@@ -182,17 +191,23 @@ Result<Contents> Contents::plan(const chains::Observed& observed, const Target& 
     any = any || blocks.made[i];
   }
   blocks.generation = target.around.block_generation;
-  blocks.at = wall_clock();
-  blocks.began = timers_began(blocks.at);
+  const Clocks clocks = read_clocks();
+  blocks.at = clocks.now;
+  blocks.began = clocks.began;
   const HeldBlocks held = held_blocks(observed.block_versions);
-  blocks.all = plan.makes_set(chains::kBlockVersions) || !held.are(blocks.generation, blocks.began);
-  if (!any && !blocks.all) return out;
+  const bool stay = !plan.makes_set(chains::kBlockVersions) && held.version == blocks.generation &&
+                    held.began.has_value();
   if (held.began && clock_was_set(*held.began, blocks.began)) {
     blocks.clock_step = blocks.began - *held.began;
   }
-  auto snapshot = store->blocks(blocks.at);
+  blocks.all = !stay;
+  blocks.retimed = stay && blocks.clock_step != WallTime::duration{0};
+  if (!any && !blocks.all && !blocks.retimed) return out;
+  // Those that are over by the clock as it is now may live on by the kernel's timers.
+  auto snapshot = store->blocks(blocks.retimed ? WallTime::min() : blocks.at);
   if (!snapshot) return std::unexpected(snapshot.error());
   blocks.now = blocked_at(snapshot->blocks, blocks.at);
+  if (blocks.retimed) blocks.before = with_end(snapshot->blocks);
   out.blocks_ = std::move(blocks);
   return out;
 }
@@ -208,9 +223,14 @@ std::vector<ContentChange> Contents::summary() const {
     line.removed = line.whole ? 0 : span_count(change.delta.removed);
     out.push_back(std::move(line));
   }
-  const std::size_t blocks =
-      blocks_ ? blocks_->now.singles.size() + blocks_->now.networks.size() : 0;
-  if (blocks_) out.push_back({"blocks", blocks, 0, true});
+  if (!blocks_) return out;
+  const auto count = [](const BlockedNow& of) { return of.singles.size() + of.networks.size(); };
+  const bool whole =
+      blocks_->all || std::any_of(blocks_->made, blocks_->made + 4, [](bool b) { return b; });
+  if (whole) out.push_back({"blocks", count(blocks_->now), 0, true});
+  if (!whole) {
+    out.push_back({"blocks", count(with_end(blocks_->now)), count(blocks_->before), false});
+  }
   return out;
 }
 
@@ -233,7 +253,14 @@ void Contents::encode(Batch& batch) const {
     if (!blocks_->made[i]) chains::encode_flush_set(chains::kBlockSets[i], batch);
     put_pieces(pieces_of(blocks_->now, i), i, Do::add, blocks_->at, batch);
   }
-  if (!blocks_->all) return;
+  if (blocks_->retimed) {
+    // What is removed is made to be there first, so nothing more is to be known of it.
+    const BlockDelta delta{blocks_->before, with_end(blocks_->now)};
+    for (int i = 0; i < 4; ++i) {
+      if (!blocks_->made[i]) put_delta(delta, i, blocks_->at, batch);
+    }
+  }
+  if (!blocks_->all && !blocks_->retimed) return;
   chains::encode_flush_set(chains::kBlockVersions, batch);
   encode_held_blocks(blocks_->generation, blocks_->began, batch);
 }
@@ -260,6 +287,17 @@ std::function<bool(Ip)> is_among(std::vector<SharedSet> sets) {
 }
 
 }  // namespace
+
+BlockedNow with_end(BlockedNow pieces) {
+  const auto endless = [](const BlockedPiece& piece) { return !piece.until; };
+  std::erase_if(pieces.singles, endless);
+  std::erase_if(pieces.networks, endless);
+  return pieces;
+}
+
+BlockedNow with_end(const std::vector<Block>& blocks) {
+  return with_end(blocked_at(blocks, WallTime::min()));
+}
 
 std::function<bool(Ip)> is_among(const BlockedNow& pieces) { return is_among({set_of(pieces)}); }
 
@@ -332,14 +370,7 @@ Result<chains::ManagedElements> managed_elements(const Target& target, Lists& li
 }
 
 void encode_block_delta(const BlockDelta& delta, WallTime now, Batch& batch) {
-  for (int i = 0; i < 4; ++i) {
-    // An element may have ended in the kernel while the store still has it: removing what is not
-    // there would refuse the whole batch, so it is made to be there first.
-    const auto& removed = pieces_of(delta.removed, i);
-    put_pieces(removed, i, Do::add, now, batch);
-    put_pieces(removed, i, Do::remove, now, batch);
-    put_pieces(pieces_of(delta.added, i), i, Do::add, now, batch);
-  }
+  for (int i = 0; i < 4; ++i) put_delta(delta, i, now, batch);
 }
 
 }  // namespace fw

@@ -39,8 +39,10 @@ class Contents {
     SpanDelta delta;  ///< for the others, when known
   };
   struct BlockChanges {
-    bool made[4] = {};  ///< sets that are empty
-    bool all = false;   ///< and the others change too
+    bool made[4] = {};     ///< sets that are empty
+    bool all = false;      ///< the others lose all first, for what they hold is not known
+    bool retimed = false;  ///< the others hold these blocks, with timers of another clock
+    BlockedNow before;     ///< with retimed: what the kernel may hold of those that have an end
     BlockedNow now;
     WallTime at{};
     WallTime began{};
@@ -64,7 +66,7 @@ Result<chains::ManagedElements> managed_elements(const Target& target, Lists& li
 std::string manifest_note(const std::vector<chains::Element>& manifest, std::uint32_t key);
 std::string manifest_note(const chains::Ruleset* table, std::uint32_t key);
 
-/// The version of the blocks that the kernel holds, the greatest, and timers_began when it got it;
+/// The version of the blocks that the kernel holds, the greatest, and Clocks::began when it got it;
 /// 0 and nothing if there is none.
 struct HeldBlocks {
   std::uint64_t version = 0;
@@ -88,6 +90,10 @@ Result<std::function<bool(Ip)>> all_blocked(const Target& target, Lists& lists, 
 
 /// The mark bit that the rules in the kernel work with, by a manifest's elements; 0 if unknown.
 std::optional<int> manifest_label(const std::vector<chains::Element>& manifest);
+
+/// The pieces of blocks that have an end, whenever that is or was.
+BlockedNow with_end(const std::vector<Block>& blocks);
+BlockedNow with_end(BlockedNow pieces);
 
 /// Appends the pieces that a change of blocks takes away and adds.
 void encode_block_delta(const BlockDelta& delta, WallTime now, chains::Batch& batch);

@@ -26,7 +26,7 @@ Digest fingerprint(const Target& target, const Anew& anew);
 /// A note in the state folder: this kernel, since this boot and in this network namespace, held a
 /// target at a generation of its ruleset. Every change of nf_tables, by whomever, is a new
 /// generation, so what was true at it is true while it lasts, and while the clock is not set:
-/// `began` is timers_began. A note that is torn or lost says no.
+/// `began` is of read_clocks. A note that is torn or lost says no.
 class Held {
  public:
   explicit Held(const std::string& state_dir);

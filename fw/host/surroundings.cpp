@@ -104,11 +104,30 @@ std::int64_t wall_seconds() {
   return std::chrono::floor<std::chrono::seconds>(wall_clock()).time_since_epoch().count();
 }
 
-WallTime timers_began(WallTime now) {
+namespace {
+
+std::chrono::milliseconds timers_clock() {
   timespec time{};
   (void)clock_gettime(CLOCK_MONOTONIC, &time);
-  return now - std::chrono::duration_cast<std::chrono::milliseconds>(
-                   std::chrono::seconds{time.tv_sec} + std::chrono::nanoseconds{time.tv_nsec});
+  return std::chrono::duration_cast<std::chrono::milliseconds>(
+      std::chrono::seconds{time.tv_sec} + std::chrono::nanoseconds{time.tv_nsec});
+}
+
+}  // namespace
+
+Clocks read_clocks() {
+  constexpr std::chrono::milliseconds kMoment{5};
+  constexpr int kTries = 100;
+  Clocks clocks{};
+  auto before = timers_clock();
+  for (int attempt = 0; attempt < kTries; ++attempt) {
+    clocks.now = wall_clock();
+    const auto after = timers_clock();
+    clocks.began = clocks.now - after;
+    if (after - before <= kMoment) break;
+    before = after;
+  }
+  return clocks;
 }
 
 bool clock_was_set(WallTime began_then, WallTime began_now) {

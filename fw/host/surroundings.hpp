@@ -32,10 +32,15 @@ WallTime wall_clock();
 /// The same in seconds since 1970.
 std::int64_t wall_seconds();
 
-/// What the wall clock would have shown when the clock of the kernel's timers (CLOCK_MONOTONIC)
-/// began, by a wall clock of `now`. It moves when the wall clock is set, and when the machine was
+/// Both clocks, read at one moment: a program may stand still between two readings for seconds.
+/// `began` is what the wall clock would have shown when the clock of the kernel's timers
+/// (CLOCK_MONOTONIC) began. It moves when the wall clock is set, and when the machine was
 /// suspended; both leave the timers as they are.
-WallTime timers_began(WallTime now);
+struct Clocks {
+  WallTime now;
+  WallTime began;
+};
+Clocks read_clocks();
 /// Was the wall clock set since? By less than kClockStepMin does not count.
 inline constexpr std::chrono::milliseconds kClockStepMin{1000};
 bool clock_was_set(WallTime began_then, WallTime began_now);

@@ -12,6 +12,10 @@
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 
+#include "chains/compile_shut.hpp"
+#include "chains/diff.hpp"
+#include "chains/netlink/encode.hpp"
+#include "chains/netlink/kernel.hpp"
 #include "tests/lab/family.hpp"
 #include "tests/lab/nft.hpp"
 #include "tests/lab/raw.hpp"
@@ -59,17 +63,15 @@ class Guarded : public testing::Test {
   Firewall fw{net.host};
 };
 
-TEST_F(Guarded, WhatOthersRemoveIsBackWithinASecond) {
+TEST_F(Guarded, WhatOthersRemoveIsBack) {
   const std::string before = rules_only(net.host);
   const Daemon daemon(fw);
   for (const char* command :
        {"flush ruleset", "delete table inet cloudron", "flush chain inet cloudron input",
         "delete element inet cloudron open_tcp { 22 }",
         "add rule inet cloudron CLOUDRON tcp dport 4444 accept"}) {
-    const auto begin = Clock::now();
     nft(net.host, command);
-    EXPECT_TRUE(eventually([&] { return rules() == before; }, 5s)) << command;
-    EXPECT_LT(seconds_of(Clock::now() - begin), 1.0) << command;
+    EXPECT_TRUE(eventually([&] { return rules() == before; })) << command;
   }
   EXPECT_EQ(daemon.repairs(), 5);
   EXPECT_NE(activity("repair").find("nft (pid "), std::string::npos) << activity("repair");
@@ -90,11 +92,11 @@ TEST_F(Guarded, ADeviceThatComesDropsWhatIsBlockedEarly) {
   must_run(net.host, {"ip", "link", "set", "inner1", "master", "bridge0"});
   must_run(net.host, {"ip", "link", "add", "new0", "type", "veth", "peer", "name", "new1"});
   must_run(net.host, {"ip", "link", "set", "new1", "master", "bridge0"});
-  EXPECT_TRUE(eventually([&] { return early("new0"); }, 5s)) << listing(net.host);
+  EXPECT_TRUE(eventually([&] { return early("new0"); })) << listing(net.host);
   must_run(net.host, {"ip", "link", "set", "new0", "name", "newer0"});
-  EXPECT_TRUE(eventually([&] { return early("newer0"); }, 5s));
+  EXPECT_TRUE(eventually([&] { return early("newer0"); }));
   must_run(net.host, {"ip", "link", "del", "newer0"});
-  EXPECT_TRUE(eventually([&] { return fw.run({"verify"}).exit == 0; }, 5s));
+  EXPECT_TRUE(eventually([&] { return fw.run({"verify"}).exit == 0; }));
   EXPECT_EQ(daemon.repairs(), 0) << "nobody did wrong";
   EXPECT_EQ(listing(net.host).find("inner"), std::string::npos);
 }
@@ -142,17 +144,129 @@ TEST_F(Guarded, RepairsWhatWasAppliedNotWhatTheFileSaysByNow) {
   EXPECT_EQ(fw.run({"plan"}).exit, 2);
 }
 
-TEST_F(Guarded, WhoKeepsUndoingItIsNotAnsweredForEver) {
+TEST_F(Guarded, EachRepairIsMadeAndTheFirstOfAMinuteAreTold) {
+  const std::string before = rules();
   const Daemon daemon(fw);
-  for (int i = 1; i <= 5; ++i) {
+  for (int i = 1; i <= 100; ++i) {
     nft(net.host, "flush ruleset");
-    ASSERT_TRUE(eventually([&] { return daemon.repairs() == i; }));
+    ASSERT_TRUE(eventually([&] { return daemon.repairs() == i; })) << i;
   }
-  nft(net.host, "flush ruleset");
-  EXPECT_FALSE(eventually([&] { return daemon.repairs() == 6; }, 2s)) << "it waits";
+  EXPECT_EQ(rules(), before);
   EXPECT_NE(daemon.process().err_so_far().find("<1>"), std::string::npos)
       << "an alert: " << daemon.process().err_so_far();
-  EXPECT_TRUE(eventually([&] { return daemon.repairs() == 6; }, 10s)) << "but not for ever";
+  EXPECT_LT(fw.json({"activity", "--what", "repair"}).as_array().size(), 100u);
+}
+
+/// Of every element the kernel would tell in a message of its own.
+TEST_F(Guarded, AsManyBlocksAsThereAreItMissesNoChange) {
+  std::string many;
+  for (int i = 0; i < 50'000; ++i) {
+    many += "11.0." + std::to_string(i / 250) + "." + std::to_string(i % 250) + "\n";
+  }
+  fw.must({"block", "--from", fw.file("many.txt", many)});
+  const std::string before = rules();
+  const Daemon daemon(fw);
+  for (int i = 1; i <= 3; ++i) {
+    nft(net.host, "delete table inet cloudron");
+    ASSERT_TRUE(eventually([&] { return daemon.repairs() == i; }));
+    EXPECT_EQ(elements(net.host, "block4").size(), 50'000u);
+  }
+  EXPECT_EQ(daemon.ask("counts").at("daemon").at("changes_lost"), 0);
+  nft(net.host, "delete element inet cloudron open_tcp { 22 }");
+  EXPECT_TRUE(eventually([&] { return daemon.repairs() == 4; })) << "it listens again";
+  EXPECT_EQ(rules(), before);
+}
+
+/// What is in force between the loss of the table and its repair.
+class Shut : public OverFamily {
+ protected:
+  void shut(chains::ShutBut but) const {
+    nft(net.host, "flush ruleset");
+    net.host.in([but] {
+      auto kernel = chains::Kernel::open();
+      ASSERT_TRUE(kernel) << to_string(kernel.error());
+      chains::Batch batch(kernel->generation().value());
+      const auto rules = chains::compile_shut(fw::default_policy(), but);
+      chains::encode(chains::diff(nullptr, rules), batch);
+      const auto done = kernel->commit(batch);
+      ASSERT_TRUE(done) << to_string(done.error());
+    });
+  }
+  Server server{net.host, {22, 80, 8080}};
+};
+BOTH_FAMILIES(Shut);
+
+TEST_P(Shut, LetsInNoMoreThanThePolicy) {
+  fw.apply();
+  const std::string before = rules_only(net.host);
+  Session known = from(1).session(host(), 22);
+  ASSERT_TRUE(known.echoes());
+  shut(chains::ShutBut::open_ports);
+  EXPECT_EQ(from(2).tcp(host(), 80), Outcome::served);
+  EXPECT_EQ(from(2).tcp(host(), 22), Outcome::served);
+  EXPECT_EQ(from(2).tcp(host(), 8080, kShort), Outcome::timed_out);
+  EXPECT_TRUE(known.echoes());
+  shut(chains::ShutBut::nothing);
+  EXPECT_EQ(from(2).tcp(host(), 80, kShort), Outcome::timed_out);
+  EXPECT_TRUE(known.echoes());
+  fw.apply();
+  EXPECT_EQ(rules_only(net.host), before);
+  EXPECT_TRUE(known.echoes());
+  EXPECT_EQ(from(2).tcp(host(), 80), Outcome::served);
+}
+
+TEST_P(Shut, AResetIsNotShut) {
+  fw.apply();
+  const Daemon daemon(fw);
+  for (int i = 0; i < 5; ++i) {
+    fw.must({"reset", "--yes"});
+    EXPECT_EQ(listing(net.host).find("cloudron"), std::string::npos);
+    EXPECT_EQ(from(2).tcp(host(), 8080), Outcome::served);
+    fw.apply();
+  }
+}
+
+/// "conntrack -F" forgets idle connections too, and with them that they are admitted.
+class Forgotten : public OverFamily {
+ protected:
+  std::string tracked(unsigned n) const {
+    return must_run(net.host, {"conntrack", "-L", "-f", family() == Family::ipv4 ? "ipv4" : "ipv6",
+                               "-s", to_string(client(family(), n))});
+  }
+  Server server{net.host, {22, 80}};
+};
+BOTH_FAMILIES(Forgotten);
+
+TEST_P(Forgotten, OpenConnectionsAreEnteredByTheDaemon) {
+  fw.apply("[ports]\ntcp = [22, 80]\n");
+  const Daemon daemon(fw);
+  Session idle = from(1).session(host(), 22);
+  Session blocked = from(2).session(host(), 22);
+  ASSERT_TRUE(idle.echoes());
+  ASSERT_TRUE(blocked.echoes());
+  fw.must({"block", to_string(client(family(), 2))});
+  must_run(net.host, {"conntrack", "-F"});
+  EXPECT_TRUE(eventually([&] { return !tracked(1).empty(); }));
+  EXPECT_TRUE(idle.echoes());
+  EXPECT_FALSE(blocked.echoes(kShort));
+  EXPECT_EQ(tracked(2), "");
+  EXPECT_EQ(daemon.repairs(), 0);
+}
+
+TEST_P(Forgotten, OpenConnectionsAreEnteredByAnApply) {
+  fw.apply("[ports]\ntcp = [22, 80]\n");
+  Session idle = from(1).session(host(), 22);
+  Session blocked = from(2).session(host(), 22);
+  ASSERT_TRUE(idle.echoes());
+  ASSERT_TRUE(blocked.echoes());
+  fw.must({"block", to_string(client(family(), 2))});
+  must_run(net.host, {"conntrack", "-F"});
+  const Output applied = fw.apply();
+  EXPECT_NE(applied.out.find("1 open connection was no longer tracked"), std::string::npos)
+      << applied.out;
+  EXPECT_TRUE(idle.echoes());
+  EXPECT_FALSE(blocked.echoes(kShort));
+  EXPECT_NE(fw.apply().out.find("nothing to do"), std::string::npos);
 }
 
 TEST_F(Guarded, VerifySaysOnce) {
@@ -318,15 +432,21 @@ TEST_F(Guarded, AKillAtAnyMomentLosesNothing) {
   std::mt19937 random(std::random_device{}());
   Daemon daemon(fw);
   const std::string before = rules_only(net.host);
+  const auto began = Clock::now();
+  EXPECT_EQ(daemon.ask({{"do", "block"}, {"addresses", {"198.18.9.9"}}}).at("ok"), true);
+  auto longest = std::chrono::ceil<std::chrono::microseconds>(Clock::now() - began);
   int blocked = 0;
   for (int round = 0; round < 200; ++round) {
     Control control(daemon.path());
     const std::string address =
         "198.18." + std::to_string(round / 250) + "." + std::to_string(round % 250 + 1);
     control.send(R"({"do":"block","addresses":[")" + address + "\"]}\n");
-    std::this_thread::sleep_for(std::chrono::microseconds(random() % 6000));
+    std::this_thread::sleep_for(std::chrono::microseconds(
+        std::uniform_int_distribution<std::int64_t>(0, longest.count())(random)));
     daemon.kill_and_start();
-    if (control.line(100ms).find(R"("ok":true)") == std::string::npos) continue;
+    const bool done = control.line(100ms).find(R"("ok":true)") != std::string::npos;
+    longest = done ? longest * 95 / 100 : longest * 105 / 100;
+    if (!done) continue;
     ++blocked;
     EXPECT_NE(fw.must({"blocks"}).out.find(address + " "), std::string::npos) << address;
   }
@@ -357,7 +477,7 @@ TEST_P(OffendersLive, WhoIsRefusedAgainAndAgainIsBlocked) {
   const Daemon daemon(fw);
   const auto tries = from(1).tries(host(), {22}, {35, 20ms, 2s});
   EXPECT_LE(served(tries), 5u);
-  EXPECT_TRUE(eventually([&] { return elements(net.host, block_set()).size() == 1; }, 5s));
+  EXPECT_TRUE(eventually([&] { return elements(net.host, block_set()).size() == 1; }));
   EXPECT_EQ(from(1).tcp(host(), 80, kShort), Outcome::timed_out);
   EXPECT_EQ(from(2).tcp(host(), 80), Outcome::served);
   const std::string blocks = fw.must({"blocks"}).out;

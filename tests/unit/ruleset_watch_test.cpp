@@ -64,7 +64,7 @@ TEST(ChangeReader, SaysWhoAndWhetherItIsOurs) {
   EXPECT_EQ(change_of({of_table(NFT_MSG_NEWSETELEM), of_table(NFT_MSG_DELSETELEM)}),
             (RulesetChange{7, 4711, "nft", true, true}));
   EXPECT_EQ(change_of({of_table(NFT_MSG_NEWSETELEM), of_table(NFT_MSG_DELTABLE)}),
-            (RulesetChange{7, 4711, "nft", true, false}));
+            (RulesetChange{7, 4711, "nft", true, false, 0, true}));
 }
 
 TEST(ChangeReader, OthersTablesAreNotOurs) {

@@ -1,0 +1,86 @@
+// Which connections are tracked: a question for each, many questions a system call.
+#include "chains/netlink/tracked.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <span>
+
+#include <libmnl/libmnl.h>
+#include <linux/netfilter/nfnetlink_conntrack.h>
+#include <sys/socket.h>
+
+#include "chains/netlink/flow.hpp"
+#include "chains/netlink/handles.hpp"
+
+namespace chains {
+
+using fw::Family;
+using fw::Result;
+
+namespace {
+
+// Questions of one system call: the answers must find room in the socket's queue.
+constexpr std::size_t kQuestions = 64;
+constexpr std::size_t kQuestionBytes = 256;
+constexpr std::size_t kAnswerBytes = 16 * 1024;
+
+using Connections = std::span<const OpenConnection>;
+
+Result<void> ask(mnl_socket* socket, Connections some) {
+  alignas(nlmsghdr) std::array<char, kQuestions * kQuestionBytes> buffer;
+  std::size_t used = 0;
+  std::uint32_t number = 0;
+  for (const OpenConnection& c : some) {
+    const int family = c.local.family == Family::ipv4 ? AF_INET : AF_INET6;
+    nlmsghdr* const header =
+        put_conntrack_header(buffer.data() + used, IPCTNL_MSG_CT_GET, 0, family, ++number);
+    put_tcp_tuple(header, CTA_TUPLE_ORIG, c.remote, c.remote_port, c.local, c.local_port);
+    used += MNL_ALIGN(header->nlmsg_len);
+  }
+  if (mnl_socket_sendto(socket, buffer.data(), used) < 0) return conntrack_refused(errno);
+  return {};
+}
+
+/// One answer for each question: an entry, or an error.
+Result<void> read_answers(mnl_socket* socket, Connections some, std::vector<OpenConnection>& out) {
+  std::array<char, kAnswerBytes> buffer;
+  std::size_t answers = 0;
+  while (answers < some.size()) {
+    const ssize_t got = mnl_socket_recvfrom(socket, buffer.data(), buffer.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return conntrack_refused(errno);
+    int left = static_cast<int>(got);
+    for (auto* m = reinterpret_cast<const nlmsghdr*>(buffer.data()); mnl_nlmsg_ok(m, left);
+         m = mnl_nlmsg_next(m, &left)) {
+      ++answers;
+      if (m->nlmsg_type != NLMSG_ERROR) continue;
+      const int code = -static_cast<const nlmsgerr*>(mnl_nlmsg_get_payload(m))->error;
+      if (code != ENOENT) return conntrack_refused(code);
+      if (m->nlmsg_seq >= 1 && m->nlmsg_seq <= some.size()) out.push_back(some[m->nlmsg_seq - 1]);
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<std::vector<OpenConnection>> untracked(const std::vector<OpenConnection>& connections) {
+  std::vector<OpenConnection> out;
+  if (connections.empty()) return out;
+  const SocketHandle socket(mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC));
+  if (!socket || mnl_socket_bind(socket.get(), 0, MNL_SOCKET_AUTOPID) < 0) {
+    return fw::fail_errno(fw::ErrorCode::unsupported, "cannot open a netfilter netlink socket",
+                          errno);
+  }
+  for (Connections rest(connections); !rest.empty();) {
+    const Connections some = rest.first(std::min(kQuestions, rest.size()));
+    rest = rest.subspan(some.size());
+    auto done = ask(socket.get(), some);
+    if (done) done = read_answers(socket.get(), some, out);
+    if (!done) return std::unexpected(done.error());
+  }
+  return out;
+}
+
+}  // namespace chains
