@@ -45,7 +45,7 @@ Set open_ports(const std::vector<fw::Located<fw::PortRange>>& open, fw::Protocol
 
 Ruleset compile_shut(const fw::Policy& policy, ShutBut but) {
   const Surroundings nothing;
-  Compilation c{policy, nothing, 0, false, {}};
+  Compilation c{policy, nothing, Admission(policy.label_bit), false, {}};
   const auto open = but == ShutBut::open_ports ? all_open_ports(policy)
                                                : std::vector<fw::Located<fw::PortRange>>{};
   Chain& input = c.chain("input");

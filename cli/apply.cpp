@@ -13,6 +13,7 @@
 #include "cli/waiting.hpp"
 #include "fw/host/last_good.hpp"
 #include "fw/host/lock.hpp"
+#include "fw/host/uplink.hpp"
 
 namespace cli {
 namespace {
@@ -24,6 +25,7 @@ struct ApplyOptions {
   bool dry_run = false;
   bool boot = false;
   bool force = false;
+  bool accept_lists = false;
   std::string confirm;  ///< how long the policy is on trial; "": not at all
 };
 
@@ -85,6 +87,7 @@ void print_report(const Context& context, const LoadedPolicy& loaded, const Appl
                                {"first", report.first},
                                {"flows_admitted", report.flows_admitted},
                                {"flows_cut", report.flows_cut},
+                               {"connections_entered", report.connections_entered},
                                {"bridges_filtered", report.bridges_filtered},
                                {"closed_bridges", json::array(closed.begin(), closed.end())},
                                {"difference", to_json(report.difference)},
@@ -98,8 +101,13 @@ void print_report(const Context& context, const LoadedPolicy& loaded, const Appl
         "(net.bridge.bridge-nf-call-iptables and -ip6tables are 1)");
   }
   if (!options.dry_run) print_panic(context, trouble);
+  if (report.connections_entered != 0) {
+    context.say(plural(report.connections_entered, "open connection was", "open connections were") +
+                " no longer tracked (conntrack -F?), and is entered again");
+  }
   if (!report.changed) {
-    context.say("nothing to do: the kernel holds " + loaded.name +
+    context.say(std::string(report.connections_entered != 0 ? "nothing else" : "nothing") +
+                " to do: the kernel holds " + loaded.name +
                 (options.confirm.empty() ? "" : ", and there is nothing to confirm"));
     return;
   }
@@ -143,7 +151,8 @@ int end(const Context& context, const fw::ApplyReport& report) {
 std::optional<int> run_on_trial(const Context& context, const LoadedPolicy& loaded,
                                 const ApplyOptions& options, std::chrono::seconds time) {
   const auto trial =
-      apply_on_trial(context, loaded, time, options.force ? Lockout::allow : Lockout::refuse);
+      apply_on_trial(context, loaded, time, options.force ? Lockout::allow : Lockout::refuse,
+                     options.accept_lists ? fw::Shrunk::accept : fw::Shrunk::keep_last_good);
   if (!trial) {
     context.error(trial.error());
     return kError;
@@ -168,6 +177,16 @@ LoadedPolicy load_at_boot(const Context& context) {
   return loaded;
 }
 
+/// Says so; at boot, and with force, that is all.
+bool takes_lan_for_apps(const Context& context, const LoadedPolicy& loaded,
+                        const ApplyOptions& options) {
+  const auto problems = fw::uplinks_among_apps(loaded.policy, fw::read_uplink());
+  context.problems(problems);
+  if (problems.empty() || options.boot || options.force) return false;
+  context.error("nothing was changed; use --force to apply anyway");
+  return true;
+}
+
 int run_apply(Context& context, const ApplyOptions& options) {
   context.boot = options.boot;
   context.apps = Context::Apps::asked;
@@ -177,17 +196,13 @@ int run_apply(Context& context, const ApplyOptions& options) {
     if (!time) return kUsage;
     trial = *time;
   }
-  std::optional<LoadedPolicy> loaded;
-  if (options.boot) {
-    loaded = load_at_boot(context);
-  } else {
-    loaded = load_policy(context);
-  }
+  std::optional<LoadedPolicy> loaded = options.boot ? load_at_boot(context) : load_policy(context);
   if (!loaded) {
     context.error("the policy has errors: nothing was changed");
     return kError;
   }
   context.problems(loaded->warnings);
+  if (takes_lan_for_apps(context, *loaded, options)) return kError;
   const auto lock = fw::StateLock::take(context.state_dir);
   if (!lock && !options.boot) {
     context.error(lock.error());
@@ -213,6 +228,7 @@ int run_apply(Context& context, const ApplyOptions& options) {
     return kError;
   }
   if (!options.boot && !options.force) manager->refuse_lockout(own_session);
+  if (options.accept_lists) manager->accept_lists();
   const auto apply = [&] {
     const Waiting waiting(context, "applying " + loaded->name);
     return manager->apply(loaded->policy,
@@ -266,6 +282,8 @@ void add_apply(CLI::App& program, Context& context, int& exit) {
   command->add_flag("--force", options->force,
                     "Go on even if this SSH session could not come in again, or no SSH port is "
                     "open");
+  command->add_flag("--accept-lists", options->accept_lists,
+                    "Take lists as they are, even if they lost more than half of their entries");
   command
       ->add_flag(
           "--boot", options->boot,

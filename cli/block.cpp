@@ -22,6 +22,7 @@
 #include "fw/host/guard.hpp"
 #include "fw/host/lock.hpp"
 #include "fw/host/surroundings.hpp"
+#include "fw/host/uplink.hpp"
 #include "fw/lists/lists.hpp"
 
 namespace cli {
@@ -303,7 +304,7 @@ bool warn_listed(const Context& context, const std::vector<fw::IpRange>& ranges)
   const auto loaded = load_policy(context);
   if (!loaded || loaded->policy.lists.empty()) return false;
   fw::Lists lists(context.state_dir);
-  const fw::EffectiveLists effective = lists.resolve(loaded->policy);
+  const fw::EffectiveLists effective = lists.resolve(loaded->policy, {fw::spared_here()});
   const auto blocked = lists.content(effective.block);
   if (!blocked) return false;
   bool any = false;

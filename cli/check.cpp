@@ -11,6 +11,7 @@
 #include "cli/commands.hpp"
 #include "fw/host/exposed.hpp"
 #include "fw/host/settings.hpp"
+#include "fw/host/uplink.hpp"
 #include "fw/lists/lists.hpp"
 
 namespace cli {
@@ -18,10 +19,12 @@ namespace {
 
 /// What is wrong with the files that the policy names: apply goes on beside it, so these are
 /// warnings.
-void check_lists(const fw::Policy& policy, std::vector<fw::Problem>& problems) {
+void check_lists(const fw::Policy& policy, const fw::SparedSpace& spared,
+                 std::vector<fw::Problem>& problems) {
   for (const fw::List& list : policy.lists) {
     const std::string path = list_path(policy, list);
-    const auto text = fw::read_list(path);
+    const bool blocks = list.action == fw::ListAction::block;
+    const auto text = fw::read_list(path, blocks ? spared : fw::SparedSpace{});
     if (!text) {
       problems.push_back({fw::Severity::warning,
                           fmt::format("list '{}': {}", list.name, to_string(text.error())),
@@ -31,6 +34,16 @@ void check_lists(const fw::Policy& policy, std::vector<fw::Problem>& problems) {
     for (const fw::BadLine& bad : text->bad) {
       const fw::Location where{path, static_cast<int>(bad.line), 0};
       problems.push_back({fw::Severity::warning, bad.what, where});
+    }
+    for (const fw::BadLine& left : text->left_out) {
+      const fw::Location where{path, static_cast<int>(left.line), 0};
+      problems.push_back({fw::Severity::warning, left.what + "; no list blocks that part", where});
+    }
+    if (text->left_count > text->left_out.size()) {
+      problems.push_back({fw::Severity::warning,
+                          fmt::format("list '{}': {} more entries are left out in part", list.name,
+                                      grouped(text->left_count - text->left_out.size())),
+                          list.where});
     }
     if (text->bad_count > text->bad.size()) {
       problems.push_back({fw::Severity::warning,
@@ -59,6 +72,20 @@ void check_rules(const std::string& policy_path, std::vector<fw::Problem>& probl
   std::move(found.begin(), found.end(), std::back_inserter(problems));
 }
 
+/// A file that is well written, and yet not what apply would take.
+void check_shrunk(const Context& context, const fw::Policy& policy, const fw::SparedSpace& spared,
+                  std::vector<fw::Problem>& problems) {
+  fw::Lists lists(context.state_dir);
+  const fw::EffectiveLists effective = lists.resolve(policy, {spared});
+  for (std::size_t i = 0; i < effective.reports.size(); ++i) {
+    const fw::ListReport& report = effective.reports[i];
+    if (!report.shrank) continue;
+    problems.push_back({fw::Severity::warning,
+                        fmt::format("list '{}': {}", report.name, report.problem),
+                        policy.lists[i].where});
+  }
+}
+
 int run_check(const Context& context, const std::string& file) {
   Context with = context;
   if (!file.empty()) with.policy_path = file;
@@ -71,7 +98,12 @@ int run_check(const Context& context, const std::string& file) {
     fw::Parsed parsed = fw::read_policy(name);
     problems = std::move(parsed.problems);
     if (parsed.ok()) {
-      check_lists(parsed.policy, problems);
+      const fw::SparedSpace spared = fw::spared_here();
+      check_lists(parsed.policy, spared, problems);
+      check_shrunk(with, parsed.policy, spared, problems);
+      for (auto& problem : fw::uplinks_among_apps(parsed.policy, fw::read_uplink())) {
+        problems.push_back(std::move(problem));
+      }
       for (auto& one : fw::exposed_files(parsed.policy, name, with.state_dir)) {
         problems.push_back(std::move(one));
       }

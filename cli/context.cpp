@@ -301,17 +301,22 @@ json::value to_json(const fw::Difference& difference) {
 json::value to_json(const std::vector<fw::ListReport>& reports) {
   json::array out;
   for (const fw::ListReport& report : reports) {
-    json::array bad;
-    for (const fw::BadLine& line : report.bad) {
-      bad.push_back(json::object{{"line", line.line}, {"what", line.what}});
-    }
+    const auto lines = [](const std::vector<fw::BadLine>& all) {
+      json::array array;
+      for (const fw::BadLine& line : all) {
+        array.push_back(json::object{{"line", line.line}, {"what", line.what}});
+      }
+      return array;
+    };
     out.push_back(
         json::object{{"name", report.name},
                      {"file", report.file},
                      {"action", report.action == fw::ListAction::block ? "block" : "allow"},
                      {"entries", report.entries},
                      {"bad_lines", report.bad_count},
-                     {"bad", std::move(bad)},
+                     {"bad", lines(report.bad)},
+                     {"left_out_lines", report.left_count},
+                     {"left_out", lines(report.left_out)},
                      {"last_good", report.last_good},
                      {"problem", report.problem}});
   }
@@ -332,8 +337,23 @@ json::value to_json(const fw::Block& block, fw::WallTime now) {
   return out;
 }
 
+std::string left_out_text(const fw::ListReport& report) {
+  constexpr std::size_t kShown = 5;
+  std::string text = fmt::format(
+      "list '{}': {} touch addresses that no list blocks, and are left "
+      "out there:",
+      report.name, plural(report.left_count, "entry", "entries"));
+  for (std::size_t i = 0; i < std::min(kShown, report.left_out.size()); ++i) {
+    text += fmt::format("{} line {} ({})", i == 0 ? "" : ",", report.left_out[i].line,
+                        report.left_out[i].what);
+  }
+  if (report.left_count > kShown) text += ", ...";
+  return text;
+}
+
 void print_lists(const Context& context, const std::vector<fw::ListReport>& reports) {
   for (const fw::ListReport& report : reports) {
+    if (report.left_count != 0) context.warn(left_out_text(report));
     if (report.problem.empty()) continue;
     for (const fw::BadLine& line : report.bad) {
       context.warn(fmt::format("{}:{}: {}", report.file, line.line, line.what));

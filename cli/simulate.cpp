@@ -77,7 +77,7 @@ std::optional<Firewall> firewall_of(const Context& context, LoadedPolicy loaded,
   addresses.hosts = hosts.addresses;
   addresses.blocked = blocked_now(context);
   fw::Lists lists(context.state_dir);
-  const fw::EffectiveLists effective = lists.resolve(loaded.policy);
+  const fw::EffectiveLists effective = lists.resolve(loaded.policy, {fw::special_space()});
   print_lists(context, effective.reports);
   for (auto [digest, set] :
        {std::pair{&effective.block, &addresses.listed}, {&effective.allow, &addresses.allowed}}) {

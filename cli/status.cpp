@@ -91,7 +91,10 @@ void print_blocks(const Context& context, const fw::Status& status, const ToldBl
   Table lists({Table::Align::left, Table::Align::left, Table::Align::right, Table::Align::left});
   for (const fw::ListReport& list : status.lists) {
     lists.row({list.name, list.action == fw::ListAction::block ? "block" : "allow",
-               plural(list.entries, "entry", "entries"), list.problem});
+               plural(list.entries, "entry", "entries"),
+               list.problem.empty() && list.left_count != 0
+                   ? plural(list.left_count, "entry is", "entries are") + " left out in part"
+                   : list.problem});
   }
   lists.print(context);
 }

@@ -72,12 +72,14 @@ void end_trial_at_boot(const Context& context) {
 
 fw::Result<std::optional<fw::Trial>> apply_on_trial(const Context& context,
                                                     const LoadedPolicy& loaded,
-                                                    std::chrono::seconds time, Lockout lockout) {
+                                                    std::chrono::seconds time, Lockout lockout,
+                                                    fw::Shrunk shrunk) {
   auto guardian = Guardian::start(context);
   if (!guardian) return std::unexpected(guardian.error());
   auto manager = open_manager(context);
   if (!manager) return std::unexpected(manager.error());
   if (lockout == Lockout::refuse) manager->refuse_lockout(own_session);
+  if (shrunk == fw::Shrunk::accept) manager->accept_lists();
   fw::Pending pending;
   pending.path = policy_file(context);
   pending.text = loaded.text;

@@ -35,7 +35,8 @@ enum class Lockout { refuse, allow };
 /// A trial from its guardian to its record; nothing when the policy changes nothing.
 fw::Result<std::optional<fw::Trial>> apply_on_trial(const Context& context,
                                                     const LoadedPolicy& loaded,
-                                                    std::chrono::seconds time, Lockout lockout);
+                                                    std::chrono::seconds time, Lockout lockout,
+                                                    fw::Shrunk shrunk);
 
 /// How to go on, from a new session.
 void print_trial(const Context& context, const std::string& policy, fw::WallTime until);

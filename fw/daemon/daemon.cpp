@@ -572,8 +572,10 @@ void Daemon::made(Repair& repair) {
   if (changed_by_.empty()) changed_by_ = repair.by;
   const auto tell = pace_.repaired(steady_now());
   if (tell != RepairPace::Tell::in_sum) say_repaired(*report, took);
-  shut_ = false;
-  changed_by_.clear();
+  if (!check_due_) {  // else somebody has changed it again since
+    shut_ = false;
+    changed_by_.clear();
+  }
   if (tell != RepairPace::Tell::and_alarm) return;
   messages_.send(
       Level::alert,

@@ -16,6 +16,7 @@
 #include "fw/host/lockout.hpp"
 #include "fw/host/panic.hpp"
 #include "fw/host/surroundings.hpp"
+#include "fw/host/uplink.hpp"
 
 namespace fw {
 namespace {
@@ -71,9 +72,11 @@ Manager::Manager(chains::Kernel kernel, const std::string& state_dir, std::optio
       held_(state_dir) {}
 
 Result<Target> compile_target(const Policy& policy, Lists& lists, Store* store,
-                              std::optional<chains::Panic> panic, ListUse use) {
+                              std::optional<chains::Panic> panic, ListUse use, Shrunk shrunk) {
   Target target;
-  target.lists = use == ListUse::read ? lists.resolve(policy) : lists.remembered(policy);
+  ListsAsk ask{spared_here(), shrunk};
+  target.lists = use == ListUse::remembered ? lists.remembered(policy, std::move(ask))
+                                            : lists.resolve(policy, std::move(ask));
   chains::Surroundings& around = target.around;
   around.devices = early_drop_devices();
   around.bridges = chains::read_bridges();
@@ -119,7 +122,7 @@ Result<ApplyReport> Manager::apply(const Policy& policy, ApplyMode mode, chains:
   const auto begin = std::chrono::steady_clock::now();
   const auto state = read_panic(state_dir_);
   auto target = compile_target(policy, lists_, store_ ? &*store_ : nullptr,
-                               state ? std::optional(state->panic) : std::nullopt, use);
+                               state ? std::optional(state->panic) : std::nullopt, use, shrunk_);
   if (!target) return std::unexpected(target.error());
   report.lists = target->lists;
   report.devices = target->around.devices;
@@ -170,7 +173,7 @@ void Manager::cut_blocked(const Policy& policy, const Target& target, ApplyRepor
 }
 
 void Manager::enter_forgotten(const Policy& policy, const Target& target, ApplyReport& report) {
-  const auto entered = enter_untracked(mark_of(policy), [&] { return blocked_far(target); });
+  const auto entered = enter_untracked(admission_of(policy), [&] { return blocked_far(target); });
   if (entered) report.connections_entered = *entered;
   if (!entered) {
     report.warnings.push_back("open connections may be interrupted: " + to_string(entered.error()));

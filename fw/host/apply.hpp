@@ -34,7 +34,8 @@ enum class ListUse { read, remembered };
 /// What the policy asks of the kernel now, in a panic or not; reads lists that changed. Without a
 /// store there are no blocks.
 Result<Target> compile_target(const Policy& policy, Lists& lists, Store* store,
-                              std::optional<chains::Panic> panic, ListUse use = ListUse::read);
+                              std::optional<chains::Panic> panic, ListUse use = ListUse::read,
+                              Shrunk shrunk = Shrunk::keep_last_good);
 
 /// How a set that lists or blocks fill changes.
 struct ContentChange {
@@ -103,6 +104,9 @@ class Manager {
   using FindSession = std::function<std::optional<Session>()>;
   void refuse_lockout(FindSession session) { guard_ = std::move(session); }
 
+  /// From now on lists are taken that have lost most of their entries.
+  void accept_lists() { shrunk_ = Shrunk::accept; }
+
   /// Called before and after a transaction of thousands of elements, on the thread of apply.
   struct AroundLarge {
     std::function<void()> begins;
@@ -147,6 +151,7 @@ class Manager {
   Held held_;
   FindSession guard_;
   AroundLarge around_large_;
+  Shrunk shrunk_ = Shrunk::keep_last_good;
 };
 
 }  // namespace fw

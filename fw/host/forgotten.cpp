@@ -7,14 +7,14 @@
 
 namespace fw {
 
-Result<std::size_t> enter_untracked(std::uint32_t mark, const FindBlocked& blocked) {
+Result<std::size_t> enter_untracked(chains::Admission admission, const FindBlocked& blocked) {
   auto forgotten = chains::untracked(open_connections());
   if (!forgotten) return std::unexpected(forgotten.error());
   if (forgotten->empty()) return std::size_t{0};
   const auto is_blocked = blocked();
   if (!is_blocked) return std::unexpected(is_blocked.error());
   std::erase_if(*forgotten, [&](const auto& c) { return (*is_blocked)(c.remote); });
-  if (const auto done = chains::enter_connections(mark, *forgotten); !done) {
+  if (const auto done = chains::enter_connections(admission, *forgotten); !done) {
     return std::unexpected(done.error());
   }
   return forgotten->size();

@@ -2,9 +2,9 @@
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
 #include <functional>
 
+#include "chains/admission.hpp"
 #include "fw/base/address.hpp"
 #include "fw/base/result.hpp"
 
@@ -15,6 +15,6 @@ namespace fw {
 /// admitted connection ever became an open socket. Those for whose far end `blocked` holds are left
 /// out; it is asked for only when something is to be entered. Returns how many were.
 using FindBlocked = std::function<Result<std::function<bool(Ip)>>()>;
-Result<std::size_t> enter_untracked(std::uint32_t mark, const FindBlocked& blocked);
+Result<std::size_t> enter_untracked(chains::Admission admission, const FindBlocked& blocked);
 
 }  // namespace fw

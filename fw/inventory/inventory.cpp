@@ -191,9 +191,11 @@ void Merge::place(const Container& container, const std::string& name, std::vect
       return network.value.contains(range);
     });
     if (!inside) {
-      warn(container, fmt::format("{} is outside the app networks, so it is not filtered as an "
-                                  "app's; add its network to [apps] network",
-                                  to_string(ip)));
+      warn(container,
+           fmt::format("{} is outside the app networks, so it is not filtered as an app's: add its "
+                       "network to [apps] network if it is a bridge of this host, but never a "
+                       "macvlan or ipvlan network, for all of the LAN would count as apps",
+                       to_string(ip)));
     } else if (!owned_.insert(ip).second) {
       warn(container, fmt::format("{} belongs to another app or addon already", to_string(ip)));
       contested_ = true;

@@ -11,7 +11,7 @@
 namespace fw {
 namespace {
 
-constexpr std::string_view kTitle = "cloudron-fw address lists, version 1\n";
+constexpr std::string_view kTitle = "cloudron-fw address lists, version 2\n";
 
 std::int64_t nanoseconds(const ::timespec& time) {
   return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
@@ -90,13 +90,18 @@ std::string to_text(const ListSize& size) {
 bool parse_file(Line line, Index& index, RememberedFile*& current) {
   RememberedFile file;
   int whole = 0;
+  int not_taken = 0;
+  std::size_t too_few = 0;
   Stamp& stamp = file.stamp;
   if (!(line.take(stamp.device) && line.take(stamp.inode) && line.take(stamp.size) &&
         line.take(stamp.mtime_ns) && line.take(stamp.ctime_ns) && line.take(file.digest) &&
-        line.take(file.entries) && line.take(whole) && line.take(file.bad_count))) {
+        line.take(file.entries) && line.take(whole) && line.take(file.bad_count) &&
+        line.take(not_taken) && line.take(too_few) && line.take(file.spared) &&
+        line.take(file.left_count))) {
     return false;
   }
   file.whole = whole != 0;
+  if (not_taken != 0) file.not_taken = too_few;
   current = &(index.files[line.rest()] = std::move(file));
   return true;
 }
@@ -109,6 +114,13 @@ bool parse_line(std::string_view text, Index& index, RememberedFile*& current) {
     if (current == nullptr || !line.take("bad") || !line.take(bad.line)) return false;
     bad.what = line.rest();
     current->bad.push_back(std::move(bad));
+    return true;
+  }
+  if (text.starts_with("left ")) {
+    BadLine left;
+    if (current == nullptr || !line.take("left") || !line.take(left.line)) return false;
+    left.what = line.rest();
+    current->left_out.push_back(std::move(left));
     return true;
   }
   if (!(line.take("effective") && line.take(index.block) && line.take(index.block_size) &&
@@ -131,11 +143,15 @@ std::string to_text(const Index& index) {
   const auto add = std::back_inserter(text);
   for (const auto& [path, file] : index.files) {
     const Stamp& stamp = file.stamp;
-    fmt::format_to(add, "file {} {} {} {} {} {} {} {} {} {}\n", stamp.device, stamp.inode,
-                   stamp.size, stamp.mtime_ns, stamp.ctime_ns, to_string(file.digest), file.entries,
-                   file.whole ? 1 : 0, file.bad_count, escaped(path));
+    fmt::format_to(add, "file {} {} {} {} {} {} {} {} {} {} {} {} {} {}\n", stamp.device,
+                   stamp.inode, stamp.size, stamp.mtime_ns, stamp.ctime_ns, to_string(file.digest),
+                   file.entries, file.whole ? 1 : 0, file.bad_count, file.not_taken ? 1 : 0,
+                   file.not_taken.value_or(0), to_string(file.spared), file.left_count,
+                   escaped(path));
     for (const BadLine& bad : file.bad)
       fmt::format_to(add, "bad {} {}\n", bad.line, escaped(bad.what));
+    for (const BadLine& left : file.left_out)
+      fmt::format_to(add, "left {} {}\n", left.line, escaped(left.what));
   }
   fmt::format_to(add, "effective {} {} {} {} {}\n", to_string(index.block),
                  to_text(index.block_size), to_string(index.allow), to_text(index.allow_size),

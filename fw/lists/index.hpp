@@ -33,8 +33,12 @@ struct RememberedFile {
   Digest digest;            ///< of the content in force
   std::size_t entries = 0;  ///< of the content in force
   bool whole = false;  ///< the content in force is a whole file, not the good lines of a bad one
-  std::size_t bad_count = 0;  ///< in the file that has the stamp
-  std::vector<BadLine> bad;   ///< the first of them
+  std::size_t bad_count = 0;             ///< in the file that has the stamp
+  std::vector<BadLine> bad;              ///< the first of them
+  std::optional<std::size_t> not_taken;  ///< entries of the file that has the stamp: too few
+  Digest spared;                         ///< the space for which the rest was found
+  std::size_t left_count = 0;            ///< entries in it
+  std::vector<BadLine> left_out;         ///< the first of them
 
   bool operator==(const RememberedFile&) const = default;
 };

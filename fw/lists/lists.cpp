@@ -30,6 +30,9 @@ struct ListsRequest {
   };
   std::vector<Entry> lists;
   AddressSet trusted;
+  ListsAsk ask;
+  AddressSet spared;  ///< of that
+  Digest spared_digest;
 };
 
 std::string list_path(const Policy& policy, const List& list) {
@@ -46,8 +49,11 @@ constexpr std::size_t kIndexBytesMax = 16u << 20;
 
 using SharedSet = std::shared_ptr<const AddressSet>;
 
-ListsRequest request_of(const Policy& policy) {
+ListsRequest request_of(const Policy& policy, ListsAsk ask) {
   ListsRequest request;
+  request.ask = std::move(ask);
+  request.spared = set_of(request.ask.spared);
+  request.spared_digest = digest(request.spared);
   for (const List& list : policy.lists) {
     request.lists.push_back({list.name, list_path(policy, list), list.action});
   }
@@ -73,12 +79,12 @@ struct StampedText {
 /// Reads a list, with the stamp that stands for what was read. Files are stamped by a clock that
 /// ticks in milliseconds: a file that changed within the current tick can change again and keep
 /// its stamp, so it gets none, and is read again the next time.
-Result<StampedText> read_stamped(const std::string& path) {
+Result<StampedText> read_stamped(const std::string& path, const SparedSpace& spared) {
   ::timespec now{};
   ::clock_gettime(CLOCK_REALTIME_COARSE, &now);
   const auto before = stamp_at(path);
   if (!before) return std::unexpected(before.error());
-  auto text = read_list(path);
+  auto text = read_list(path, spared);
   if (!text) return std::unexpected(text.error());
   const auto after = stamp_at(path);
   const bool settled = after && *after == *before &&
@@ -98,7 +104,16 @@ ListSize size_of(const AddressSet& set) {
 
 ListReport report_of(const ListsRequest::Entry& list, const RememberedFile& file,
                      const std::string& unreadable) {
-  ListReport report{list.name, list.path, list.action, file.digest, file.entries, 0, {}, false, {}};
+  ListReport report;
+  report.name = list.name;
+  report.file = list.path;
+  report.action = list.action;
+  report.digest = file.digest;
+  report.entries = file.entries;
+  if (list.action == ListAction::block) {
+    report.left_count = file.left_count;
+    report.left_out = file.left_out;
+  }
   const std::string content =
       fmt::format("{} {}", file.entries, file.entries == 1 ? "entry" : "entries");
   if (!unreadable.empty()) {
@@ -117,6 +132,12 @@ ListReport report_of(const ListsRequest::Entry& list, const RememberedFile& file
         file.whole ? fmt::format("; its last good content ({}) stays in force", content)
                    : fmt::format("; it has no earlier content, so its good lines ({}) are in force",
                                  content);
+  } else if (file.not_taken) {
+    report.last_good = report.shrank = true;
+    report.problem = fmt::format(
+        "the file has {} {} now, less than half of what it had; the last good content ({}) stays "
+        "in force, and 'cloudron-fw apply --accept-lists' takes the file as it is",
+        *file.not_taken, *file.not_taken == 1 ? "entry" : "entries", content);
   }
   return report;
 }
@@ -146,7 +167,10 @@ struct Lists::State {
   SharedSet union_of(const std::set<Digest>& digests);
   Digest keep(const SharedSet& set);
   Result<void> refresh(const std::string& path, const RememberedFile& known, RememberedFile& file);
-  bool combine();
+  /// Space that was spared when the effective sets were computed is good enough for who only
+  /// repairs: this host may have another address by now, which is nobody's drift.
+  enum class Spare { as_asked, as_before };
+  bool combine(Spare spared);
   std::set<Digest> needed() const;
   void forget_others(const std::set<Digest>& wanted) const;
 
@@ -209,11 +233,18 @@ Result<void> Lists::State::refresh(const std::string& path, const RememberedFile
   if (usable) file = known;
   const auto stamp = stamp_at(path);
   if (!stamp) return std::unexpected(stamp.error());
-  if (usable && known.stamp == *stamp) return {};
-  auto read = read_stamped(path);
+  const bool accept = request.ask.shrunk == Shrunk::accept;
+  const bool settled = known.spared == request.spared_digest && !(known.not_taken && accept);
+  if (usable && known.stamp == *stamp && settled) return {};
+  auto read = read_stamped(path, request.ask.spared);
   if (!read) return std::unexpected(read.error());
   ListText& text = read->text;
-  if (text.bad_count == 0 || !file.whole) {
+  const bool shrank = file.whole && text.bad_count == 0 && 2 * text.entries < file.entries;
+  file.not_taken = shrank && !accept ? std::optional(text.entries) : std::nullopt;
+  file.spared = request.spared_digest;
+  if (!file.not_taken && (text.bad_count == 0 || !file.whole)) {
+    file.left_count = text.left_count;
+    file.left_out = std::move(text.left_out);
     file.entries = text.entries;
     file.whole = text.bad_count == 0;
     file.digest = keep(std::make_shared<AddressSet>(std::move(text.set)));
@@ -226,7 +257,7 @@ Result<void> Lists::State::refresh(const std::string& path, const RememberedFile
 
 /// Brings the effective sets up to date with the files. False: a set file turned out to be damaged,
 /// and the files must be looked at again.
-bool Lists::State::combine() {
+bool Lists::State::combine(Spare spared) {
   std::set<Digest> block;
   std::set<Digest> allow;
   for (const ListsRequest::Entry& list : request.lists)
@@ -234,15 +265,23 @@ bool Lists::State::combine() {
   std::string inputs = "trusted " + to_string(digest(request.trusted));
   for (const Digest& digest : block) inputs += " block " + to_string(digest);
   for (const Digest& digest : allow) inputs += " allow " + to_string(digest);
-  if (inputs == index->inputs && available(index->block) && available(index->allow)) return true;
+  const std::string but_spared = inputs;
+  if (!block.empty() && !request.spared.empty()) {
+    inputs += " spared " + to_string(request.spared_digest);
+  }
+  const bool same =
+      spared == Spare::as_before
+          ? index->inputs == but_spared || index->inputs.starts_with(but_spared + " spared ")
+          : index->inputs == inputs;
+  if (same && available(index->block) && available(index->allow)) return true;
 
   SharedSet blocked = union_of(block);
   const SharedSet allowed = union_of(allow);
   if (!blocked || !allowed) return false;
   const AddressSet* const trusted = &request.trusted;
-  for (const AddressSet* spared : {allowed.get(), trusted}) {
-    if (!disjoint(*blocked, *spared))
-      blocked = std::make_shared<AddressSet>(subtract(*blocked, *spared));
+  for (const AddressSet* less : {allowed.get(), trusted, &std::as_const(request.spared)}) {
+    if (!disjoint(*blocked, *less))
+      blocked = std::make_shared<AddressSet>(subtract(*blocked, *less));
   }
   index->inputs = std::move(inputs);
   index->block = keep(blocked);
@@ -265,7 +304,7 @@ EffectiveLists Lists::State::resolve() {
         unreadable[list.path] = to_string(fresh_now.error());
     }
     index->files = std::move(files);
-  } while (!combine());
+  } while (!combine(Spare::as_asked));
 
   EffectiveLists effective{index->block, index->allow, {}, index->block_size, index->allow_size};
   for (const ListsRequest::Entry& list : request.lists)
@@ -278,7 +317,7 @@ EffectiveLists Lists::State::remembered() {
   for (const ListsRequest::Entry& list : request.lists) {
     if (!index->files.contains(list.path)) return resolve();
   }
-  if (!combine()) return resolve();
+  if (!combine(Spare::as_before)) return resolve();
   EffectiveLists effective{index->block, index->allow, {}, index->block_size, index->allow_size};
   for (const ListsRequest::Entry& list : request.lists)
     effective.reports.push_back(report_of(list, index->files[list.path], {}));
@@ -347,13 +386,13 @@ Lists::Lists(Lists&&) noexcept = default;
 Lists& Lists::operator=(Lists&&) noexcept = default;
 Lists::~Lists() = default;
 
-EffectiveLists Lists::resolve(const Policy& policy) {
-  state_->request = request_of(policy);
+EffectiveLists Lists::resolve(const Policy& policy, ListsAsk ask) {
+  state_->request = request_of(policy, std::move(ask));
   return state_->resolve();
 }
 
-EffectiveLists Lists::remembered(const Policy& policy) {
-  state_->request = request_of(policy);
+EffectiveLists Lists::remembered(const Policy& policy, ListsAsk ask) {
+  state_->request = request_of(policy, std::move(ask));
   return state_->remembered();
 }
 

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "fw/lists/address_set.hpp"
+#include "fw/lists/spared.hpp"
 #include "fw/policy/policy.hpp"
 
 namespace fw {
@@ -23,18 +24,23 @@ struct BadLine {
 };
 
 struct ListText {
-  AddressSet set;             ///< normalized
-  std::size_t entries = 0;    ///< good lines, before merging
-  std::size_t bad_count = 0;  ///< all bad lines
-  std::vector<BadLine> bad;   ///< the first kListBadLinesShown of them
+  AddressSet set;                 ///< normalized
+  std::size_t entries = 0;        ///< good lines, before merging
+  std::size_t bad_count = 0;      ///< all bad lines
+  std::vector<BadLine> bad;       ///< the first kListBadLinesShown of them
+  std::size_t left_count = 0;     ///< entries that touch spared space; the set holds them
+  std::vector<BadLine> left_out;  ///< the first kListBadLinesShown of them, and what they touch
 };
 
 /// Reads an address, CIDR or range a line (# comments, blank lines, CRLF, leading and trailing
-/// space) from a file in bounded chunks: memory is that of the spans. A line longer than
-/// kListLineBytesMax is a bad line; more than kListEntriesMax entries is an error.
+/// space) from a file in bounded chunks: memory is that of the spans. Read as well: JSON objects, a
+/// line each, with "cidr" or "ip" (Spamhaus); tables whose first column is the address, or whose
+/// first three are FIRST, LAST and a prefix length (DShield); "deny from" lines of web servers.
+/// A line longer than kListLineBytesMax is a bad line, and so is the whole internet; more than
+/// kListEntriesMax entries is an error.
 /// Unlike in the policy file, host bits below a prefix length are masked silently: published lists
 /// are full of them.
-Result<ListText> read_list(const std::string& path);
+Result<ListText> read_list(const std::string& path, const SparedSpace& spared = {});
 
 /// One line of it, without its newline and byte order mark; nothing on a blank line or a comment.
 Result<std::optional<IpRange>> parse_list_line(std::string_view line);
@@ -51,7 +57,11 @@ struct ListReport {
   std::size_t entries = 0;
   std::size_t bad_count = 0;
   std::vector<BadLine> bad;
-  bool last_good = false;  ///< the file is unreadable or has bad lines: earlier content is in force
+  std::size_t left_count = 0;     ///< entries of a block list that touch spared space
+  std::vector<BadLine> left_out;  ///< the first of them
+  bool shrank = false;            ///< the file has lost more than half of its entries
+  bool last_good = false;  ///< the file is unreadable, has bad lines or shrank: earlier content is
+                           ///< in force
   std::string problem;     ///< why, for a person; "" when all is well
 };
 
@@ -67,13 +77,22 @@ struct ListSize {
 
 /// The content that the kernel should hold; a zero digest is an empty set.
 struct EffectiveLists {
-  Digest block;  ///< all block lists, less allow lists and trusted networks
+  Digest block;  ///< all block lists, less allow lists, trusted networks and spared space
   Digest allow;  ///< all allow lists
   std::vector<ListReport> reports;
   ListSize block_size;
   ListSize allow_size;
 
   bool has_problems() const;
+};
+
+/// Of a list that lost more than half of its entries, or all: a download that failed looks like
+/// that.
+enum class Shrunk : std::uint8_t { keep_last_good, accept };
+
+struct ListsAsk {
+  SparedSpace spared = {};
+  Shrunk shrunk = Shrunk::keep_last_good;
 };
 
 /// The lists of a policy and what is remembered of them under `state_dir`/lists: the last good
@@ -89,12 +108,13 @@ class Lists {
 
   /// Brings every list of the policy up to date. Files whose stamp is unchanged are not opened.
   /// A file with bad lines leaves the list's last good content in force; without such, its good
-  /// lines are. A list that never could be read counts as empty. Both are reported, each time.
-  EffectiveLists resolve(const Policy& policy);
+  /// lines are. A list that never could be read counts as empty. A file that lost more than half of
+  /// its entries is not taken unless that is asked for. All this is reported, each time.
+  EffectiveLists resolve(const Policy& policy, ListsAsk ask = {});
 
   /// What was found and saved last, with no file of the policy's opened; where that is not known,
   /// the same as resolve().
-  EffectiveLists remembered(const Policy& policy);
+  EffectiveLists remembered(const Policy& policy, ListsAsk ask = {});
 
   /// The content of a digest that resolve() returned, or that an earlier run saved. An unknown
   /// digest is an error of code io.

@@ -123,10 +123,72 @@ std::optional<IpRange> masked_network(std::string_view text) {
   return IpRange{ip->family, ip->bits & ~host, ip->bits | host};
 }
 
+Result<IpRange> parse_entry(std::string_view text) {
+  if (const auto network = masked_network(text)) return *network;
+  return parse_ip_range(text);
+}
+
+bool begins_with(std::string_view text, std::string_view lower_case) {
+  return text.size() >= lower_case.size() &&
+         std::equal(lower_case.begin(), lower_case.end(), text.begin(), [](char wanted, char c) {
+           return wanted == (c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
+         });
+}
+
+std::string_view unquoted(std::string_view text) {
+  text = trimmed(text);
+  if (text.size() >= 2 && text.front() == '"' && text.back() == '"') {
+    text = trimmed(text.substr(1, text.size() - 2));
+  }
+  return text;
+}
+
+/// Takes the field off, and its separator.
+std::string_view take_field(std::string_view& rest, std::string_view separators) {
+  const std::size_t end = std::min(rest.find_first_of(separators), rest.size());
+  const std::string_view field = rest.substr(0, end);
+  rest.remove_prefix(std::min(end + 1, rest.size()));
+  return unquoted(field);
+}
+
+/// Does a table's first line begin so, which names its columns?
+bool is_heading(std::string_view field) {
+  constexpr std::string_view kHeadings[] = {"ip",   "address", "cidr",  "network",
+                                            "host", "prefix",  "start", "source"};
+  return std::ranges::any_of(kHeadings,
+                             [&](std::string_view word) { return begins_with(field, word); });
+}
+
+/// What a web server's line refuses; nothing when it is none.
+std::optional<std::string_view> refused_by(std::string_view entry) {
+  for (const std::string_view words : {"deny from ", "require not ip ", "deny "}) {
+    if (begins_with(entry, words)) return trimmed(entry.substr(words.size()));
+  }
+  return {};
+}
+
+/// The text of the first of such members of a JSON object, as published lists write it.
+std::optional<std::string_view> address_in_json(std::string_view object) {
+  for (const std::string_view key : {"\"cidr\"", "\"ip\"", "\"network\"", "\"prefix\""}) {
+    const std::size_t at = object.find(key);
+    if (at == object.npos) continue;
+    const std::string_view rest = trimmed(object.substr(at + key.size()));
+    if (!rest.starts_with(':')) continue;
+    const std::string_view value = trimmed(rest.substr(1));
+    const std::size_t end = value.find('"', 1);
+    if (value.starts_with('"') && end != value.npos) return value.substr(1, end - 1);
+  }
+  return {};
+}
+
+bool is_whole(const IpRange& range) {
+  return range.first == 0 && range.last == address_max(range.family);
+}
+
 /// Takes the lines of one file in turn.
 class Reader {
  public:
-  explicit Reader(std::size_t file_bytes) {
+  Reader(std::size_t file_bytes, const SparedSpace& spared) : spared_(spared) {
     // Address space only: what no span is written to costs no memory.
     text_.set.v4.reserve(std::min(file_bytes / kShortestIpv4Line + 1, kListEntriesMax));
   }
@@ -139,7 +201,7 @@ class Reader {
       Span4 span;
       if (scan_span4(stop, span)) {
         if (*stop == '\r') ++stop;
-        if (*stop == '\n') {
+        if (*stop == '\n' && span.first != 0 && !spared_.may_touch(span)) {
           text_.set.v4.push_back(span);
           p = stop + 1;
           continue;
@@ -171,15 +233,61 @@ class Reader {
       return bad(fmt::format("longer than {} bytes", kListLineBytesMax));
     constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
     if (line_ == 1 && line.starts_with(kByteOrderMark)) line.remove_prefix(kByteOrderMark.size());
-    const auto entry = parse_list_line(line);
-    if (!entry) return bad(entry.error().what);
-    if (!*entry) return;
-    const IpRange& range = **entry;
-    if (range.family == Family::ipv6) {
-      text_.set.v6.push_back({range.first, range.last});
+    if (const auto object = trimmed(line); object.starts_with('{')) return take_object(object);
+    const std::string_view entry = trimmed(line.substr(0, line.find_first_of("#;")));
+    if (entry.empty()) return;
+    if (const auto refused = refused_by(entry)) return take_words(*refused);
+    const std::size_t separator = entry.find_first_of("\t,");
+    if (separator == entry.npos) return take_entry(unquoted(entry));
+    take_columns(entry, entry.find('\t') == entry.npos ? "," : "\t");
+  }
+
+  void take_object(std::string_view object) {
+    if (const auto address = address_in_json(object)) return take_entry(*address);
+    if (object.find("\"metadata\"") != object.npos) return;  // Spamhaus' last line
+    bad("a JSON object without \"cidr\" or \"ip\"");
+  }
+
+  void take_words(std::string_view words) {
+    while (!words.empty()) {
+      const std::string_view word = take_field(words, " \t,");
+      if (begins_with(word, "all")) {
+        bad(kWhole);
+      } else if (!word.empty()) {
+        take_entry(word);
+      }
+    }
+  }
+
+  /// A table: the address is its first column. Two addresses and a prefix length are a range.
+  void take_columns(std::string_view row, std::string_view separator) {
+    const std::string_view first = take_field(row, separator);
+    if (entries() == 0 && text_.bad_count == 0 && !parse_entry(first) && is_heading(first)) return;
+    const std::string_view second = take_field(row, separator);
+    if (!parse_ip(first) || !parse_ip(second)) return take_entry(first);
+    const std::string_view third = take_field(row, separator);
+    int length = 0;
+    const auto [stop, error] = std::from_chars(third.begin(), third.end(), length);
+    if (third.empty() || error != std::errc{} || stop != third.end()) {
+      return bad("two addresses in one line: a range is FIRST-LAST");
+    }
+    take_entry(fmt::format("{}-{}", first, second));
+  }
+
+  void take_entry(std::string_view entry) {
+    const auto range = parse_entry(entry);
+    if (!range) return bad(range.error().what);
+    if (is_whole(*range)) return bad(kWhole);
+    if (const Spared* const spared = spared_.touched(*range)) {
+      if (++text_.left_count <= kListBadLinesShown) {
+        text_.left_out.push_back({line_, fmt::format("{}: {}", to_string(*range), spared->why)});
+      }
+    }
+    if (range->family == Family::ipv6) {
+      text_.set.v6.push_back({range->first, range->last});
     } else {
       text_.set.v4.push_back(
-          {static_cast<std::uint32_t>(range.first), static_cast<std::uint32_t>(range.last)});
+          {static_cast<std::uint32_t>(range->first), static_cast<std::uint32_t>(range->last)});
     }
   }
 
@@ -187,6 +295,9 @@ class Reader {
     if (++text_.bad_count <= kListBadLinesShown) text_.bad.push_back({line_, std::move(what)});
   }
 
+  static constexpr const char* kWhole = "the whole internet, which no list may hold";
+
+  SparedIndex spared_;
   ListText text_;
   std::size_t line_ = 0;
 };
@@ -202,10 +313,10 @@ Result<std::optional<IpRange>> parse_list_line(std::string_view line) {
   return *range;
 }
 
-Result<ListText> read_list(const std::string& path) {
+Result<ListText> read_list(const std::string& path, const SparedSpace& spared) {
   const auto open = open_regular(path);
   if (!open) return std::unexpected(open.error());
-  Reader reader(static_cast<std::size_t>(open->status.st_size));
+  Reader reader(static_cast<std::size_t>(open->status.st_size), spared);
   const auto buffer =
       std::make_unique<char[]>(kLookBehind + kListLineBytesMax + kChunkBytes + 1 + kLookAhead);
   char* const begin = buffer.get() + kLookBehind;

@@ -345,7 +345,7 @@ void check_addresses(const Policy& policy, Problems& problems) {
       if (std::string_view(named.kind) == "app") {
         error(problems, named.where,
               fmt::format("{}: {} is outside the app networks ({}); add its network to [apps] "
-                          "network",
+                          "network if it is a bridge of this host (macvlan and ipvlan: never)",
                           title(named), to_string(ip), known));
       } else {
         warn(problems, named.where,

@@ -25,7 +25,7 @@ _cloudron_fw() {
   local options='--policy --state-dir --socket --json --quiet --no-color --help'
   case $command in
     '') options+=' --version' ;;
-    apply) options+=' --confirm --dry-run --force --boot' ;;
+    apply) options+=' --confirm --dry-run --force --accept-lists --boot' ;;
     show) options+=' --format' ;;
     block) options+=' --for --reason --origin --prefix6 --from --force' ;;
     unblock) options+=' --origin --prefix6 --from' ;;

@@ -36,6 +36,7 @@ complete -c cloudron-fw -n $none -a reset -d 'Remove the table from the kernel'
 set -l in __fish_seen_subcommand_from
 complete -c cloudron-fw -n "$in apply" -l confirm -x -a '60s 5m 1h' -d 'Roll back unless confirmed'
 complete -c cloudron-fw -n "$in apply" -l dry-run -d 'Only print what would change'
+complete -c cloudron-fw -n "$in apply" -l accept-lists -d 'Take lists that lost most of their entries'
 complete -c cloudron-fw -n "$in apply" -l force -d 'Apply what is refused without it'
 complete -c cloudron-fw -n "$in apply" -l boot -d 'At boot'
 complete -c cloudron-fw -n "$in check" -F

@@ -4,7 +4,7 @@
 namespace lab {
 namespace {
 
-void put16(std::string& out, std::uint32_t value) {
+void append16(std::string& out, std::uint32_t value) {
   out += static_cast<char>(value >> 8);
   out += static_cast<char>(value);
 }
@@ -29,18 +29,18 @@ std::string icmp6(Ip from, Ip to, std::string message) {
   std::string pseudo;
   put(pseudo, from);
   put(pseudo, to);
-  put16(pseudo, 0);
-  put16(pseudo, static_cast<std::uint32_t>(message.size()));
-  put16(pseudo, 0);
-  put16(pseudo, kIcmp6);
+  append16(pseudo, 0);
+  append16(pseudo, static_cast<std::uint32_t>(message.size()));
+  append16(pseudo, 0);
+  append16(pseudo, kIcmp6);
   const std::uint16_t sum = sum_of(pseudo + message);
   message[2] = static_cast<char>(sum >> 8);
   message[3] = static_cast<char>(sum);
   std::string out;
-  put16(out, 6u << 12);
-  put16(out, 0);
-  put16(out, static_cast<std::uint32_t>(message.size()));
-  put16(out, std::uint32_t{kIcmp6} << 8 | 255);
+  append16(out, 6u << 12);
+  append16(out, 0);
+  append16(out, static_cast<std::uint32_t>(message.size()));
+  append16(out, std::uint32_t{kIcmp6} << 8 | 255);
   put(out, from);
   put(out, to);
   return out + message;
@@ -48,13 +48,13 @@ std::string icmp6(Ip from, Ip to, std::string message) {
 
 std::string message_begin(std::uint8_t type) {
   std::string out;
-  put16(out, std::uint32_t{type} << 8);
-  put16(out, 0);
+  append16(out, std::uint32_t{type} << 8);
+  append16(out, 0);
   return out;
 }
 
 void put_link_address(std::string& out, std::uint8_t option, const Mac& mac) {
-  put16(out, std::uint32_t{option} << 8 | 1);
+  append16(out, std::uint32_t{option} << 8 | 1);
   put(out, mac);
 }
 
@@ -65,7 +65,7 @@ std::string ethernet(const Mac& from, const Mac& to, std::uint16_t type,
   std::string out;
   put(out, to);
   put(out, from);
-  put16(out, type);
+  append16(out, type);
   return out + payload;
 }
 
@@ -75,8 +75,8 @@ std::string ethernet(const Mac& from, const Mac& to, const Packet& packet) {
 
 std::string tag(std::uint16_t vlan, std::uint16_t type) {
   std::string out;
-  put16(out, vlan);
-  put16(out, type);
+  append16(out, vlan);
+  append16(out, type);
   return out;
 }
 
@@ -90,10 +90,10 @@ Mac group_mac(Ip group) {
 
 std::string arp(Arp what, const Mac& sender_mac, Ip sender, Ip target) {
   std::string out;
-  put16(out, 1);
-  put16(out, kIpv4);
-  put16(out, 6u << 8 | 4);
-  put16(out, static_cast<std::uint16_t>(what));
+  append16(out, 1);
+  append16(out, kIpv4);
+  append16(out, 6u << 8 | 4);
+  append16(out, static_cast<std::uint16_t>(what));
   put(out, sender_mac);
   put(out, sender);
   put(out, Mac{});
@@ -103,8 +103,8 @@ std::string arp(Arp what, const Mac& sender_mac, Ip sender, Ip target) {
 
 std::string solicitation(const Mac& mac, Ip from, Ip to, Ip target) {
   std::string message = message_begin(135);
-  put16(message, 0);
-  put16(message, 0);
+  append16(message, 0);
+  append16(message, 0);
   put(message, target);
   put_link_address(message, 1, mac);
   return icmp6(from, to, message);
@@ -112,8 +112,8 @@ std::string solicitation(const Mac& mac, Ip from, Ip to, Ip target) {
 
 std::string advertisement(const Mac& mac, Ip from, Ip to, Ip target) {
   std::string message = message_begin(136);
-  put16(message, 0x2000);  // override what is known
-  put16(message, 0);
+  append16(message, 0x2000);  // override what is known
+  append16(message, 0);
   put(message, target);
   put_link_address(message, 2, mac);
   return icmp6(from, to, message);
@@ -121,20 +121,20 @@ std::string advertisement(const Mac& mac, Ip from, Ip to, Ip target) {
 
 std::string router_advertisement(const Mac& mac, Ip from, Ip to) {
   std::string message = message_begin(134);
-  put16(message, 64u << 8 | 8);  // hop limit; of high preference
-  put16(message, 1800);
-  put16(message, 0);
-  put16(message, 0);
-  put16(message, 0);
-  put16(message, 0);
+  append16(message, 64u << 8 | 8);  // hop limit; of high preference
+  append16(message, 1800);
+  append16(message, 0);
+  append16(message, 0);
+  append16(message, 0);
+  append16(message, 0);
   put_link_address(message, 1, mac);
   return icmp6(from, to, message);
 }
 
 std::string redirect(Ip from, Ip to, Ip target, Ip destination) {
   std::string message = message_begin(137);
-  put16(message, 0);
-  put16(message, 0);
+  append16(message, 0);
+  append16(message, 0);
   put(message, target);
   put(message, destination);
   return icmp6(from, to, message);

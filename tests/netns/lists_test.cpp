@@ -75,7 +75,11 @@ TEST_P(Listed, AChangedLineCutsAndFrees) {
   EXPECT_TRUE(blocked(0x1ff));
   EXPECT_EQ(fw.run({"plan"}).exit, 0);
   list("");
-  fw.apply();
+  EXPECT_EQ(fw.run({"apply"}).exit, 3);
+  EXPECT_TRUE(blocked(2)) << "a failed download looks like that";
+  const Output check = fw.run({"check"});
+  EXPECT_NE(check.err.find("--accept-lists"), std::string::npos) << to_string(check);
+  fw.must({"apply", "--accept-lists"});
   EXPECT_FALSE(blocked(2));
   EXPECT_FALSE(blocked(0x1ff));
 }
@@ -122,6 +126,41 @@ TEST_P(Listed, AMissingFileIsSaidAndTheLastGoodContentStays) {
   EXPECT_TRUE(blocked(1));
 }
 
+/// A list of bogons: of what nobody on the internet has, and what this host lives by.
+TEST_P(Listed, BogonsCutOffNeitherNeighboursNorApps) {
+  list(
+      "0.0.0.0/8\n10.0.0.0/8\n127.0.0.0/8\n169.254.0.0/16\n172.16.0.0/12\n192.168.0.0/16\n"
+      "224.0.0.0/3\n::/8\nfc00::/7\nfe80::/10\nff00::/8\n" +
+      address(1) + "\n");
+  fw.policy(kBad);
+  const Output applied = fw.must({"apply"});
+  EXPECT_NE(applied.err.find("list 'known-bad': 11 entries"), std::string::npos) << applied.err;
+  EXPECT_NE(applied.err.find("line 2 (10.0.0.0/8: a private network)"), std::string::npos)
+      << applied.err;
+  const Output check = fw.run({"check"});
+  EXPECT_NE((check.out + check.err).find("bad.txt:10"), std::string::npos) << to_string(check);
+  EXPECT_TRUE(blocked(1));
+  EXPECT_FALSE(blocked(2));
+  must_run(net.host, {"ip", "neigh", "flush", "all"});
+  must_run(net.outside, {"ip", "neigh", "flush", "all"});
+  EXPECT_EQ(from(3).tcp(host(), 80), Outcome::served) << "who has to be found first";
+  for (const char* needed : {"10.0.0.0/8", "172.16.0.0/12", "fe80::/10", "ff00::/8"}) {
+    EXPECT_EQ(listing(net.host, "set inet cloudron listed_net4").find(needed), std::string::npos);
+    EXPECT_EQ(listing(net.host, "set inet cloudron listed_net6").find(needed), std::string::npos);
+  }
+}
+
+TEST_P(Listed, TheWholeInternetIsABadLine) {
+  list(address(1) + "\n");
+  fw.apply(kBad);
+  list(address(2) + "\n" + (v4() ? "0.0.0.0/0\n" : "::/0\n"));
+  const Output output = fw.run({"apply"});
+  EXPECT_EQ(output.exit, 3) << to_string(output);
+  EXPECT_NE(output.err.find("bad.txt:2: the whole internet"), std::string::npos) << output.err;
+  EXPECT_TRUE(blocked(1));
+  EXPECT_FALSE(blocked(3));
+}
+
 TEST_P(Listed, ABlockInsideAListOutlivesTheList) {
   list(network() + "\n");
   fw.apply(kBad);
@@ -130,7 +169,7 @@ TEST_P(Listed, ABlockInsideAListOutlivesTheList) {
   EXPECT_EQ(unblocked.exit, 3);
   EXPECT_NE(unblocked.err.find("known-bad"), std::string::npos) << unblocked.err;
   list("");
-  fw.apply();
+  fw.must({"apply", "--accept-lists"});
   EXPECT_TRUE(blocked(0x101));
   EXPECT_FALSE(blocked(0x102));
 }
@@ -216,7 +255,7 @@ TEST_P(Messy, ThousandsOfLinesMeanWhatTheySay) {
     text.clear();
     for (int i = 0; i < 300 + 400 * round; ++i) add_line(random, text);
     list(text);
-    fw.apply();
+    fw.must({"apply", "--accept-lists"});
     EXPECT_EQ(answered(), expected()) << "after change " << round;
   }
 }

@@ -108,11 +108,95 @@ TEST(ReadList, MasksHostBitsSilently) {
       "10.1.2.3/32\n"
       "2001:db8::77/64\n"
       "::ffff:203.0.113.8/120\n");
-  EXPECT_EQ(list.bad_count, 0u);
-  EXPECT_EQ(list.set, set_of({"0.0.0.0/0", "2001:db8::/64"}));
+  EXPECT_EQ(bad_lines(list), std::vector<std::size_t>{2});
+  EXPECT_EQ(list.set, set_of({"10.1.2.3", "198.51.100.0/24", "2001:db8::/64", "203.0.113.0/24"}));
   EXPECT_EQ(read("::ffff:203.0.113.8/120").set, set_of({"203.0.113.0/24"}));
   EXPECT_EQ(read("2001:db8::1/128").set, set_of({"2001:db8::1"}));
-  EXPECT_EQ(read("2001:db8::1/0").set, set_of({"::/0"}));
+}
+
+TEST(ReadList, TheWholeInternetIsNoEntry) {
+  for (const char* text : {"0.0.0.0/0", "255.255.255.255/0", "0.0.0.0-255.255.255.255", "::/0",
+                           "2001:db8::1/0", "::ffff:0:0/96", "::ffff:10.0.0.1/96",
+                           "::-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "deny from all"}) {
+    const ListText list = read(std::string("203.0.113.7\n") + text + "\n");
+    EXPECT_EQ(bad_lines(list), std::vector<std::size_t>{2}) << text;
+    EXPECT_EQ(list.set, set_of({"203.0.113.7"})) << text;
+  }
+}
+
+TEST(ReadList, TakesJsonLinesOfSpamhaus) {
+  const ListText list =
+      read(R"({"cidr":"203.0.113.0/24","sblid":"SBL256894","rir":"apnic"})"
+           "\r\n"
+           R"({"cidr": "2001:db8::/32", "note": "# no comment; no end"},)"
+           "\n"
+           R"({"ip":"198.51.100.7"})"
+           "\n"
+           R"({"sblid":"SBL1"})"
+           "\n"
+           R"({"cidr":"nonsense"})"
+           "\n"
+           R"({"type":"metadata","timestamp":1700000000,"size":2,"copyright":"(c) ..."})"
+           "\n");
+  EXPECT_EQ(list.set, set_of({"203.0.113.0/24", "2001:db8::/32", "198.51.100.7"}));
+  EXPECT_EQ(bad_lines(list), (std::vector<std::size_t>{4, 5}));
+}
+
+TEST(ReadList, TakesTablesWhoseFirstColumnIsTheAddress) {
+  const ListText dshield = read(
+      "# DShield.org Recommended Block List\n"
+      "Start\tEnd\tNetmask\tattacks\tname\n"
+      "203.0.113.0\t203.0.113.255\t24\t3545\tA NETWORK, Inc.\n"
+      "198.51.100.9\t198.51.100.1\t24\n"
+      "198.51.100.1\t198.51.100.9\n"
+      "192.0.2.7\t12\n");
+  EXPECT_EQ(dshield.set, set_of({"203.0.113.0/24", "192.0.2.7"}));
+  EXPECT_EQ(bad_lines(dshield), (std::vector<std::size_t>{4, 5}));
+  const ListText csv = read(
+      "ip,comment\n"
+      "203.0.113.7,guessed passwords\n"
+      "\"203.0.113.8\", \"said \"\"hello\"\", twice\"\n"
+      "2001:db8::/64,a network\n"
+      "192.0.2.1,192.0.2.9\n"
+      "ip,comment\n");
+  EXPECT_EQ(csv.set, set_of({"203.0.113.7", "203.0.113.8", "2001:db8::/64"}));
+  EXPECT_EQ(bad_lines(csv), (std::vector<std::size_t>{5, 6}));
+}
+
+TEST(ReadList, TakesLinesOfWebServers) {
+  const ListText list = read(
+      "deny from 203.0.113.7\n"
+      "Deny From 203.0.113.8 198.51.100.0/24\n"
+      "deny 2001:db8::/64;\n"
+      "Require not ip 192.0.2.1\n"
+      "deny from example.org\n");
+  EXPECT_EQ(list.set,
+            set_of({"203.0.113.7-203.0.113.8", "198.51.100.0/24", "2001:db8::/64", "192.0.2.1"}));
+  EXPECT_EQ(list.entries, 5u);
+  EXPECT_EQ(bad_lines(list), std::vector<std::size_t>{5});
+}
+
+TEST(ReadList, NamesWhatTouchesSparedSpace) {
+  const ListFolder folder;
+  const auto list = read_list(folder.write("list",
+                                           "203.0.113.7\n"
+                                           "10.0.0.0/8\n"
+                                           "9.255.0.0-10.0.0.3\n"
+                                           "172.16.0.0/11\n"
+                                           "8.8.8.8\n"
+                                           "fe80::/10\n"
+                                           "2000::/3\n"
+                                           "ff02::1\n"
+                                           "0.0.0.0\n"
+                                           "::ffff:192.168.0.1\n"),
+                              special_space());
+  ASSERT_TRUE(list);
+  std::vector<std::size_t> lines;
+  for (const BadLine& left : list->left_out) lines.push_back(left.line);
+  EXPECT_EQ(lines, (std::vector<std::size_t>{2, 3, 4, 6, 8, 9, 10}));
+  EXPECT_EQ(list->left_count, 7u);
+  EXPECT_EQ(list->left_out[0].what, "10.0.0.0/8: a private network");
+  EXPECT_EQ(list->bad_count, 0u);
 }
 
 TEST(ReadList, LooksPastCommentsBlanksAndLineEnds) {
@@ -239,7 +323,7 @@ std::optional<IpRange> meaning(const std::string& text) {
       (digits.size() == 2 && digits[0] == '0'))
     return {};
   const int length = std::stoi(digits);
-  if (length > 32) return {};
+  if (length == 0 || length > 32) return {};
   const U128 host = (U128{1} << (32 - length)) - 1;
   return IpRange{Family::ipv4, ip->bits & ~host, ip->bits | host};
 }
@@ -555,6 +639,68 @@ TEST(Lists, AnUnreadableFileLeavesTheLastGoodContentInForce) {
   }
 }
 
+TEST(Lists, AFileThatLostMostOfItsEntriesIsNotTaken) {
+  Host host;
+  host.policy.lists = {block_list("a"), allow_list("b")};
+  const std::string five = "203.0.113.1\n203.0.113.3\n203.0.113.5\n203.0.113.7\n203.0.113.9\n";
+  host.folder.write("a", five);
+  host.folder.write("b", "192.0.2.1\n");
+  const EffectiveLists good = host.apply();
+  EXPECT_FALSE(good.has_problems());
+  for (const char* shrunk : {"", "# 503\n", "203.0.113.1\n203.0.113.3\n"}) {
+    OpenWatch watch(host.folder.write("a", shrunk));
+    for (int run = 0; run < 2; ++run) {
+      const EffectiveLists effective = host.apply();
+      EXPECT_EQ(effective.block, good.block) << shrunk;
+      EXPECT_TRUE(effective.reports[0].shrank && effective.reports[0].last_good) << shrunk;
+      EXPECT_NE(effective.reports[0].problem.find("--accept-lists"), std::string::npos);
+      EXPECT_EQ(watch.opened(), run == 0);
+    }
+  }
+  host.folder.write("b", "");
+  EXPECT_EQ(host.apply().allow, good.allow) << "of any kind";
+  {
+    Lists lists(host.state);
+    const EffectiveLists taken = lists.resolve(host.policy, {{}, Shrunk::accept});
+    EXPECT_FALSE(taken.has_problems());
+    EXPECT_EQ(lists.content(taken.block).value(), set_of({"203.0.113.1", "203.0.113.3"}));
+    EXPECT_TRUE(taken.allow.zero());
+    ASSERT_TRUE(lists.save());
+  }
+  EXPECT_FALSE(host.apply().has_problems());
+  host.folder.write("a", "203.0.113.1\n");
+  EXPECT_FALSE(host.apply().has_problems()) << "half is not less than half";
+  host.folder.write("a", five);
+  EXPECT_EQ(host.apply().block, good.block);
+}
+
+TEST(Lists, NoBlockListReachesSparedSpace) {
+  Host host;
+  host.policy.lists = {block_list("a"), allow_list("b")};
+  host.folder.write("a", "9.0.0.0-11.0.0.0\n203.0.113.7\nfe80::/10\n");
+  host.folder.write("b", "10.0.0.0/8\n");
+  const ListsAsk ask{special_space()};
+  for (int run = 0; run < 2; ++run) {
+    Lists lists(host.state);
+    const EffectiveLists effective = lists.resolve(host.policy, ask);
+    EXPECT_FALSE(effective.has_problems());
+    EXPECT_EQ(effective.reports[0].left_count, 2u);
+    EXPECT_EQ(effective.reports[0].left_out.front().line, 1u);
+    EXPECT_EQ(effective.reports[1].left_count, 0u) << "who allows does not block";
+    EXPECT_EQ(lists.content(effective.block).value(),
+              set_of({"9.0.0.0/8", "11.0.0.0", "203.0.113.7"}));
+    EXPECT_EQ(lists.content(effective.allow).value(), set_of({"10.0.0.0/8"}));
+    ASSERT_TRUE(lists.save());
+  }
+  // Other space: the file is the same, and is read again.
+  host.policy.lists = {block_list("a")};
+  Lists lists(host.state);
+  const IpRange own = parse_ip_range("203.0.113.0/24").value();
+  const EffectiveLists effective = lists.resolve(host.policy, {{{own, "this host's network"}}});
+  EXPECT_EQ(effective.reports[0].left_out.at(0), (BadLine{2, "203.0.113.7: this host's network"}));
+  EXPECT_EQ(lists.content(effective.block).value(), set_of({"9.0.0.0-11.0.0.0", "fe80::/10"}));
+}
+
 TEST(Lists, AFileMayBeNamedTwice) {
   Host host;
   host.folder.write("a", "10.0.0.1\n");
@@ -685,7 +831,7 @@ TEST(Lists, AnyHistoryComesToWhatTheFilesSay) {
       if (random() % 2 == 0) host.trust(fmt::format("10.0.0.{}/28", random() % 16 * 16));
     }
     if (!lists || random() % 2 == 0) lists.emplace(host.state);
-    const EffectiveLists effective = lists->resolve(host.policy);
+    const EffectiveLists effective = lists->resolve(host.policy, {{}, Shrunk::accept});
     AddressSet block, allow;
     for (const List& list : host.policy.lists) {
       AddressSet& side = list.action == ListAction::block ? block : allow;
