@@ -16,13 +16,13 @@ inline constexpr std::size_t kOpeningsMax = 63;       // [[open]] tables; with [
                                                       // of a word
 inline constexpr std::size_t kOpeningPortsMax = 128;  // of one
 inline constexpr std::size_t kOpeningNetworksMax = 4096;
-inline constexpr std::size_t kInterfacesMax = 16;     // of one; each is a rule
-inline constexpr std::size_t kInterfaceNameMax = 15;  // IFNAMSIZ less the NUL
-inline constexpr std::size_t kRuleFilesMax = 64;            // in rules.d
-inline constexpr std::size_t kRuleBytesMax = 256u << 10;    // of all of them
-inline constexpr std::size_t kRulesMax = 4096;              // in one chain
-inline constexpr std::size_t kRuleValuesMax = 1024;         // in the braces of one rule
-inline constexpr std::size_t kTranslatedMax = 8;      // networks; each is a rule
+inline constexpr std::size_t kInterfacesMax = 16;         // of one; each is a rule
+inline constexpr std::size_t kInterfaceNameMax = 15;      // IFNAMSIZ less the NUL
+inline constexpr std::size_t kRuleFilesMax = 64;          // in rules.d
+inline constexpr std::size_t kRuleBytesMax = 256u << 10;  // of all of them
+inline constexpr std::size_t kRulesMax = 4096;            // in one chain
+inline constexpr std::size_t kRuleValuesMax = 1024;       // in the braces of one rule
+inline constexpr std::size_t kTranslatedMax = 8;          // networks; each is a rule
 inline constexpr std::size_t kAppsMax = 4096;
 inline constexpr std::size_t kAppAddressesMax = 64;
 inline constexpr std::size_t kSocketPathMax = 107;  // bytes: what the kernel's address holds
@@ -52,10 +52,10 @@ inline constexpr std::uint32_t kMeterSourcesMax = 65'535;  // sources that one l
 // Connections, one after the other, that one entry of connection tracking can be. Another one
 // waits until the entry has gone: ten seconds after a reset.
 inline constexpr int kLives = 5;
-inline constexpr int kLabelBits = 1 + 6 * kLives;  // of the 128 of a connection label
-inline constexpr int kLabelBitDefault = 96;       // high: who sets labels by hand begins low
-inline constexpr std::uint64_t kOverflowFactor = 16;       // what sources beyond that share, in
-                                                           // multiples of one source's rate
+inline constexpr int kLabelBits = 1 + 6 * kLives;     // of the 128 of a connection label
+inline constexpr int kLabelBitDefault = 96;           // high: who sets labels by hand begins low
+inline constexpr std::uint64_t kOverflowFactor = 16;  // what sources beyond that share, in
+                                                      // multiples of one source's rate
 
 // Address lists and blocks.
 inline constexpr std::size_t kListEntriesMax = 16u << 20;

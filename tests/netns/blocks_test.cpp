@@ -174,7 +174,7 @@ TEST_P(Blocks, AFileMayBeAsListFilesAre) {
   const Output output = fw.run({"block", "--from", path});
   EXPECT_EQ(output.exit, 3) << to_string(output);
   for (const std::string& says : {path + ":3: ", path + ":5: ", path + ":6: " + to_string(host()),
-                                 std::string("an address of this host"), std::string("--force")}) {
+                                  std::string("an address of this host"), std::string("--force")}) {
     EXPECT_NE(output.err.find(says), std::string::npos) << says << ": " << to_string(output);
   }
   for (const unsigned n : {1u, 0x101u, 2u}) EXPECT_TRUE(blocked(n)) << n;

@@ -372,8 +372,7 @@ action = "allow"
     a.out = devices.at("br0");  // of what is forwarded: to an app, or the answer to who asked it
     a.route_back = std::string_view(device) == "br0";
     a.connection.emplace().state = build::kStateNew;
-    a.connection->original_dport =
-        static_cast<std::uint16_t>(icmp ? p.port_to << 8 : p.port_to);
+    a.connection->original_dport = static_cast<std::uint16_t>(icmp ? p.port_to << 8 : p.port_to);
     return a;
   }
 

@@ -87,7 +87,8 @@ std::string text(const Chain& chain) {
 TEST(Compile, EstablishedPacketsMeetTheirLabelSecond) {
   const Ruleset ruleset = compile(fw::default_policy(), one_device());
   const auto& input = chain(ruleset, "input").rules;
-  EXPECT_EQ(to_text(input[0]), "tcp flags & (fin|syn|rst) != 0 ct state established jump input_edge");
+  EXPECT_EQ(to_text(input[0]),
+            "tcp flags & (fin|syn|rst) != 0 ct state established jump input_edge");
   const auto& forward = chain(ruleset, "forward").rules;
   EXPECT_EQ(to_text(forward[0]), "tcp flags & (fin|syn|rst) != 0 jump forward_edge");
   for (const auto* rules : {&input, &forward}) {

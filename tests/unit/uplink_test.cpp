@@ -32,7 +32,7 @@ TEST(Uplink, IsWhereDefaultRoutesLead) {
 
 TEST(Uplink, ResolversAreOfResolvConf) {
   EXPECT_EQ(nameservers_of("# a comment\nnameserver 9.9.9.9\nsearch example.org\n"
-                            "nameserver fe80::1%eth0\nnameserver nonsense\nnameserver 2620:fe::fe"),
+                           "nameserver fe80::1%eth0\nnameserver nonsense\nnameserver 2620:fe::fe"),
             (std::vector<Ip>{ip("9.9.9.9"), ip("fe80::1"), ip("2620:fe::fe")}));
 }
 
