@@ -400,9 +400,8 @@ TEST_F(Guarded, IsOneThreadAtRest) {
   EXPECT_TRUE(eventually([&] { return daemon.repairs() == 1; }));
   EXPECT_EQ(daemon.ask({{"do", "block"}, {"addresses", {"198.18.0.7"}}}).at("ok"), true);
   const std::string tasks = "/proc/" + std::to_string(daemon.process().id()) + "/task";
-  EXPECT_TRUE(eventually([&] {
-    return std::ranges::distance(std::filesystem::directory_iterator(tasks)) == 1;
-  }));
+  EXPECT_TRUE(eventually(
+      [&] { return std::ranges::distance(std::filesystem::directory_iterator(tasks)) == 1; }));
 }
 
 TEST_F(Guarded, LearnsWhatCommandsApplied) {
