@@ -1,8 +1,12 @@
 // The networks that tests play in.
 #include "tests/lab/network.hpp"
 
-#include <fmt/format.h>
+#include <sstream>
 
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "tests/lab/base.hpp"
 #include "tests/lab/process.hpp"
 
 namespace lab {
@@ -34,6 +38,18 @@ std::string neighbour(Ip ip, const Mac& mac, const std::string& device) {
 }
 
 constexpr Family kBoth[] = {Family::ipv4, Family::ipv6};
+
+/// Does every link that is up and has a carrier have its queue, and forward, if a bridge's port?
+/// The kernel does that behind "up", for both ends of a link at once, and drops what is sent
+/// before.
+bool links_carry(const Namespace& where) {
+  std::istringstream links(must_run(where, {"ip", "-oneline", "link", "show", "up"}));
+  for (std::string link; std::getline(links, link);) {
+    const bool carrier = link.find("LOWER_UP") != std::string::npos;
+    if (carrier && link.find("DOWN ") != std::string::npos) return false;
+  }
+  return true;
+}
 
 }  // namespace
 
@@ -82,6 +98,8 @@ std::string bracketed(Ip ip) {
 
 void ip_commands(const Namespace& where, const std::string& commands) {
   must_run(where, {"ip", "-batch", "-"}, commands);
+  if (commands.find(" up\n") == std::string::npos) return;
+  EXPECT_TRUE(eventually([&] { return links_carry(where); })) << "a link does not come up";
 }
 
 Network::Network() {
