@@ -76,8 +76,8 @@ void first_packet(Compilation& c, const std::string& name, const std::string& ne
           jump("blocked_target")});
   }
   fast_open_rules(c, chain, syn ? Hook::input : Hook::forward);
-  if (c.around.panic) rule(chain, "panic", {}, {jump("panic")});
   rule(chain, "seen", {}, {c.note_seen()});
+  if (c.around.panic) rule(chain, "panic", {}, {jump("panic")});
   app_address_rules(c, chain, "an app", jump("from_app"));
   rule(chain, "is it open?", {}, {go(next)});
   c.out.chains.push_back(std::move(chain));

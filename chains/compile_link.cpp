@@ -10,6 +10,15 @@ namespace {
 
 constexpr std::uint8_t kIgmp = 2;
 
+void neighbour_sets(Compilation& c) {
+  auto types = [&c](const char* name, std::initializer_list<std::uint8_t> values) {
+    Set& set = c.set(name, {Field::icmpv6_type});
+    for (std::uint8_t value : values) set.elements.push_back({u8(value), {}, {}, {}, {}});
+  };
+  types("nd_types", {133, 134, 135, 136});   // RFC 4861
+  types("mld_types", {130, 131, 132, 143});  // RFC 3810
+}
+
 /// A server answers from any address what was asked by broadcast or multicast, and may answer to
 /// the address that it gives. Of IPv6 it answers on the link.
 void lease_rules(Chain& chain) {
@@ -45,6 +54,15 @@ void link_only_rules(Chain& chain) {
 
 }  // namespace
 
+void neighbour_rules(Chain& chain) {
+  rule(chain, "neighbour discovery", {},
+       {is_family(fw::Family::ipv6), match(Field::ip6_hoplimit, u8(255)),
+        match(Field::l4proto, u8(58)), in_set(Field::icmpv6_type, "nd_types"), accept()});
+  rule(chain, "multicast listeners", {},
+       {is_family(fw::Family::ipv6), in_network(Field::ip6_saddr, kLinkLocal),
+        match(Field::l4proto, u8(58)), in_set(Field::icmpv6_type, "mld_types"), accept()});
+}
+
 void needed_at_ingress(Chain& chain) {
   link_only_rules(chain);
   path_rules(chain, {});
@@ -62,6 +80,7 @@ void forwarded_before_blocks(Chain& chain) {
 }
 
 void compile_link(Compilation& c) {
+  neighbour_sets(c);
   Chain& chain = c.chain("on_link");
   link_only_rules(chain);
   path_rules(chain, {in_state(kStateRelated)});

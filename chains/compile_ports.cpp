@@ -203,25 +203,7 @@ void discovery_rules(Compilation& c, Chain& chain) {
   }
 }
 
-void neighbour_sets(Compilation& c) {
-  auto types = [&c](const char* name, std::initializer_list<std::uint8_t> values) {
-    Set& set = c.set(name, {Field::icmpv6_type});
-    for (std::uint8_t value : values) set.elements.push_back({u8(value), {}, {}, {}, {}});
-  };
-  types("nd_types", {133, 134, 135, 136});   // RFC 4861
-  types("mld_types", {130, 131, 132, 143});  // RFC 3810
-}
-
 }  // namespace
-
-void neighbour_rules(Chain& chain) {
-  rule(chain, "neighbour discovery", {},
-       {is_family(fw::Family::ipv6), match(Field::ip6_hoplimit, u8(255)),
-        match(Field::l4proto, u8(58)), in_set(Field::icmpv6_type, "nd_types"), accept()});
-  rule(chain, "multicast listeners", {},
-       {is_family(fw::Family::ipv6), in_network(Field::ip6_saddr, kLinkLocal),
-        match(Field::l4proto, u8(58)), in_set(Field::icmpv6_type, "mld_types"), accept()});
-}
 
 void open_port_rules(const Compilation& c, Chain& chain, const std::vector<Expr>& condition) {
   const auto asked = [](const std::string& map) {
@@ -244,7 +226,6 @@ void limit_in_the_making(const Compilation& c, Chain& chain, const std::vector<E
 
 void compile_ports(Compilation& c) {
   for (fw::Protocol protocol : kProtocols) open_maps(c, protocol);
-  neighbour_sets(c);
   c.counter("closed");
   for (const char* name : {"CLOUDRON_BEFORE", "CLOUDRON_AFTER"}) c.chain(name).admin = true;
 

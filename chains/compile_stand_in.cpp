@@ -1,5 +1,5 @@
-// The few rules that are in force between the loss of the table and its repair.
-#include "chains/compile_shut.hpp"
+// The few rules that stand in for our tables after somebody has removed them.
+#include "chains/compile_stand_in.hpp"
 
 #include <algorithm>
 
@@ -11,10 +11,11 @@ using namespace build;
 
 namespace {
 
-constexpr std::int32_t kShutPriority = -10;  // of the hooks that come back
+constexpr std::uint32_t kConfirmed = 1u << 3;             // IPS_CONFIRMED
+constexpr std::int32_t kStandInPriority = kPriority + 1;  // behind the hooks that come back
 
 std::string open_set(fw::Protocol protocol) {
-  return std::string("shut_") + fw::to_string(protocol);
+  return std::string("stand_in_") + fw::to_string(protocol);
 }
 
 /// Disjoint, ascending.
@@ -43,31 +44,40 @@ Set open_ports(const std::vector<fw::Located<fw::PortRange>>& open, fw::Protocol
 
 }  // namespace
 
-Ruleset compile_shut(const fw::Policy& policy, ShutBut but) {
+Ruleset compile_stand_in(const fw::Policy& policy, StandInOpen open) {
   const Surroundings nothing;
   Compilation c{policy, nothing, Admission(policy.label_bit), false, {}};
-  const auto open = but == ShutBut::open_ports ? all_open_ports(policy)
-                                               : std::vector<fw::Located<fw::PortRange>>{};
+  const Bytes seen = c.admission.seen();
+  const Expr is_seen = match_masked(Field::ct_label, seen, seen);
+  const auto passes = [&](Chain& chain) {
+    rule(chain, "of a known flow", {}, {in_state(kStateEstablished | kStateRelated), accept()});
+    // Of a flow that is in the table of connections already, our own may have dropped this packet
+    // at another time, and have seen it all the same.
+    rule(chain, "just let in by our own table", {},
+         {is_seen, match_masked(Field::ct_status, u32(kConfirmed), u32(0)), accept()});
+    rule(chain, "admitted flow", {}, {c.admitted(), accept()});
+    rule(chain, "a SYN again", {}, {is_seen, is_protocol(fw::Protocol::tcp), accept()});
+  };
   Chain& input = c.chain("input");
-  input.base = BaseHook{Hook::input, kShutPriority, VerdictKind::drop, {}};
-  rule(input, "of a known flow", {}, {in_state(kStateEstablished | kStateRelated), accept()});
+  input.base = BaseHook{Hook::input, kStandInPriority, VerdictKind::drop, {}};
+  passes(input);
   rule(input, "loopback", {}, {match(Field::iif, u32(1)), accept()});
-  for (const int type : {133, 134, 135, 136}) {  // RFC 4861
-    rule(input, "neighbour discovery", {},
-         {is_family(fw::Family::ipv6), match(Field::ip6_hoplimit, u8(255)),
-          match(Field::l4proto, u8(58)),
-          match(Field::icmpv6_type, u8(static_cast<std::uint8_t>(type))), accept()});
-  }
-  for (const fw::Protocol protocol : kProtocols) {
-    Set set = open_ports(open, protocol);
-    if (set.elements.empty()) continue;
-    rule(input, "open", {}, {is_protocol(protocol), in_set(Field::th_dport, set.name), accept()});
-    c.out.sets.push_back(std::move(set));
+  before_blocks(input);
+  if (open == StandInOpen::open_ports) {
+    for (const fw::Protocol protocol : kProtocols) {
+      Set set = open_ports(all_open_ports(policy), protocol);
+      if (set.elements.empty()) continue;
+      rule(input, "open", {}, {is_protocol(protocol), in_set(Field::th_dport, set.name), accept()});
+      c.out.sets.push_back(std::move(set));
+    }
   }
   Chain& forward = c.chain("forward");
-  forward.base = BaseHook{Hook::forward, kShutPriority, VerdictKind::accept, {}};
-  rule(forward, "of a known flow", {}, {in_state(kStateEstablished | kStateRelated), accept()});
+  forward.base = BaseHook{Hook::forward, kStandInPriority, VerdictKind::accept, {}};
+  passes(forward);
   rule(forward, "published", {}, {is_published(), drop()});
+  compile_link(c);
+  for (Set& set : c.out.sets) set.table = Table::stand_in;
+  for (Chain& chain : c.out.chains) chain.table = Table::stand_in;
   return std::move(c.out);
 }
 

@@ -1,4 +1,4 @@
-// The few rules that are in force between the loss of the table and its repair.
+// The few rules that stand in for our tables after somebody has removed them.
 #pragma once
 
 #include <cstdint>
@@ -8,12 +8,14 @@
 
 namespace chains {
 
-/// What new flows may come in meanwhile: to the policy's open ports, or (in a panic) none at all.
-enum class ShutBut : std::uint8_t { open_ports, nothing };
+/// What new flows the stand-in lets in: to the policy's open ports, or (in a panic) none at all.
+enum class StandInOpen : std::uint8_t { open_ports, nothing };
 
-/// Lets in no new flow that the policy does not, to the host or to published ports, and no less of
-/// known ones: there is no table any more that could tell which of them are admitted. Limits,
-/// blocks and apps are not in it, so it is small: the kernel has it in a fraction of a millisecond.
-Ruleset compile_shut(const fw::Policy& policy, ShutBut but);
+/// A table beside ours, which no other program can remove. While ours is gone, it lets in no new
+/// flow that the policy does not, to the host or to published ports, and passes what belongs to
+/// known ones. Once ours is back, it passes every flow that ours has seen and let in. It knows no
+/// limits, blocks or apps. With it connection tracking and labels stay on, which a ruleset without
+/// any user of theirs switches off.
+Ruleset compile_stand_in(const fw::Policy& policy, StandInOpen open);
 
 }  // namespace chains

@@ -7,7 +7,7 @@
 namespace chains {
 
 std::string name_of(Table table) {
-  return std::string(table == Table::inet ? "table inet " : "table bridge ") + kTable;
+  return std::string(table == Table::bridge ? "table bridge " : "table inet ") + nft_name(table);
 }
 
 bool same_definition(const SetDefinition& a, const SetDefinition& b) {

@@ -16,11 +16,16 @@
 namespace chains {
 
 inline constexpr const char* kTable = "cloudron";
-/// We have one of that name in two families. Names of what is in them are never the same.
+inline constexpr const char* kStandInTable = "cloudron_stand_in";
+/// Names of what is in our tables are never the same.
 enum class Table : std::uint8_t {
   inet,
-  bridge,  ///< frames between the ports of bridges; there only while apps are kept apart
+  bridge,    ///< frames between the ports of bridges; there only while apps are kept apart
+  stand_in,  ///< the daemon's, for a while after somebody removed the others: compile_stand_in.hpp
 };
+constexpr const char* nft_name(Table table) {
+  return table == Table::stand_in ? kStandInTable : kTable;
+}
 /// "table inet cloudron"
 std::string name_of(Table table);
 /// Objects in our table whose names begin so belong to the admin: never compared, never touched.

@@ -40,7 +40,7 @@ std::uint32_t hook_number(Hook hook) {
 
 void chain_message(const Chain& chain, std::uint16_t type, Batch& batch) {
   ChainHandle handle(nftnl_chain_alloc());
-  nftnl_chain_set_str(handle.get(), NFTNL_CHAIN_TABLE, kTable);
+  nftnl_chain_set_str(handle.get(), NFTNL_CHAIN_TABLE, nft_name(chain.table));
   nftnl_chain_set_str(handle.get(), NFTNL_CHAIN_NAME, chain.name.c_str());
   if (chain.base) {
     nftnl_chain_set_str(handle.get(), NFTNL_CHAIN_TYPE, "filter");
@@ -78,7 +78,7 @@ void put_userdata(nftnl_rule* handle, const Rule& rule) {
 
 void rule_message(const Chain& chain, const Rule& rule, Batch& batch) {
   RuleHandle handle(nftnl_rule_alloc());
-  nftnl_rule_set_str(handle.get(), NFTNL_RULE_TABLE, kTable);
+  nftnl_rule_set_str(handle.get(), NFTNL_RULE_TABLE, nft_name(chain.table));
   nftnl_rule_set_str(handle.get(), NFTNL_RULE_CHAIN, chain.name.c_str());
   put_userdata(handle.get(), rule);
   lower(rule.exprs, handle.get());
@@ -92,7 +92,7 @@ void rule_message(const Chain& chain, const Rule& rule, Batch& batch) {
 void clear_chain(const Named& chain, Batch& batch) {
   nlmsghdr* message =
       batch.begin(NFT_MSG_DELRULE, 0, {fmt::format("chain '{}'", chain.name), {}}, chain.table);
-  mnl_attr_put_strz(message, NFTA_RULE_TABLE, kTable);
+  mnl_attr_put_strz(message, NFTA_RULE_TABLE, nft_name(chain.table));
   mnl_attr_put_strz(message, NFTA_RULE_CHAIN, chain.name.c_str());
   batch.end();
 }
@@ -136,7 +136,7 @@ void put_set_userdata(nftnl_set* handle, const Set& set) {
 void set_message(const Set& set, Batch& batch) {
   SetHandle handle(nftnl_set_alloc());
   nftnl_set* s = handle.get();
-  nftnl_set_set_str(s, NFTNL_SET_TABLE, kTable);
+  nftnl_set_set_str(s, NFTNL_SET_TABLE, nft_name(set.table));
   nftnl_set_set_str(s, NFTNL_SET_NAME, set.name.c_str());
   std::uint32_t type = 0;
   std::uint32_t length = 0;
@@ -234,7 +234,7 @@ void elements_message(const Set& set, std::uint16_t type, Batch& batch) {
     const std::size_t to = std::min(set.elements.size(), from + kPerMessage);
     nlmsghdr* message = batch.begin(
         type, flags, {fmt::format("set '{}'", set.name), set.elements[from].where}, set.table);
-    mnl_attr_put_strz(message, NFTA_SET_ELEM_LIST_TABLE, kTable);
+    mnl_attr_put_strz(message, NFTA_SET_ELEM_LIST_TABLE, nft_name(set.table));
     mnl_attr_put_strz(message, NFTA_SET_ELEM_LIST_SET, set.name.c_str());
     nlattr* list = mnl_attr_nest_start(message, NFTA_SET_ELEM_LIST_ELEMENTS);
     for (std::size_t i = from; i < to; ++i) {
@@ -253,7 +253,7 @@ void object_message(const Object& object, Batch& batch) {
   ObjectHandle handle(nftnl_obj_alloc());
   nftnl_obj* o = handle.get();
   const auto kind = object.limit ? ObjectKind::limit : ObjectKind::counter;
-  nftnl_obj_set_str(o, NFTNL_OBJ_TABLE, kTable);
+  nftnl_obj_set_str(o, NFTNL_OBJ_TABLE, nft_name(object.table));
   nftnl_obj_set_str(o, NFTNL_OBJ_NAME, object.name.c_str());
   nftnl_obj_set_u32(o, NFTNL_OBJ_TYPE, static_cast<std::uint32_t>(kind));
   if (object.limit) {
@@ -282,7 +282,7 @@ void remove_named(std::uint16_t type, std::uint16_t table_attr, std::uint16_t na
                   const std::string& what, const Named& named, Batch& batch) {
   nlmsghdr* message =
       batch.begin(type, 0, {fmt::format("{} '{}'", what, named.name), {}}, named.table);
-  mnl_attr_put_strz(message, table_attr, kTable);
+  mnl_attr_put_strz(message, table_attr, nft_name(named.table));
   mnl_attr_put_strz(message, name_attr, named.name.c_str());
   batch.end();
 }
@@ -291,19 +291,22 @@ void remove_object(const Object& object, Batch& batch) {
   const auto kind = object.limit ? ObjectKind::limit : ObjectKind::counter;
   nlmsghdr* message =
       batch.begin(NFT_MSG_DELOBJ, 0, {fmt::format("object '{}'", object.name), {}}, object.table);
-  mnl_attr_put_strz(message, NFTA_OBJ_TABLE, kTable);
+  mnl_attr_put_strz(message, NFTA_OBJ_TABLE, nft_name(object.table));
   mnl_attr_put_strz(message, NFTA_OBJ_NAME, object.name.c_str());
   mnl_attr_put_u32(message, NFTA_OBJ_TYPE, htonl(static_cast<std::uint32_t>(kind)));
   batch.end();
 }
 
-enum class Flags : std::uint8_t { leave, none };
+enum class Flags : std::uint8_t { leave, none, owner };
 
 void table_message(Table table, std::uint16_t type, Flags table_flags, Batch& batch) {
   const std::uint16_t flags = type == NFT_MSG_NEWTABLE ? NLM_F_CREATE : 0;
   nlmsghdr* message = batch.begin(type, flags, {name_of(table), {}}, table);
-  mnl_attr_put_strz(message, NFTA_TABLE_NAME, kTable);
-  if (table_flags == Flags::none) mnl_attr_put_u32(message, NFTA_TABLE_FLAGS, 0);
+  mnl_attr_put_strz(message, NFTA_TABLE_NAME, nft_name(table));
+  if (table_flags != Flags::leave) {
+    const std::uint32_t set = table_flags == Flags::owner ? NFT_TABLE_F_OWNER : 0;
+    mnl_attr_put_u32(message, NFTA_TABLE_FLAGS, htonl(set));
+  }
   batch.end();
 }
 
@@ -349,6 +352,14 @@ void encode(const Plan& plan, Batch& batch) {
   for (const Chain* chain : plan.fill_chains) {
     for (const Rule& rule : chain->rules) rule_message(*chain, rule, batch);
   }
+}
+
+void encode_stand_in(const Ruleset& rules, bool replaces, Batch& batch) {
+  if (replaces) encode_remove_table(Table::stand_in, batch);
+  table_message(Table::stand_in, NFT_MSG_NEWTABLE, Flags::owner, batch);
+  Plan plan = diff(nullptr, rules);
+  plan.make_table = false;
+  encode(plan, batch);
 }
 
 void encode_remove_table(Table table, Batch& batch) {

@@ -20,6 +20,11 @@ void encode(const Plan& plan, Batch& batch);
 /// Removes one of our tables with everything in it.
 void encode_remove_table(Table table, Batch& batch);
 
+/// Makes the stand-in, in place of another if it replaces one. Its owner is the socket that commits
+/// it: nobody else can change or remove it ("flush ruleset" passes it by), and it goes with the
+/// socket.
+void encode_stand_in(const Ruleset& rules, bool replaces, Batch& batch);
+
 /// One message that removes all elements of a set.
 void encode_flush_set(const std::string& set, Batch& batch);
 

@@ -10,7 +10,7 @@
 namespace chains {
 
 constexpr std::uint8_t family_of(Table table) {
-  return table == Table::inet ? NFPROTO_INET : NFPROTO_BRIDGE;
+  return table == Table::bridge ? NFPROTO_BRIDGE : NFPROTO_INET;
 }
 
 constexpr Table table_of(std::uint8_t family) {

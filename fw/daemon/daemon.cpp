@@ -19,7 +19,7 @@
 #include <fmt/format.h>
 #include <sys/file.h>
 
-#include "chains/compile_shut.hpp"
+#include "chains/compile_stand_in.hpp"
 #include "chains/diff.hpp"
 #include "chains/netlink/bridges.hpp"
 #include "chains/netlink/devices.hpp"
@@ -38,6 +38,7 @@
 #include "fw/daemon/pace.hpp"
 #include "fw/daemon/requests.hpp"
 #include "fw/daemon/sight.hpp"
+#include "fw/daemon/stand_in.hpp"
 #include "fw/docker/discovery.hpp"
 #include "fw/host/actor.hpp"
 #include "fw/host/block.hpp"
@@ -77,6 +78,7 @@ constexpr std::size_t kAppliesMax = 1000;  // that are counted at once
 constexpr std::size_t kNewsMax = 64;       // of an engine that wait for the lock
 constexpr auto kFeedRest = 1ms;            // one wake-up for many flows
 constexpr auto kGuardKeep = 1s;            // what a guard knows of the host's networks
+constexpr auto kStandInStays = 60s;        // after the last time that the table was removed
 constexpr auto kFlushRest = 200ms;  // one look at open connections for many that were forgotten
 
 std::chrono::milliseconds steady_now() {
@@ -189,7 +191,9 @@ class Daemon final : public Host {
   void devices_settled();
   void look_at_bridges();
   bool read_changes();
-  void shut(std::uint32_t generation);
+  void stand_in();
+  void put_stand_in(const Policy& policy);
+  void end_stand_in();
   void on_refusals();
   void on_flows();
   void rest_and_read_flows();
@@ -239,6 +243,7 @@ class Daemon final : public Host {
   asio::io_context io_{1};
   Messages messages_;
   chains::Kernel kernel_;
+  StandIn stand_in_{kernel_};
   Store store_;
   RulesetWatch watch_;
   chains::DeviceWatch devices_;
@@ -269,7 +274,6 @@ class Daemon final : public Host {
   std::string changed_by_;                     ///< who touched our table since the last check
   bool check_due_ = false;
   bool off_ = false;
-  bool shut_ = false;                     ///< since the table was removed
   WallTime began_ = read_clocks().began;  ///< when the clock was last looked at
   std::deque<Waiting> waiting_;
   std::optional<StateLock> lock_;  ///< of the first that waits
@@ -281,6 +285,7 @@ class Daemon final : public Host {
   asio::posix::stream_descriptor flows_fd_{io_};
   asio::steady_timer check_timer_{io_};
   asio::steady_timer period_timer_{io_};
+  asio::steady_timer stand_in_timer_{io_};
   asio::steady_timer lock_timer_{io_};
   asio::steady_timer news_timer_{io_};
   asio::steady_timer devices_timer_{io_};
@@ -461,7 +466,7 @@ bool Daemon::read_changes() {
   for (const auto& change : drained->changes) {
     known_.changed(change.generation, change.ours);
     if (!change.ours || chains::is_own_port(change.port)) continue;
-    if (change.removed) shut(change.generation);
+    if (change.removed) stand_in();
     changed_by_ = fmt::format("{} (pid {})", printable(change.process), change.pid);
     check_later(kCheckDelay);
   }
@@ -470,22 +475,38 @@ bool Daemon::read_changes() {
 }
 
 /// While the table is gone every port is open, and to make all of it again takes 10 ms and more. So
-/// first a few rules come that let in no more than the policy does. Not while somebody else holds
-/// the lock, who may be about to switch the firewall off: the check that follows waits for it.
-void Daemon::shut(std::uint32_t generation) {
-  std::optional<StateLock> lock;
-  if (!lock_) {
-    auto taken = StateLock::try_take(options_.state_dir);
-    if (!taken || !*taken) return;
-    lock = std::move(**taken);
+/// a few rules stand in for it, which nobody else can remove: for whoever removed it once may do it
+/// again. Not while somebody else holds the lock, who may be about to switch the firewall off: the
+/// check that follows waits for it.
+void Daemon::stand_in() {
+  if (!stand_in_.stands()) {
+    std::optional<StateLock> lock;
+    if (!lock_) {
+      auto taken = StateLock::try_take(options_.state_dir);
+      if (!taken || !*taken) return;
+      lock = std::move(**taken);
+    }
+    if (switched_off(options_.state_dir)) return;
+    put_stand_in(policy_);
   }
-  if (switched_off(options_.state_dir)) return;
-  const auto rules =
-      chains::compile_shut(policy_, read_panic(options_.state_dir) ? chains::ShutBut::nothing
-                                                                   : chains::ShutBut::open_ports);
-  chains::Batch batch(generation);
-  chains::encode(chains::diff(nullptr, rules), batch);
-  if (kernel_.commit(batch)) shut_ = true;
+  stand_in_timer_.expires_after(kStandInStays);
+  stand_in_timer_.async_wait([this](const ErrorOf& error) {
+    if (!error) end_stand_in();
+  });
+}
+
+void Daemon::put_stand_in(const Policy& policy) {
+  const auto open = read_panic(options_.state_dir) ? chains::StandInOpen::nothing
+                                                   : chains::StandInOpen::open_ports;
+  if (const auto done = stand_in_.put(chains::compile_stand_in(policy, open)); !done) {
+    messages_.send(Level::error, "nothing stands in for the table: " + to_string(done.error()));
+  }
+}
+
+void Daemon::end_stand_in() {
+  if (const auto done = stand_in_.remove(); !done) {
+    messages_.send(Level::error, to_string(done.error()));
+  }
 }
 
 void Daemon::check_later(std::chrono::milliseconds delay) {
@@ -531,7 +552,8 @@ void Daemon::put_right() {
   apps_may_move_ = may_move(repair->wanted);
   off_ = switched_off(options_.state_dir);
   repair->by = std::exchange(changed_by_, {});
-  if (off_) return;
+  if (off_) return end_stand_in();
+  if (stand_in_.stands()) put_stand_in(policy_);  // as it may be another by now
   repair->begin = std::chrono::steady_clock::now();
   beside([this, repair] { make(*repair); }, [this, repair] { made(*repair); });
 }
@@ -572,10 +594,7 @@ void Daemon::made(Repair& repair) {
   if (changed_by_.empty()) changed_by_ = repair.by;
   const auto tell = pace_.repaired(steady_now());
   if (tell != RepairPace::Tell::in_sum) say_repaired(*report, took);
-  if (!check_due_) {  // else somebody has changed it again since
-    shut_ = false;
-    changed_by_.clear();
-  }
+  if (!check_due_) changed_by_.clear();  // else somebody has changed it again since
   if (tell != RepairPace::Tell::and_alarm) return;
   messages_.send(
       Level::alert,
@@ -665,10 +684,9 @@ void Daemon::say_clock_set(std::chrono::milliseconds step) {
 }
 
 void Daemon::say_repaired(const ApplyReport& report, std::chrono::microseconds took) {
-  const bool removed = report.first || shut_;
   const auto took_ms = std::chrono::round<std::chrono::milliseconds>(took).count();
   const std::string by = changed_by_.empty() ? "somebody" : changed_by_;
-  const std::string what = removed
+  const std::string what = report.first
                                ? "removed the firewall"
                                : fmt::format("changed {} lines of the firewall", report.repaired());
   const std::string text = fmt::format("{} {}; repaired in {} ms", by, what, took_ms);

@@ -2,6 +2,7 @@
 #include "tests/lab/daemon.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
@@ -12,8 +13,7 @@
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 
-#include "chains/compile_shut.hpp"
-#include "chains/diff.hpp"
+#include "chains/compile_stand_in.hpp"
 #include "chains/netlink/encode.hpp"
 #include "chains/netlink/kernel.hpp"
 #include "tests/lab/family.hpp"
@@ -178,44 +178,91 @@ TEST_F(Guarded, AsManyBlocksAsThereAreItMissesNoChange) {
 }
 
 /// What is in force between the loss of the table and its repair.
-class Shut : public OverFamily {
+class StandIn : public OverFamily {
  protected:
-  void shut(chains::ShutBut but) const {
-    nft(net.host, "flush ruleset");
-    net.host.in([but] {
+  /// Until the kernel's socket is closed.
+  chains::Kernel stand_in(chains::StandInOpen open) const {
+    return net.host.in([open] {
       auto kernel = chains::Kernel::open();
-      ASSERT_TRUE(kernel) << to_string(kernel.error());
+      if (!kernel) fail(to_string(kernel.error()));
       chains::Batch batch(kernel->generation().value());
-      const auto rules = chains::compile_shut(fw::default_policy(), but);
-      chains::encode(chains::diff(nullptr, rules), batch);
-      const auto done = kernel->commit(batch);
-      ASSERT_TRUE(done) << to_string(done.error());
+      chains::encode_stand_in(chains::compile_stand_in(fw::default_policy(), open), false, batch);
+      if (const auto done = kernel->commit(batch); !done) fail(to_string(done.error()));
+      return std::move(*kernel);
     });
   }
+  bool stands() const { return listing(net.host).find("cloudron_stand_in") != std::string::npos; }
+  bool closed(std::uint16_t port) const {
+    return from(2).tcp(host(), port, kShort) == Outcome::timed_out;
+  }
+
   Server server{net.host, {22, 80, 8080}};
 };
-BOTH_FAMILIES(Shut);
+BOTH_FAMILIES(StandIn);
 
-TEST_P(Shut, LetsInNoMoreThanThePolicy) {
+TEST_P(StandIn, LetsInNoMoreThanThePolicyAndNobodyElseRemovesIt) {
   fw.apply();
-  const std::string before = rules_only(net.host);
   Session known = from(1).session(host(), 22);
   ASSERT_TRUE(known.echoes());
-  shut(chains::ShutBut::open_ports);
-  EXPECT_EQ(from(2).tcp(host(), 80), Outcome::served);
-  EXPECT_EQ(from(2).tcp(host(), 22), Outcome::served);
-  EXPECT_EQ(from(2).tcp(host(), 8080, kShort), Outcome::timed_out);
-  EXPECT_TRUE(known.echoes());
-  shut(chains::ShutBut::nothing);
-  EXPECT_EQ(from(2).tcp(host(), 80, kShort), Outcome::timed_out);
-  EXPECT_TRUE(known.echoes());
-  fw.apply();
-  EXPECT_EQ(rules_only(net.host), before);
-  EXPECT_TRUE(known.echoes());
-  EXPECT_EQ(from(2).tcp(host(), 80), Outcome::served);
+  {
+    const auto owner = stand_in(chains::StandInOpen::open_ports);
+    nft(net.host, "flush ruleset");
+    EXPECT_NE(run(net.host, {"nft", "delete", "table", "inet", "cloudron_stand_in"}).exit, 0);
+    EXPECT_EQ(from(2).tcp(host(), 80), Outcome::served);
+    EXPECT_EQ(from(2).tcp(host(), 22), Outcome::served);
+    EXPECT_TRUE(closed(8080));
+    EXPECT_TRUE(known.echoes());
+  }
+  EXPECT_FALSE(stands()) << "without its owner";
+  {
+    const auto owner = stand_in(chains::StandInOpen::nothing);
+    EXPECT_TRUE(closed(80));
+    EXPECT_TRUE(known.echoes());
+  }
+  EXPECT_FALSE(closed(8080));
 }
 
-TEST_P(Shut, AResetIsNotShut) {
+/// Both are in force for a minute: the stand-in must not be in the way of what the policy lets in.
+TEST_P(StandIn, PassesWhatOurTableHasLetIn) {
+  const auto owner = stand_in(chains::StandInOpen::nothing);
+  fw.apply();
+  nft(net.host, "add rule inet cloudron CLOUDRON_BEFORE tcp dport 8080 accept");
+  for (const std::uint16_t port : PortList{22, 80, 8080}) {
+    EXPECT_EQ(from(1).tcp(host(), port), Outcome::served) << port;
+  }
+  fw.apply("[ports]\ntcp = [22]\n[trusted]\nnetworks = [\"198.18.0.3\", \"2001:db8:18:3::/64\"]\n");
+  fw.must({"panic", "on"});
+  EXPECT_EQ(from(3).tcp(host(), 22), Outcome::served);
+  EXPECT_TRUE(closed(22));
+}
+
+TEST_P(StandIn, InALoopOfFlushesClosedPortsStayClosed) {
+  fw.apply();
+  const Daemon daemon(fw);
+  nft(net.host, "flush ruleset");
+  ASSERT_TRUE(eventually([&] { return stands(); }));
+  std::atomic<bool> over = false;
+  std::size_t probes = 0;
+  std::size_t reached = 0;
+  std::thread prober([&] {
+    for (; !over; ++probes) {
+      if (from(2).tcp(host(), 8080, 5ms) == Outcome::served) ++reached;
+    }
+  });
+  for (int i = 0; i < 100; ++i) nft(net.host, "flush ruleset");
+  over = true;
+  prober.join();
+  EXPECT_EQ(reached, 0u) << "of " << probes;
+  EXPECT_GT(probes, 0u);
+  EXPECT_TRUE(eventually([&] { return fw.run({"verify"}).exit == 0; }));
+  EXPECT_EQ(from(3).tcp(host(), 80), Outcome::served);
+  EXPECT_TRUE(stands());
+  fw.must({"reset", "--yes"});
+  EXPECT_TRUE(eventually([&] { return !stands(); })) << "an admin's reset is none of that";
+  EXPECT_EQ(from(2).tcp(host(), 8080), Outcome::served);
+}
+
+TEST_P(StandIn, AResetIsNoLoss) {
   fw.apply();
   const Daemon daemon(fw);
   for (int i = 0; i < 5; ++i) {
