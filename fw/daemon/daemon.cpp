@@ -104,6 +104,8 @@ struct Repair {
   std::chrono::steady_clock::time_point begin;
   Result<ApplyReport> report;
   bool unheard = false;  ///< changes of others may not have been heard of meanwhile
+  std::optional<chains::Ruleset> stand_in;  ///< as it is to be from now on, where one stands
+  Result<void> stood_in;
 };
 
 /// The same of an apply that others' apps asked for.
@@ -192,8 +194,9 @@ class Daemon final : public Host {
   void look_at_bridges();
   bool read_changes();
   void stand_in();
-  void put_stand_in(const Policy& policy);
+  void stood_in(const Result<void>& done);
   void end_stand_in();
+  chains::Ruleset rules_to_stand_in() const;
   void on_refusals();
   void on_flows();
   void rest_and_read_flows();
@@ -243,7 +246,6 @@ class Daemon final : public Host {
   asio::io_context io_{1};
   Messages messages_;
   chains::Kernel kernel_;
-  StandIn stand_in_{kernel_};
   Store store_;
   RulesetWatch watch_;
   chains::DeviceWatch devices_;
@@ -274,6 +276,9 @@ class Daemon final : public Host {
   std::string changed_by_;                     ///< who touched our table since the last check
   bool check_due_ = false;
   bool off_ = false;
+  StandIn stand_in_;            ///< used beside the loop
+  bool stand_in_wait_ = false;  ///< for the lock
+  bool stands_in_ = false;
   WallTime began_ = read_clocks().began;  ///< when the clock was last looked at
   std::deque<Waiting> waiting_;
   std::optional<StateLock> lock_;  ///< of the first that waits
@@ -475,38 +480,45 @@ bool Daemon::read_changes() {
 }
 
 /// While the table is gone every port is open, and to make all of it again takes 10 ms and more. So
-/// a few rules stand in for it, which nobody else can remove: for whoever removed it once may do it
-/// again. Not while somebody else holds the lock, who may be about to switch the firewall off: the
-/// check that follows waits for it.
+/// a few rules stand in for it first, which nobody else can remove: whoever removed the table once
+/// may do it again. Under the lock, for that may have been a reset.
 void Daemon::stand_in() {
-  if (!stand_in_.stands()) {
-    std::optional<StateLock> lock;
-    if (!lock_) {
-      auto taken = StateLock::try_take(options_.state_dir);
-      if (!taken || !*taken) return;
-      lock = std::move(**taken);
-    }
-    if (switched_off(options_.state_dir)) return;
-    put_stand_in(policy_);
-  }
   stand_in_timer_.expires_after(kStandInStays);
   stand_in_timer_.async_wait([this](const ErrorOf& error) {
-    if (!error) end_stand_in();
+    if (!error) with_lock([this] { end_stand_in(); }, [](const Error&) {});
   });
+  if (stands_in_ || std::exchange(stand_in_wait_, true)) return;
+  with_lock(
+      [this] {
+        stand_in_wait_ = false;
+        if (switched_off(options_.state_dir)) return;
+        auto done = std::make_shared<Result<void>>();
+        beside([this, done, rules = rules_to_stand_in()] { *done = stand_in_.put(rules); },
+               [this, done] { stood_in(*done); });
+      },
+      [this](const Error&) { stand_in_wait_ = false; });
 }
 
-void Daemon::put_stand_in(const Policy& policy) {
-  const auto open = read_panic(options_.state_dir) ? chains::StandInOpen::nothing
-                                                   : chains::StandInOpen::open_ports;
-  if (const auto done = stand_in_.put(chains::compile_stand_in(policy, open)); !done) {
-    messages_.send(Level::error, "nothing stands in for the table: " + to_string(done.error()));
-  }
+chains::Ruleset Daemon::rules_to_stand_in() const {
+  return chains::compile_stand_in(policy_, read_panic(options_.state_dir)
+                                               ? chains::StandInOpen::nothing
+                                               : chains::StandInOpen::open_ports);
 }
 
+void Daemon::stood_in(const Result<void>& done) {
+  stands_in_ = stands_in_ || done;
+  if (done) return;
+  messages_.send(Level::error, "nothing stands in for the table: " + to_string(done.error()));
+}
+
+/// Under the lock.
 void Daemon::end_stand_in() {
-  if (const auto done = stand_in_.remove(); !done) {
-    messages_.send(Level::error, to_string(done.error()));
-  }
+  if (!std::exchange(stands_in_, false)) return;
+  auto done = std::make_shared<Result<void>>();
+  beside([this, done] { *done = stand_in_.remove(); },
+         [this, done] {
+           if (!*done) messages_.send(Level::error, to_string(done->error()));
+         });
 }
 
 void Daemon::check_later(std::chrono::milliseconds delay) {
@@ -553,7 +565,7 @@ void Daemon::put_right() {
   off_ = switched_off(options_.state_dir);
   repair->by = std::exchange(changed_by_, {});
   if (off_) return end_stand_in();
-  if (stand_in_.stands()) put_stand_in(policy_);  // as it may be another by now
+  if (stands_in_) repair->stand_in = rules_to_stand_in();
   repair->begin = std::chrono::steady_clock::now();
   beside([this, repair] { make(*repair); }, [this, repair] { made(*repair); });
 }
@@ -564,9 +576,11 @@ void Daemon::make(Repair& repair) {
   repair.report = with ? with->apply(repair.wanted.policy, ApplyMode::commit, repair.wanted.unused,
                                      ListUse::remembered)
                        : Result<ApplyReport>(std::unexpected(with.error()));
+  if (repair.stand_in) repair.stood_in = stand_in_.put(std::move(*repair.stand_in));
 }
 
 void Daemon::made(Repair& repair) {
+  if (repair.stand_in) stood_in(repair.stood_in);
   const auto& report = repair.report;
   if (!report) {
     messages_.send(Level::error, "the firewall cannot be repaired: " + to_string(report.error()));

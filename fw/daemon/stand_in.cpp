@@ -28,15 +28,21 @@ Result<void> commit(chains::Kernel& kernel, const Encode& encode) {
 
 Result<void> StandIn::put(chains::Ruleset rules) {
   if (rules_ && chains::diff(&*rules_, rules).empty()) return {};
-  const auto done = commit(
-      kernel_, [&](chains::Batch& batch) { chains::encode_stand_in(rules, stands(), batch); });
+  if (!kernel_) {
+    auto opened = chains::Kernel::open();
+    if (!opened) return std::unexpected(opened.error());
+    kernel_.emplace(std::move(*opened));
+  }
+  const auto done = commit(*kernel_, [&](chains::Batch& batch) {
+    chains::encode_stand_in(rules, rules_.has_value(), batch);
+  });
   if (done) rules_ = std::move(rules);
   return done;
 }
 
 Result<void> StandIn::remove() {
   if (!rules_) return {};
-  const auto done = commit(kernel_, [](chains::Batch& batch) {
+  const auto done = commit(*kernel_, [](chains::Batch& batch) {
     chains::encode_remove_table(chains::Table::stand_in, batch);
   });
   if (done) rules_.reset();

@@ -9,19 +9,16 @@
 
 namespace fw {
 
-/// The socket of that kernel owns the table, so it goes when the process ends.
+/// Its socket owns the table, so that goes when the process ends. Each call may wait for the
+/// transaction of somebody else.
 class StandIn {
  public:
-  explicit StandIn(chains::Kernel& kernel) : kernel_(kernel) {}
-
-  bool stands() const { return rules_.has_value(); }
-
   /// From now on these rules stand in. Nothing is done when they do so already.
   Result<void> put(chains::Ruleset rules);
   Result<void> remove();
 
  private:
-  chains::Kernel& kernel_;
+  std::optional<chains::Kernel> kernel_;
   std::optional<chains::Ruleset> rules_;
 };
 
