@@ -264,6 +264,7 @@ fw::Result<ToldStatus> status_of_daemon(const Context& context) {
     for (const auto& [name, packets] : answer.at("dropped").as_object()) {
       status.dropped[name] = packets.to_number<std::uint64_t>();
     }
+    status.unlabelled = answer.at("unlabelled").to_number<std::uint64_t>();
     for (const json::value& list : answer.at("lists").as_array()) {
       status.lists.push_back(list_of(list));
     }

@@ -124,6 +124,15 @@ void print_dropped(const Context& context, const fw::Status& status) {
   table.print(context);
 }
 
+void print_unlabelled(const Context& context, const fw::Status& status) {
+  if (status.unlabelled == 0) return;
+  context.say("");
+  context.say(context.styled(
+      Style::yellow,
+      plural(status.unlabelled, "connection") +
+          " without a label of ours: older than the rules, or another program cleared it"));
+}
+
 json::value told_json(const Told& told) {
   const fw::Status& status = told.status;
   json::array ports;
@@ -168,6 +177,7 @@ json::value told_json(const Told& told) {
                       {"ports", std::move(ports)},
                       {"limits", std::move(limits)},
                       {"dropped", std::move(dropped)},
+                      {"unlabelled", status.unlabelled},
                       {"blocks", std::move(blocks)},
                       {"lists", to_json(status.lists)},
                       {"settings", std::move(settings)},
@@ -206,6 +216,7 @@ void print_status(const Context& context, const Told& told) {
   context.say("");
   print_limits(context, status);
   print_dropped(context, status);
+  print_unlabelled(context, status);
   print_blocks(context, status, told.blocks);
 }
 

@@ -16,6 +16,7 @@ Result<Counts> count(chains::Kernel& kernel, Store& store, const Policy& policy,
     out.limits.push_back(std::move(*counted));
   }
   out.dropped = count_dropped(*observed);
+  out.unlabelled = count_unlabelled(*observed);
   out.connections = sight.connections();
   out.open = sight.open();
   out.apps = sight.apps();

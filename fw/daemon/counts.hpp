@@ -45,6 +45,7 @@ struct Counts {
   bool present = false;  ///< the table is in the kernel
   std::vector<LimitCounts> limits;
   std::map<std::string, std::uint64_t> dropped;  ///< packets, by the counter's name
+  std::uint64_t unlabelled = 0;                  ///< connections, as count_unlabelled()
   std::uint64_t connections = 0;                 ///< that began
   std::uint64_t open = 0;
   std::vector<Sight::AppCount> apps;

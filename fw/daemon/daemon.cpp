@@ -49,6 +49,7 @@
 #include "fw/host/last_good.hpp"
 #include "fw/host/lock.hpp"
 #include "fw/host/panic.hpp"
+#include "fw/host/status.hpp"
 #include "fw/host/surroundings.hpp"
 #include "fw/host/trial.hpp"
 #include "fw/lists/file.hpp"
@@ -68,6 +69,7 @@ using ErrorOf = boost::system::error_code;
 constexpr auto kLockTry = 5ms;             // between two tries for the lock of the state folder
 constexpr auto kLockPatience = 10s;        // until a request is told that it is busy
 constexpr auto kCheckDelay = 2ms;          // one check for many notifications
+constexpr auto kOthersSettle = 500ms;      // and so of other programs' tables
 constexpr auto kDevicesSettle = 300ms;     // once one is another
 constexpr auto kDeviceLook = 1s;           // and then so often
 constexpr int kDeviceLooks = 5;            // more
@@ -103,9 +105,10 @@ struct Repair {
   std::string by;
   std::chrono::steady_clock::time_point begin;
   Result<ApplyReport> report;
-  bool unheard = false;  ///< changes of others may not have been heard of meanwhile
   std::optional<chains::Ruleset> stand_in;  ///< as it is to be from now on, where one stands
   Result<void> stood_in;
+  Result<std::string> labels;  ///< label_trouble()
+  bool unheard = false;        ///< changes of others may not have been heard of meanwhile
 };
 
 /// The same of an apply that others' apps asked for.
@@ -204,6 +207,7 @@ class Daemon final : public Host {
   void watch_clock();
   void watchdog();
   void check_later(std::chrono::milliseconds delay);
+  void check_for_others();
   void check();
   void check_again_each_period();
   void check_if_clock_was_set();
@@ -217,6 +221,7 @@ class Daemon final : public Host {
   void say_clock_set(std::chrono::milliseconds step);
   void say_repaired(const ApplyReport& report, std::chrono::microseconds took);
   void say_sum_of_repairs();
+  void say_labels(const Result<std::string>& trouble);
   Result<Manager> manager(bool& unheard);
   void heard_again(std::uint32_t generation);
   void reload();
@@ -274,7 +279,9 @@ class Daemon final : public Host {
   RepairPace pace_;
   std::optional<std::int64_t> activity_seen_;  ///< the row up to which applies are counted
   std::string changed_by_;                     ///< who touched our table since the last check
+  std::string label_trouble_;                  ///< as it was said last
   bool check_due_ = false;
+  bool others_due_ = false;  ///< a check, for another program changed its rules
   bool off_ = false;
   StandIn stand_in_;            ///< used beside the loop
   bool stand_in_wait_ = false;  ///< for the lock
@@ -289,6 +296,7 @@ class Daemon final : public Host {
   asio::posix::stream_descriptor refusals_fd_{io_};
   asio::posix::stream_descriptor flows_fd_{io_};
   asio::steady_timer check_timer_{io_};
+  asio::steady_timer others_timer_{io_};
   asio::steady_timer period_timer_{io_};
   asio::steady_timer stand_in_timer_{io_};
   asio::steady_timer lock_timer_{io_};
@@ -470,6 +478,7 @@ bool Daemon::read_changes() {
   }
   for (const auto& change : drained->changes) {
     known_.changed(change.generation, change.ours);
+    if (!change.ours) check_for_others();
     if (!change.ours || chains::is_own_port(change.port)) continue;
     if (change.removed) stand_in();
     changed_by_ = fmt::format("{} (pid {})", printable(change.process), change.pid);
@@ -530,6 +539,16 @@ void Daemon::check_later(std::chrono::milliseconds delay) {
   });
 }
 
+/// Rules of other tables may write our bits of labels.
+void Daemon::check_for_others() {
+  if (std::exchange(others_due_, true)) return;
+  others_timer_.expires_after(kOthersSettle);
+  others_timer_.async_wait([this](const ErrorOf& error) {
+    others_due_ = false;
+    if (!error) check_later(0ms);
+  });
+}
+
 void Daemon::check_again_each_period() {
   period_timer_.expires_after(kCheckPeriod);
   period_timer_.async_wait([this](const ErrorOf& error) {
@@ -577,11 +596,14 @@ void Daemon::make(Repair& repair) {
                                      ListUse::remembered)
                        : Result<ApplyReport>(std::unexpected(with.error()));
   if (repair.stand_in) repair.stood_in = stand_in_.put(std::move(*repair.stand_in));
+  repair.labels = with ? label_trouble(with->kernel(), repair.wanted.policy)
+                       : Result<std::string>(std::unexpected(with.error()));
 }
 
 void Daemon::made(Repair& repair) {
   if (repair.stand_in) stood_in(repair.stood_in);
   const auto& report = repair.report;
+  say_labels(repair.labels);
   if (!report) {
     messages_.send(Level::error, "the firewall cannot be repaired: " + to_string(report.error()));
     return check_later(1s);
@@ -719,6 +741,17 @@ void Daemon::say_sum_of_repairs() {
   const std::string text = fmt::format("{} more repairs since the last that was told", more);
   messages_.send(Level::warning, text, {});
   record("repair", self_, text, {{"repairs", more}});
+}
+
+/// Once when it begins, changes or ends.
+void Daemon::say_labels(const Result<std::string>& trouble) {
+  if (!trouble || *trouble == label_trouble_) return;
+  label_trouble_ = *trouble;
+  const bool over = trouble->empty();
+  const std::string text =
+      over ? "no other program's rule sets bits of our connection labels any more" : *trouble;
+  messages_.send(over ? Level::notice : Level::warning, text);
+  record("labels", self_, text, {});
 }
 
 void Daemon::record(const std::string& what, const Actor& actor, const std::string& summary,

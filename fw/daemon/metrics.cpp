@@ -79,6 +79,9 @@ void add_traffic(Text& text, const Counts& counts) {
   for (const auto& [reason, packets] : counts.dropped) {
     text.sample(packets, label("reason", reason));
   }
+  text.metric(kCounter, "unlabelled_connections_total",
+              "Connections counted by their id, for they hold no label.")
+      .sample(counts.unlabelled);
   text.metric(kCounter, "connections_total", "Connections that began.").sample(counts.connections);
   text.metric(kGauge, "open_connections", "Connections that are open.").sample(counts.open);
   text.metric(kCounter, "app_connections_total", "Connections that an app began.");

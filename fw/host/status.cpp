@@ -113,6 +113,11 @@ std::map<std::string, std::uint64_t> count_dropped(const chains::Observed& obser
   return out;
 }
 
+std::uint64_t count_unlabelled(const chains::Observed& observed) {
+  const auto found = observed.counters.find(chains::kUnlabelled);
+  return found == observed.counters.end() ? 0 : found->second.packets;
+}
+
 Trouble read_trouble(const std::string& state_dir) {
   Trouble out;
   out.panic = read_panic(state_dir);
@@ -153,6 +158,7 @@ Result<Status> read_status(Manager& manager, const Policy& policy, chains::Unuse
     out.limits.push_back({std::move(*counts), std::move(ports), limit.from, limit.per});
   }
   out.dropped = count_dropped(observed);
+  out.unlabelled = count_unlabelled(observed);
   return out;
 }
 

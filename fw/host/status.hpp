@@ -35,6 +35,9 @@ Result<LimitCounts> count_limit(chains::Kernel& kernel, const chains::Observed& 
                                 const Limit& limit);
 /// Packets that were dropped, by the counter's name.
 std::map<std::string, std::uint64_t> count_dropped(const chains::Observed& observed);
+/// Connections that were admitted by the id of their entry, for it holds no label: somebody cleared
+/// it, or it is older than the rules.
+std::uint64_t count_unlabelled(const chains::Observed& observed);
 
 /// What is unusual: a panic, a policy on trial.
 struct Trouble {
@@ -74,6 +77,7 @@ struct Status {
   };
   std::vector<Limited> limits;
   std::map<std::string, std::uint64_t> dropped;
+  std::uint64_t unlabelled = 0;  ///< as count_unlabelled()
   std::vector<ListReport> lists;
   std::vector<WeakSetting> settings;
   std::vector<std::string> warnings;  ///< what keeps the rules from doing what they should

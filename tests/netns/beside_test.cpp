@@ -1,5 +1,6 @@
 // Other programs' rules on the same packets: marks, labels, flows that are kept out of connection
 // tracking.
+#include "tests/lab/daemon.hpp"
 #include "tests/lab/family.hpp"
 
 namespace lab {
@@ -40,6 +41,37 @@ TEST_P(Beside, WhoSetsOurBitsOfLabelsIsNamed) {
     EXPECT_NE((said.out + said.err).find("table inet other, chain guilty"), std::string::npos)
         << to_string(said);
   }
+}
+
+TEST_P(Beside, TheDaemonSaysOnceWhoSetsOurBitsAndOnceWhenThatEnds) {
+  fw.apply();
+  const Daemon daemon(fw);
+  const auto said = [this](const char* text) {
+    return eventually([&] { return fw.must({"activity"}).out.find(text) != std::string::npos; });
+  };
+  nft(net.host, "table inet other { chain guilty { ct label set 97; }; }");
+  EXPECT_TRUE(said("table inet other, chain guilty sets bits of connection labels"));
+  nft(net.host, "table ip another { chain guilty { ct label set 98; }; }");
+  EXPECT_TRUE(said("table inet other, chain guilty; table ip another, chain guilty"));
+  nft(net.host, "delete table inet other\ndelete table ip another");
+  EXPECT_TRUE(said("no other program's rule sets bits of our connection labels any more"));
+  EXPECT_EQ(fw.json({"activity", "--what", "labels"}).as_array().size(), 3u);
+  EXPECT_EQ(daemon.repairs(), 0);
+}
+
+TEST_P(Beside, WhoseLabelIsClearedIsCountedOnceMoreAndThatIsTold) {
+  fw.apply();
+  EXPECT_EQ(fw.json({"status"}).at("unlabelled"), 0);
+  EXPECT_EQ(fw.must({"status"}).out.find("without a label"), std::string::npos);
+  Session session = from(1).session(host(), 22);
+  ASSERT_TRUE(session.echoes());
+  must_run(net.host, {"conntrack", "-U", "-f", family() == Family::ipv4 ? "ipv4" : "ipv6", "-p",
+                      "tcp", "--dport", "22", "--label-del"});
+  for (int i = 0; i < 20; ++i) ASSERT_TRUE(session.echoes()) << i;
+  EXPECT_EQ(counter(net.host, "ssh.accepted"), 2u);
+  EXPECT_EQ(fw.json({"status"}).at("unlabelled"), 1);
+  EXPECT_NE(fw.must({"status"}).out.find("1 connection without a label of ours"),
+            std::string::npos);
 }
 
 TEST_P(Beside, OpenPortsAreOpenForUntrackedFlows) {

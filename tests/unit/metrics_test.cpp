@@ -37,6 +37,9 @@ cloudron_fw_limit_meter_capacity_sources{limit="web"} 65535
 # TYPE cloudron_fw_dropped_packets_total counter
 cloudron_fw_dropped_packets_total{reason="blocked"} 8
 cloudron_fw_dropped_packets_total{reason="closed"} 9
+# HELP cloudron_fw_unlabelled_connections_total Connections counted by their id, for they hold no label.
+# TYPE cloudron_fw_unlabelled_connections_total counter
+cloudron_fw_unlabelled_connections_total 29
 # HELP cloudron_fw_connections_total Connections that began.
 # TYPE cloudron_fw_connections_total counter
 cloudron_fw_connections_total 10
@@ -109,6 +112,7 @@ TEST(Metrics, TellAll) {
   counts.present = true;
   counts.limits = {{"ssh", {5, 10s}, 1, 2, 3, 7, 4}, {"web", {5000, 1s}, UINT64_MAX}};
   counts.dropped = {{"blocked", 8}, {"closed", 9}};
+  counts.unlabelled = 29;
   counts.connections = 10;
   counts.open = 11;
   counts.apps = {{"wiki", 12}};
