@@ -556,6 +556,82 @@ TEST_P(OffendersLive, AForgedFloodInAVictimsNameBlocksNobody) {
   EXPECT_EQ(from(1).tcp(host(), 80), Outcome::served);
 }
 
+TEST_P(OffendersLive, EachForgedRefusalTakesASweepOfItsOwn) {
+  fw.apply(
+      "[[offender]]\nafter = \"2 refused/10m\"\nblock = \"1h\"\n"
+      "[[limit]]\nname = \"ssh\"\nports = [22]\nrate = \"1/1h\"\n");
+  const Daemon daemon(fw);
+  const auto evidence = [&] {
+    return daemon.ask("counts").at("daemon").at("refusals").to_number<int>();
+  };
+  // The victim drops what it did not ask for, and has used its one connection.
+  const Ip victim = stranger(family(), 1);
+  RawLink link(net);
+  Handshakes own(link, victim, host(), {22}, 1);
+  own.finish();
+  ASSERT_TRUE(eventually([&] { return counter(net.host, "ssh.accepted") == 1; }));
+
+  const auto packet = [&](std::uint16_t port, std::uint8_t flags, std::uint64_t acknowledged) {
+    return Packet{victim,
+                  host(),
+                  kTcp,
+                  port,
+                  22,
+                  flags,
+                  flags == kSyn ? 1000u : 1001u,
+                  static_cast<std::uint32_t>(acknowledged)};
+  };
+  /// Gives the server's number, which the attacker does not see. The window is the largest there
+  /// is: 65,535 times 2^14.
+  const auto syn = [&](std::uint16_t port) {
+    Packet first = packet(port, kSyn, 0);
+    first.options = std::string("\x03\x03\x0e\x01", 4);
+    link.send({first});
+    std::uint32_t theirs = 0;
+    EXPECT_TRUE(eventually([&] {
+      for (const Packet& p : link.receive(100ms)) {
+        if (p.flags == (kSyn | kAck) && p.port_to == port) theirs = p.sequence + 1;
+      }
+      return theirs != 0;
+    }));
+    return theirs;
+  };
+  const auto sweep = [&](std::uint16_t port) {
+    std::vector<Packet> guesses;
+    for (std::uint64_t guess = 0; guess <= 0xffff'ffff; guess += 60'000) {
+      guesses.push_back(packet(port, kAck, guess));
+    }
+    link.send(guesses);
+  };
+  // Resets that widen the window before the sweep end what there is to complete.
+  syn(5000);
+  link.send({packet(5000, kRst, 0)});
+  sweep(5000);
+  EXPECT_EQ(evidence(), 0);
+  const std::uint32_t first = syn(5001);
+  sweep(5001);
+  ASSERT_TRUE(eventually([&] { return evidence() == 1; })) << evidence();
+  sweep(5001);  // its window is a gigabyte by now, so that one guess in four is right
+  // What the first was worth: nothing for another.
+  std::uint16_t next = 5002;
+  for (std::uint32_t far = 0; far < 200'000; ++next) {
+    const std::uint32_t second = syn(next);
+    far = std::min(first - second, second - first);  // hardly ever near by chance
+  }
+  --next;
+  std::vector<Packet> near;
+  for (std::uint32_t off = 0; off <= 120'000; off += 30'000) {
+    near.push_back(packet(next, kAck, first - 60'000 + off));
+  }
+  link.send(near);
+  EXPECT_EQ(evidence(), 1);
+  EXPECT_TRUE(elements(net.host, block_set()).empty()) << fw.must({"blocks"}).out;
+  sweep(next);
+  EXPECT_TRUE(eventually([&] { return elements(net.host, block_set()).size() == 1; }));
+  EXPECT_EQ(evidence(), 2) << "one of each connection";
+  EXPECT_EQ(server.accepted(22), 1u);
+}
+
 TEST_P(OffendersLive, TopShowsWhoComesAndWhoIsRefused) {
   fw.apply("[ports]\ntcp = [22, 80]\n");
   const Daemon daemon(fw);
