@@ -248,7 +248,7 @@ Plan diff(const Ruleset* observed, const Ruleset& desired, Unused unused) {
   const Stale old = stale(have, desired, unused);
   Plan plan;
   plan.make_table = observed == nullptr;
-  plan.wake_table = have.dormant;
+  plan.wake_table = have.dormant || have.bridge_dormant;
   plan.wants_bridge = desired.bridge;
   plan.make_bridge = desired.bridge && !have.bridge;
   plan.remove_bridge = have.bridge && !desired.bridge;
@@ -283,6 +283,7 @@ Description describe(const Ruleset* observed, const Ruleset& desired, Unused unu
     lines.add([&] { return DiffLine{sign, place, text, {}, {}}; });
   };
   if (have.dormant) line('-', name_of(Table::inet), "flags dormant");
+  if (have.bridge_dormant) line('-', name_of(Table::bridge), "flags dormant");
   if (have.bridge && !desired.bridge) line('-', name_of(Table::bridge), "");
   if (desired.bridge && !have.bridge) line('+', name_of(Table::bridge), "");
   auto object_line = [&lines](char sign, const Object& object) {

@@ -126,8 +126,9 @@ struct Object {
 };
 
 struct Ruleset {
-  bool dormant = false;  ///< somebody switched a table off; never compiled, only observed
-  bool bridge = false;   ///< there is a table of the family bridge
+  bool dormant = false;         ///< somebody switched the table inet off: never compiled, observed
+  bool bridge = false;          ///< there is a table of the family bridge
+  bool bridge_dormant = false;  ///< and that is off
   std::vector<Object> objects;
   std::vector<Set> sets;
   std::vector<Chain> chains;

@@ -307,6 +307,10 @@ Result<void> ask_kernel(World& world) {
   if (!observed) return std::unexpected(observed.error());
   if (observed->table() == nullptr || observed->ruleset->dormant) {
     world.notes.emplace_back("the firewall is not in force: everything passes");
+  } else if (observed->ruleset->bridge_dormant) {
+    world.notes.emplace_back(name_of(chains::Table::bridge) +
+                             " is dormant: a container can forge frames on its bridge, and in them "
+                             "the sender of what is asked here");
   }
   if (observed->table() != nullptr) world.ruleset = std::move(*observed->ruleset);
   world.managed = fw::held_by(*world.kernel);

@@ -21,8 +21,9 @@ bool agreed() {
   if (isatty(STDIN_FILENO) == 0) return false;
   fmt::print(
       stderr,
-      "This removes the table 'inet {}' with all limits, blocks and the admin's own rules in "
-      "it:\nevery port of this host is open afterwards. Go on? [y/N] ",
+      "This removes the tables 'inet {0}' and 'bridge {0}' with all limits, blocks, isolation "
+      "of apps and the admin's own rules in them:\nevery port of this host is open "
+      "afterwards. Go on? [y/N] ",
       chains::kTable);
   std::string answer;
   std::getline(std::cin, answer);
@@ -62,7 +63,7 @@ int run_reset(const Context& context, bool yes) {
   }
   // Not before the question: nobody should have to wait for the answer.
   const auto lock = fw::StateLock::take(context.state_dir);
-  if (!lock) context.warn("removing the table without the lock: " + to_string(lock.error()));
+  if (!lock) context.warn("removing the tables without the lock: " + to_string(lock.error()));
   if (lock) {
     const auto off = fw::switch_off(context.state_dir);
     if (!off) context.warn("the daemon may bring it back: " + to_string(off.error()));
@@ -73,11 +74,13 @@ int run_reset(const Context& context, bool yes) {
     context.error(removed.error());
     return kError;
   }
-  if (!*removed) return nothing_to_do(context);
+  if (removed->empty()) return nothing_to_do(context);
   if (context.json) context.print(boost::json::object{{"removed", true}});
-  context.say(
-      fmt::format("table inet {} removed; blocks are kept for the next apply", chains::kTable));
-  record(context, nullptr, "reset", fmt::format("table inet {} removed", chains::kTable), {});
+  std::string done;
+  for (const chains::Table table : *removed) done += (done.empty() ? "" : ", ") + name_of(table);
+  done += " removed";
+  context.say(done + "; blocks are kept for the next apply");
+  record(context, nullptr, "reset", done, {});
   return kOk;
 }
 
@@ -85,10 +88,11 @@ int run_reset(const Context& context, bool yes) {
 
 void add_reset(CLI::App& program, Context& context, int& exit) {
   auto yes = std::make_shared<bool>(false);
-  CLI::App* command = program.add_subcommand(
-      "reset",
-      "Remove exactly our table from the kernel. Every port is open afterwards. Stored blocks are "
-      "kept and come back at the next apply. Asks first.");
+  CLI::App* command =
+      program.add_subcommand("reset",
+                             "Remove exactly our tables, inet and bridge cloudron, from the "
+                             "kernel. Every port is open afterwards. Stored blocks are "
+                             "kept and come back at the next apply. Asks first.");
   command->add_flag("--yes,-y", *yes, "Do not ask");
   command->callback([&context, &exit, yes] { exit = run_reset(context, *yes); });
 }

@@ -216,15 +216,12 @@ struct Kernel::Impl {
   int read_once(Observed& out) {
     bool present = false;
     bool dormant = false;
-    if (const int code = table_present(Table::inet, present, dormant); code != 0 || !present) {
-      return code;
-    }
+    int code = table_present(Table::inet, present, dormant);
+    if (code != 0 || !present) return code;
     Ruleset& ruleset = out.ruleset.emplace();
-    if (const int code = table_present(Table::bridge, ruleset.bridge, dormant); code != 0) {
-      return code;
-    }
     ruleset.dormant = dormant;
-    int code = read_table(Table::inet, out);
+    code = table_present(Table::bridge, ruleset.bridge, ruleset.bridge_dormant);
+    if (code == 0) code = read_table(Table::inet, out);
     if (code == 0 && ruleset.bridge) code = read_table(Table::bridge, out);
     if (code != 0) return code;
     for (Set& set : ruleset.sets) {

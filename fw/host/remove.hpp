@@ -1,11 +1,13 @@
 // Takes the firewall out of the kernel.
 #pragma once
 
+#include <vector>
+
 #include "chains/netlink/kernel.hpp"
 
 namespace fw {
 
-/// Removes our tables with everything in them; says whether there was one.
-Result<bool> remove_tables(chains::Kernel& kernel);
+/// Removes our tables with everything in them; says which there were.
+Result<std::vector<chains::Table>> remove_tables(chains::Kernel& kernel);
 
 }  // namespace fw

@@ -31,7 +31,7 @@ complete -c cloudron-fw -n $none -a top -d 'A live view of connections and refus
 complete -c cloudron-fw -n $none -a verify -d 'Does the kernel hold what was applied?'
 complete -c cloudron-fw -n $none -a daemon -d 'Keep the firewall true'
 complete -c cloudron-fw -n $none -a panic -d 'Drop all that is new but SSH of who may'
-complete -c cloudron-fw -n $none -a reset -d 'Remove the table from the kernel'
+complete -c cloudron-fw -n $none -a reset -d 'Remove the tables from the kernel'
 
 set -l in __fish_seen_subcommand_from
 complete -c cloudron-fw -n "$in apply" -l confirm -x -a '60s 5m 1h' -d 'Roll back unless confirmed'

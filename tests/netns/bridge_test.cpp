@@ -325,6 +325,43 @@ TEST_F(OnABridge, WhatAppsNeedToFindOneAnotherGoesOn) {
   EXPECT_EQ(counter(net.host, "bridge_forged", "bridge cloudron"), 0u);
 }
 
+TEST_F(OnABridge, WhenItsTableAloneIsDormantThatIsSaid) {
+  fw.apply(policy());
+  const std::string who = to_string(client(Family::ipv4, 1));
+  const auto live = [&](const std::string& port) {
+    return fw.run({"explain", who, port, "--live"});
+  };
+  EXPECT_EQ(live("tcp/22").out.find("dormant"), std::string::npos);
+  nft(net.host, "add table bridge cloudron { flags dormant; }");
+  const Output open = live("tcp/22");
+  EXPECT_EQ(open.exit, 0) << to_string(open);
+  EXPECT_NE(open.out.find("table bridge cloudron is dormant"), std::string::npos) << open.out;
+  EXPECT_EQ(open.out.find("not in force"), std::string::npos) << "the table inet is awake";
+  EXPECT_EQ(live("tcp/8080").exit, 2) << "and closes ports";
+  for (const char* command : {"verify", "plan"}) {
+    const Output said = fw.run({command});
+    EXPECT_EQ(said.exit, 2);
+    EXPECT_NE(said.out.find("table bridge cloudron\n  - flags dormant"), std::string::npos)
+        << said.out;
+    EXPECT_EQ(said.out.find("table inet"), std::string::npos) << said.out;
+  }
+  nft(net.host, "add table inet cloudron { flags dormant; }");
+  EXPECT_NE(live("tcp/8080").out.find("not in force: everything passes"), std::string::npos);
+  fw.apply();
+  EXPECT_EQ(listing(net.host).find("dormant"), std::string::npos);
+}
+
+TEST_F(OnABridge, AResetNamesWhatItRemoves) {
+  fw.apply(policy());
+  EXPECT_NE(
+      fw.must({"reset", "--yes"}).out.find("table inet cloudron, table bridge cloudron removed"),
+      std::string::npos);
+  EXPECT_EQ(listing(net.host).find("cloudron"), std::string::npos);
+  fw.apply(policy());
+  nft(net.host, "delete table inet cloudron");
+  EXPECT_TRUE(fw.must({"reset", "--yes"}).out.starts_with("table bridge cloudron removed"));
+}
+
 TEST_F(OnABridge, TheTableIsPartOfAllThatIsDoneWithRules) {
   fw.apply(policy());
   const std::string meant = rules_only(net.host, "bridge cloudron");
