@@ -121,7 +121,9 @@ std::size_t most_in(Clock::duration window, const std::vector<Try>& tries) {
 
 Fd Client::start(int kind, Ip to, std::uint16_t port) const {
   const int family = to.family == Family::ipv4 ? AF_INET : AF_INET6;
-  Fd fd(where_->in([&] { return ::socket(family, kind | SOCK_CLOEXEC | SOCK_NONBLOCK, 0); }));
+  const int protocol = multipath_ && kind == SOCK_STREAM ? IPPROTO_MPTCP : 0;
+  Fd fd(
+      where_->in([&] { return ::socket(family, kind | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol); }));
   const int one = 1;
   if (family == AF_INET) ::setsockopt(fd.get(), IPPROTO_IP, IP_FREEBIND, &one, sizeof one);
   if (family == AF_INET6) ::setsockopt(fd.get(), IPPROTO_IPV6, IPV6_FREEBIND, &one, sizeof one);

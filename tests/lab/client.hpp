@@ -57,6 +57,12 @@ class Client {
     other.fast_open_ = true;
     return other;
   }
+  /// The same with Multipath TCP, where the namespace has it.
+  Client with_multipath() const {
+    Client other = *this;
+    other.multipath_ = true;
+    return other;
+  }
 
   Outcome tcp(Ip to, std::uint16_t port, Clock::duration patience = 3s) const;
   Outcome udp(Ip to, std::uint16_t port, Clock::duration patience = 3s) const;
@@ -70,6 +76,7 @@ class Client {
   const Namespace* where_;
   Ip source_;
   bool fast_open_ = false;
+  bool multipath_ = false;
 };
 
 /// Patience where nothing is expected to come: longer than any answer takes, shorter than the first

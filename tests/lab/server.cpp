@@ -28,13 +28,13 @@ void allow_many_files() {
 
 }  // namespace
 
-Server::Server(const Namespace& where, const PortList& tcp, const PortList& udp)
+Server::Server(const Namespace& where, const PortList& tcp, const PortList& udp, Stream stream)
     : epoll_(::epoll_create1(EPOLL_CLOEXEC)), stop_(::eventfd(0, EFD_CLOEXEC)) {
   allow_many_files();
   epoll_event event{EPOLLIN, {.fd = stop_.get()}};
   ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, stop_.get(), &event);
-  for (const std::uint16_t port : tcp) add(where, true, port);
-  for (const std::uint16_t port : udp) add(where, false, port);
+  for (const std::uint16_t port : tcp) add(where, true, port, stream);
+  for (const std::uint16_t port : udp) add(where, false, port, stream);
   thread_ = std::thread([this] { serve(); });
 }
 
@@ -43,9 +43,10 @@ Server::~Server() {
   thread_.join();
 }
 
-void Server::add(const Namespace& where, bool stream, std::uint16_t port) {
+void Server::add(const Namespace& where, bool stream, std::uint16_t port, Stream protocol) {
   const int kind = (stream ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC | SOCK_NONBLOCK;
-  Fd fd(where.in([kind] { return ::socket(AF_INET6, kind, 0); }));
+  const int number = stream && protocol == Stream::multipath ? IPPROTO_MPTCP : 0;
+  Fd fd(where.in([kind, number] { return ::socket(AF_INET6, kind, number); }));
   const int one = 1;
   const int zero = 0;
   const int bytes = 16 << 20;
@@ -62,8 +63,8 @@ void Server::add(const Namespace& where, bool stream, std::uint16_t port) {
   epoll_event event{EPOLLIN, {.fd = fd.get()}};
   ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd.get(), &event);
   auto& count = (stream ? accepted_ : received_)[port];
-  const int number = fd.get();
-  listeners_.emplace(number, Listener{std::move(fd), stream, &count});
+  const int key = fd.get();
+  listeners_.emplace(key, Listener{std::move(fd), stream, &count});
 }
 
 void Server::serve() {

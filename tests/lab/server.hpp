@@ -14,8 +14,10 @@ namespace lab {
 
 class Server {
  public:
+  enum class Stream { plain, multipath };
   /// Listens on every address of both families; ready when this returns.
-  explicit Server(const Namespace& where, const PortList& tcp, const PortList& udp = {});
+  explicit Server(const Namespace& where, const PortList& tcp, const PortList& udp = {},
+                  Stream stream = Stream::plain);
   ~Server();
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
@@ -32,7 +34,7 @@ class Server {
     std::atomic<std::size_t>* count = nullptr;
   };
 
-  void add(const Namespace& where, bool stream, std::uint16_t port);
+  void add(const Namespace& where, bool stream, std::uint16_t port, Stream protocol);
   void serve();
   void take_connections(Listener& listener);
   void answer_datagrams(Listener& listener);
