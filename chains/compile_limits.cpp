@@ -18,6 +18,7 @@
 #include <algorithm>
 #include <functional>
 #include <map>
+#include <optional>
 
 #include <fmt/format.h>
 
@@ -109,9 +110,23 @@ struct LimitParts {
   std::string count_name(fw::Family f, const Level& level) const {
     return level.first ? name("count", f) : fmt::format("{}/{}", name("count", f), level.length);
   }
+  std::string open_name(fw::Family f, const Level& level) const {
+    return fmt::format("{}/{}", name("open", f), level.length);
+  }
   std::string just_refused(fw::Family f) const { return budget() + ".refused" + sources(f); }
+  /// Open connections by source, and by the networks that count for it when that is full.
   std::string open(fw::Family f) const {
     return fmt::format("{}.max{}.open{}", limit.name, *limit.concurrent, sources(f));
+  }
+  std::string open(fw::Family f, const Level& level) const {
+    if (level.first) return open(f);
+    return fmt::format("{}.max{}.net{}/{}", limit.name, *limit.concurrent, digit(f), level.length);
+  }
+  /// Half-open connections count, so what is wider could be closed to many by forged packets.
+  std::vector<Level> open_levels(fw::Family f) const {
+    std::vector<Level> out = levels(f);
+    std::erase_if(out, [](const Level& level) { return !level.own_budget; });
+    return out;
   }
   std::string rate() const { return fmt::format("{}.{}", limit.name, fw::to_string(limit.rate)); }
   std::string overflow() const { return rate() + ".overflow"; }
@@ -176,7 +191,7 @@ void limit_sets(Compilation& c, const LimitParts& p) {
   const milliseconds period{limit.rate.period};
   for (fw::Family f : kFamilies) {
     if (limit.concurrent) {
-      meter(c, p, p.open(f), f, milliseconds{0});
+      for (const Level& level : p.open_levels(f)) meter(c, p, p.open(f, level), f, milliseconds{0});
     }
     for (const Level& level : p.levels(f)) {
       // A window's slot: the kernel forgets at a tick, one more keeps the window whole. A bucket is
@@ -197,13 +212,41 @@ void limit_sets(Compilation& c, const LimitParts& p) {
   }
 }
 
+/// Of one level: counts, and refuses who has too many; who finds the set full is counted by `next`.
+void open_rules(const LimitParts& p, Chain& chain, fw::Family f, const Level& level,
+                const std::vector<Expr>& condition, std::optional<Expr> next) {
+  const Key key = p.key(f, level.length);
+  std::vector<Expr> too_many = condition;
+  too_many.push_back(DynSet{DynOp::add, key, p.open(f, level), ConnLimit{*p.limit.concurrent}});
+  too_many.push_back(go(p.name("refuse")));
+  rule(chain, "too many at once", p.limit.where, std::move(too_many));
+  if (!next) return;
+  std::vector<Expr> full = condition;
+  full.push_back(not_in_set(key, p.open(f, level)));
+  full.push_back(std::move(*next));
+  rule(chain, "the set is full", p.limit.where, std::move(full));
+}
+
 /// The kernel counts a connection for this only at its first packet: half-open ones count too.
-void too_many_rule(Chain& chain, const LimitParts& p, fw::Family f, std::vector<Expr> condition) {
+void too_many_rules(const LimitParts& p, Chain& chain, fw::Family f, std::vector<Expr> condition) {
   if (!p.limit.concurrent) return;
+  const std::vector<Level> levels = p.open_levels(f);
   condition.push_back(is_family(f));
-  condition.push_back(DynSet{DynOp::add, p.key(f), p.open(f), ConnLimit{*p.limit.concurrent}});
-  condition.push_back(go(p.name("refuse")));
-  rule(chain, "too many at once", p.limit.where, std::move(condition));
+  std::optional<Expr> next;
+  if (levels.size() > 1) next = jump(p.open_name(f, levels[1]));
+  open_rules(p, chain, f, levels.front(), condition, std::move(next));
+}
+
+/// The chains of the networks.
+void open_chains(Compilation& c, const LimitParts& p, fw::Family f) {
+  if (!p.limit.concurrent) return;
+  const std::vector<Level> levels = p.open_levels(f);
+  for (std::size_t i = 1; i < levels.size(); ++i) {
+    std::optional<Expr> next;
+    if (i + 1 < levels.size()) next = go(p.open_name(f, levels[i + 1]));
+    open_rules(p, c.chain(p.open_name(f, levels[i])), f, levels[i], {is_family(f)},
+               std::move(next));
+  }
 }
 
 /// A SYN whose sender has spent its budget. It can carry anybody's address, so it is evidence
@@ -225,7 +268,7 @@ void refuse_or_ask(Compilation& c, const LimitParts& p, Chain& chain, const char
 void look_chain(Compilation& c, const LimitParts& p, fw::Family f) {
   Chain& chain = c.chain(p.name("look", f));
   const fw::Location& where = p.limit.where;
-  too_many_rule(chain, p, f, {});
+  too_many_rules(p, chain, f, {});
   if (p.window && p.limit.per == fw::LimitKey::ip) {
     for (const std::string& slot : p.counts(f, p.levels(f).front())) {
       rule(chain, "a slot is free", where, {is_family(f), not_in_set(p.key(f), slot), p.pass()});
@@ -333,7 +376,7 @@ void count_chains(Compilation& c, const LimitParts& p, fw::Family f) {
     Chain chain{p.count_name(f, levels[i]), {}, {}, false};
     if (levels[i].first) {
       const bool apps = p.limit.per == fw::LimitKey::app && !c.policy.apps.empty();
-      if (p.has(fw::Protocol::udp)) too_many_rule(chain, p, f, {is_protocol(fw::Protocol::udp)});
+      if (p.has(fw::Protocol::udp)) too_many_rules(p, chain, f, {is_protocol(fw::Protocol::udp)});
       if (apps) count_apps(c, p, chain, f);
     }
     const Level* const next = i + 1 < levels.size() ? &levels[i + 1] : nullptr;
@@ -423,6 +466,7 @@ void compile_limit(Compilation& c, const fw::Limit& limit) {
   if (limit.per == fw::LimitKey::app && !c.policy.apps.empty()) app_budgets(c, p);
   refuse_chains(c, p);
   auto ways = [&](const LimitParts& parts, fw::Family f) {
+    open_chains(c, parts, f);
     if (parts.has(fw::Protocol::tcp)) look_chain(c, parts, f);
     count_chains(c, parts, f);
   };

@@ -121,5 +121,61 @@ TEST_P(AloneFairShare, ManyNetworksLeaveTheClientsOfLargerOnesTheirBudgets) {
   EXPECT_EQ(counter(net.host, "dns.overflowed"), kRoom + budget);
 }
 
+constexpr const char* kThreeAtOnce = "concurrent = 3";
+
+TEST_P(AloneFairShare, OpenFlowsOfOneNetworkTakeNobodyElsesPlaces) {
+  fw.apply("[ports]\ntcp = [22]\nudp = [5000]\n" +
+           limit_toml("game", "\"udp/5000\"", "outside", "ip", "10000/s", kThreeAtOnce));
+  RawLink link(net);
+  flows(link, kRoom, [&](unsigned i) { return stranger(family(), i); });
+  ASSERT_TRUE(eventually([&] { return decided("game") >= kRoom; })) << decided("game");
+  ASSERT_EQ(counter(net.host, "game.accepted"), kRoom) << "the meter is full";
+  for (const unsigned n : honest()) {
+    flows(link, 5, [&](unsigned) { return client(family(), n); });
+  }
+  ASSERT_TRUE(eventually([&] { return decided("game") >= kRoom + 50; })) << decided("game");
+  EXPECT_EQ(counter(net.host, "game.accepted"), kRoom + 30) << "three of each";
+  // Further sources of one small network have what one has.
+  flows(link, 100, [&](unsigned i) { return stranger(family(), kRoom + 1 + i); });
+  ASSERT_TRUE(eventually([&] { return decided("game") >= kRoom + 150; })) << decided("game");
+  EXPECT_EQ(counter(net.host, "game.accepted"), kRoom + 33);
+}
+
+TEST_P(AloneFairShare, HalfOpenConnectionsOfOneNetworkTakeNobodyElsesPlaces) {
+  const Server server(net.host, {22});  // no reset ends what the strangers begin
+  fw.apply(limit_toml("ssh", "22", "outside", "ip", "10000/s", kThreeAtOnce));
+  RawLink link(net);
+  const auto syns = [&](unsigned count, auto source) {
+    std::vector<Packet> packets;
+    for (unsigned i = 0; i < count; ++i) {
+      packets.push_back(
+          {source(i), host(), kTcp, static_cast<std::uint16_t>(5000 + i), 22, kSyn, 1, 0});
+    }
+    link.send(packets);
+  };
+  syns(kRoom, [&](unsigned i) { return stranger(family(), i); });
+  EXPECT_EQ(counter(net.host, "ssh.refused"), 0u);
+  for (const unsigned n : honest()) {
+    syns(5, [&](unsigned) { return in_network(family(), n); });
+  }
+  EXPECT_TRUE(eventually([&] { return counter(net.host, "ssh.refused") >= 20; }));
+  EXPECT_EQ(counter(net.host, "ssh.refused"), 20u) << "each has three";
+}
+
+TEST_P(AloneFairShare, OpenFlowsOfManyNetworksLeaveALargerOneItsPlaces) {
+  fw.apply("[ports]\ntcp = [22]\nudp = [5000]\n" +
+           limit_toml("game", "\"udp/5000\"", "outside", "ip", "10000/s", kThreeAtOnce));
+  RawLink link(net);
+  flows(link, kRoom, [&](unsigned i) { return stranger(family(), i); });
+  ASSERT_TRUE(eventually([&] { return decided("game") >= kRoom; })) << decided("game");
+  flows(link, kRoom, [&](unsigned i) { return in_network(family(), i); });
+  ASSERT_TRUE(eventually([&] { return decided("game") >= 2 * kRoom; })) << decided("game");
+  ASSERT_EQ(counter(net.host, "game.accepted"), 2 * kRoom) << "both are full";
+  flows(link, 40, [&](unsigned i) { return client(family(), 256 * i); });
+  ASSERT_TRUE(eventually([&] { return decided("game") >= 2 * kRoom + 40; })) << decided("game");
+  // All of a /48 have what one has; in IPv4 nothing is left that counts.
+  EXPECT_EQ(counter(net.host, "game.accepted"), 2 * kRoom + (family() == Family::ipv4 ? 40 : 3));
+}
+
 }  // namespace
 }  // namespace lab
