@@ -302,6 +302,31 @@ TEST_F(OnABridge, NobodyGetsAnothersFramesByItsMacAddress) {
   EXPECT_EQ(from_host.tcp(wiki.address(Family::ipv4), 8080), Outcome::served);
 }
 
+TEST_F(OnABridge, AFrameToLldpsAddressTeachesTheBridgeUntilThatIsOff) {
+  fw.apply(policy());
+  const Server on_host(net.host, {80});
+  const auto speaks = [](const App& app) {
+    return Client(app.inside, app.address(Family::ipv4)).tcp(bridge_address(Family::ipv4), 80);
+  };
+  /// Where the bridge believes wiki to be after such a frame of chat.
+  const auto taught = [&] {
+    EXPECT_EQ(speaks(wiki), Outcome::served);
+    const RawLink as_wiki(chat.inside, wiki.mac, kBridgeMac);
+    as_wiki.send(
+        {ethernet(wiki.mac, {0x01, 0x80, 0xc2, 0, 0, 0x0e}, 0x88cc, std::string(46, 'a'))});
+    EXPECT_EQ(speaks(chat), Outcome::served) << "the frame was before that";
+    const std::string all = must_run(net.host, {"bridge", "fdb", "show", "br", "br0"});
+    const auto at = all.find(text(wiki.mac) + " dev app");
+    return at == std::string::npos ? "" : all.substr(at, all.find(" master", at) - at);
+  };
+  const auto port = [this](const App& app) {
+    return text(wiki.mac) + " dev app" + std::to_string(app.number);
+  };
+  EXPECT_EQ(taught(), port(chat)) << "then docs/security.md has one line too many";
+  must_run(net.host, {"ip", "link", "set", "br0", "type", "bridge", "no_linklocal_learn", "1"});
+  EXPECT_EQ(taught(), port(wiki));
+}
+
 TEST_F(OnABridge, WhatAppsNeedToFindOneAnotherGoesOn) {
   const Server addon(mysql.inside, {3306});
   const Server on_host(net.host, {80}, {53});
