@@ -107,6 +107,7 @@ struct Repair {
   Result<ApplyReport> report;
   std::optional<chains::Ruleset> stand_in;  ///< as it is to be from now on, where one stands
   Result<void> stood_in;
+  std::chrono::microseconds took{0};
   Result<std::string> labels;  ///< label_trouble()
   bool unheard = false;        ///< changes of others may not have been heard of meanwhile
 };
@@ -595,6 +596,8 @@ void Daemon::make(Repair& repair) {
   repair.report = with ? with->apply(repair.wanted.policy, ApplyMode::commit, repair.wanted.unused,
                                      ListUse::remembered)
                        : Result<ApplyReport>(std::unexpected(with.error()));
+  repair.took = std::chrono::round<std::chrono::microseconds>(std::chrono::steady_clock::now() -
+                                                              repair.begin);
   if (repair.stand_in) repair.stood_in = stand_in_.put(std::move(*repair.stand_in));
   repair.labels = with ? label_trouble(with->kernel(), repair.wanted.policy)
                        : Result<std::string>(std::unexpected(with.error()));
@@ -608,8 +611,7 @@ void Daemon::made(Repair& repair) {
     messages_.send(Level::error, "the firewall cannot be repaired: " + to_string(report.error()));
     return check_later(1s);
   }
-  const auto took = std::chrono::round<std::chrono::microseconds>(std::chrono::steady_clock::now() -
-                                                                  repair.begin);
+  const auto took = repair.took;
   if (repair.wanted.unused == chains::Unused::remove) known_.holds(report->generation);
   if (repair.unheard) heard_again(report->generation);
   const bool other_devices = devices_held_ && *devices_held_ != report->devices;
