@@ -95,6 +95,10 @@ std::string manifest_text(const Surroundings& around, Admission admission) {
                      admission.first_bit());
 }
 
+std::string manifest_text(const SourceList& list) {
+  return fmt::format("list {} {}", list.name, list.digest);
+}
+
 namespace {
 
 Compilation begin(const fw::Policy& policy, const Surroundings& around) {

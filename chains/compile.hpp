@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "chains/admission.hpp"
@@ -24,6 +25,14 @@ struct ListVersion {
   std::uint32_t networks6 = 0;
 
   bool operator==(const ListVersion&) const = default;
+};
+
+/// A list that some [[open]] names.
+struct SourceList {
+  std::string name;
+  std::string digest;  ///< of the content
+
+  bool operator==(const SourceList&) const = default;
 };
 
 /// A network device with an early drop. A device that is made anew has another index.
@@ -50,7 +59,8 @@ struct Surroundings {
   std::chrono::milliseconds tick{4};  ///< the kernel's timer resolution (1/HZ)
   ListVersion block_lists;
   ListVersion allow_lists;
-  std::uint64_t block_generation = 0;  ///< of the store
+  std::vector<SourceList> source_lists;  ///< by name
+  std::uint64_t block_generation = 0;    ///< of the store
   std::optional<Panic> panic;
 };
 
@@ -67,6 +77,9 @@ inline constexpr const char* kListedSets[] = {"listed4", "listed_net4", "listed6
 inline constexpr const char* kAllowedSets[] = {"allowed4", "allowed_net4", "allowed6",
                                                "allowed_net6"};
 inline constexpr const char* kBlockSets[] = {"block4", "block_net4", "block6", "block_net6"};
+/// The set of a list that [[open]] names, and of such a set the list; "" of others.
+std::string source_set(fw::Family family, std::string_view list);
+std::string_view list_of_source_set(std::string_view set);
 /// Map from IP protocol to what [[open]] says of it; there if it says something of one.
 inline constexpr const char* kSomeProtocols = "some_protocols";
 /// How copies of refused packets say why: the first two with a limit's name behind them.
@@ -77,6 +90,9 @@ inline constexpr const char* kManifest = "manifest";
 /// Key of "lists BLOCK-DIGEST ALLOW-DIGEST label FIRST-BIT".
 inline constexpr std::uint32_t kManifestLists = 1;
 std::string manifest_text(const Surroundings& around, Admission admission);
+/// Keys from here on: of "list NAME DIGEST".
+inline constexpr std::uint32_t kManifestSources = 2;
+std::string manifest_text(const SourceList& list);
 /// The ids of flows that are older than the rules and go on.
 inline constexpr const char* kAdopted = "adopted";
 /// Counts flows that were decided on without a label: older ones, and those that lost it.

@@ -48,6 +48,9 @@ void manifest(Compilation& c) {
   Set& set = c.set(kManifest, {Field::mark});
   set.comment = "versions of the sets too large to compare";
   set.elements.push_back({u32(kManifestLists), {}, {}, manifest_text(c.around, c.admission), {}});
+  std::uint32_t key = kManifestSources;
+  for (const SourceList& list : c.around.source_lists)
+    set.elements.push_back({u32(key++), {}, {}, manifest_text(list), {}});
 
   Set& versions = c.set(kBlockVersions, {Field::mark});
   versions.content = Content::managed;

@@ -59,6 +59,7 @@ class Compiling {
 
   void all() {
     if (openings_.empty()) return;
+    list_sets();
     for (std::size_t i = 0; i < openings_.size(); ++i) source_sets(i);
     for (fw::Protocol protocol : kProtocols) port_maps(protocol);
     protocol_map();
@@ -92,7 +93,18 @@ class Compiling {
     }
   }
 
-  /// The tests of one table's sources: one for each family that it names, or none at all.
+  void list_sets() {
+    for (const std::string& name : fw::source_lists(c_.policy)) {
+      const fw::List* list = find(c_.policy.lists, name);
+      for (fw::Family f : kFamilies) {
+        Set& set = c_.set(source_set(f, name), {saddr(f)}, list ? list->where : fw::Location{});
+        set.content = Content::managed;
+        set.interval = true;
+      }
+    }
+  }
+
+  /// The tests of one table's sources: one for each family and list that it names, or none at all.
   std::vector<std::vector<Expr>> source_tests(std::size_t opening) const {
     std::vector<std::vector<Expr>> tests;
     for (fw::Family f : kFamilies) {
@@ -100,6 +112,10 @@ class Compiling {
       if (ranges.empty()) continue;
       tests.push_back({is_family(f), is_compared(ranges) ? in_network(saddr(f), ranges.front())
                                                          : in_set(saddr(f), sources(opening, f))});
+    }
+    for (const auto& [name, where] : openings_[opening].lists) {
+      for (fw::Family f : kFamilies)
+        tests.push_back({is_family(f), in_set(saddr(f), source_set(f, name))});
     }
     if (tests.empty()) tests.emplace_back();
     return tests;
@@ -209,7 +225,21 @@ class Compiling {
   std::map<Meant, std::string> chains_;
 };
 
+constexpr std::string_view kSourceSets[] = {"open_list4_", "open_list6_"};
+
 }  // namespace
+
+std::string source_set(fw::Family family, std::string_view list) {
+  return fmt::format("{}{}", kSourceSets[family == fw::Family::ipv4 ? 0 : 1], list);
+}
+
+std::string_view list_of_source_set(std::string_view set) {
+  if (set.find('.') != std::string_view::npos) return {};  // of a limit
+  for (const std::string_view prefix : kSourceSets) {
+    if (set.starts_with(prefix)) return set.substr(prefix.size());
+  }
+  return {};
+}
 
 void compile_openings(Compilation& c) { Compiling(c).all(); }
 

@@ -114,7 +114,9 @@ fw::ListReport list_of(const json::value& list) {
   fw::ListReport out;
   out.name = text_of(list, "name");
   out.file = text_of(list, "file");
-  out.action = list.at("action") == "block" ? fw::ListAction::block : fw::ListAction::allow;
+  for (const auto action : {fw::ListAction::block, fw::ListAction::allow, fw::ListAction::open}) {
+    if (text_of(list, "action") == to_string(action)) out.action = action;
+  }
   out.entries = number_of(list, "entries");
   out.bad_count = number_of(list, "bad_lines");
   out.last_good = list.at("last_good").as_bool();

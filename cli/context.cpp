@@ -308,17 +308,16 @@ json::value to_json(const std::vector<fw::ListReport>& reports) {
       }
       return array;
     };
-    out.push_back(
-        json::object{{"name", report.name},
-                     {"file", report.file},
-                     {"action", report.action == fw::ListAction::block ? "block" : "allow"},
-                     {"entries", report.entries},
-                     {"bad_lines", report.bad_count},
-                     {"bad", lines(report.bad)},
-                     {"left_out_lines", report.left_count},
-                     {"left_out", lines(report.left_out)},
-                     {"last_good", report.last_good},
-                     {"problem", report.problem}});
+    out.push_back(json::object{{"name", report.name},
+                               {"file", report.file},
+                               {"action", to_string(report.action)},
+                               {"entries", report.entries},
+                               {"bad_lines", report.bad_count},
+                               {"bad", lines(report.bad)},
+                               {"left_out_lines", report.left_count},
+                               {"left_out", lines(report.left_out)},
+                               {"last_good", report.last_good},
+                               {"problem", report.problem}});
   }
   return out;
 }

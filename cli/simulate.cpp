@@ -79,9 +79,12 @@ std::optional<Firewall> firewall_of(const Context& context, LoadedPolicy loaded,
   fw::Lists lists(context.state_dir);
   const fw::EffectiveLists effective = lists.resolve(loaded.policy, {fw::special_space()});
   print_lists(context, effective.reports);
-  for (auto [digest, set] :
-       {std::pair{&effective.block, &addresses.listed}, {&effective.allow, &addresses.allowed}}) {
-    auto content = digest->zero() ? fw::Result<fw::AddressSet>{} : lists.content(*digest);
+  std::vector<std::pair<fw::Digest, fw::AddressSet*>> wanted{{effective.block, &addresses.listed},
+                                                             {effective.allow, &addresses.allowed}};
+  for (const std::string& name : source_lists(loaded.policy))
+    wanted.emplace_back(effective.content_of(name), &addresses.lists[name]);
+  for (const auto& [digest, set] : wanted) {
+    auto content = lists.content(digest);
     if (!content) {
       context.error(content.error());
       return {};

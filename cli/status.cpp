@@ -90,7 +90,7 @@ void print_blocks(const Context& context, const fw::Status& status, const ToldBl
   context.say(context.styled(Style::bold, "lists"));
   Table lists({Table::Align::left, Table::Align::left, Table::Align::right, Table::Align::left});
   for (const fw::ListReport& list : status.lists) {
-    lists.row({list.name, list.action == fw::ListAction::block ? "block" : "allow",
+    lists.row({list.name, std::string(to_string(list.action)),
                plural(list.entries, "entry", "entries"),
                list.problem.empty() && list.left_count != 0
                    ? plural(list.left_count, "entry is", "entries are") + " left out in part"

@@ -76,6 +76,14 @@ Rules::Rules(fw::Policy policy, const Addresses& addresses)
     }
   }
   openings_ = fw::all_openings(policy_);
+  for (const fw::Opening& opening : openings_) {
+    fw::AddressSet sources = set_of(opening.from);
+    for (const auto& [name, where] : opening.lists) {
+      const auto list = addresses.lists.find(name);
+      if (list != addresses.lists.end()) sources = unite(sources, list->second);
+    }
+    sources_.emplace_back(std::move(sources));
+  }
   isolates_ = !policy_.apps.empty() || !policy_.addons.empty();
   for (std::size_t i = 0; i < policy_.apps.size(); ++i) {
     for (const fw::Ip ip : policy_.apps[i].addresses) {
@@ -86,29 +94,25 @@ Rules::Rules(fw::Policy policy, const Addresses& addresses)
   name_addons();
 }
 
-namespace {
-
-bool is_meant(const fw::Opening& opening, fw::Ip source) {
-  const fw::IpRange one{source.family, source.bits, source.bits};
-  return opening.from.empty() || std::any_of(opening.from.begin(), opening.from.end(),
-                                             [&](const auto& n) { return n.value.contains(one); });
+bool Rules::is_meant(std::size_t opening, fw::Ip source) const {
+  return openings_[opening].for_all_sources() || sources_[opening].contain(source);
 }
 
-}  // namespace
-
 bool Rules::is_open(fw::Protocol protocol, std::uint16_t port, fw::Ip source) const {
-  return is_open(protocol, port) ||
-         std::any_of(openings_.begin(), openings_.end(), [&](const fw::Opening& opening) {
-           return opening.opens(protocol, port) && is_meant(opening, source);
-         });
+  if (is_open(protocol, port)) return true;
+  for (std::size_t i = 0; i < openings_.size(); ++i) {
+    if (openings_[i].opens(protocol, port) && is_meant(i, source)) return true;
+  }
+  return false;
 }
 
 bool Rules::is_open(std::uint8_t protocol, fw::Ip source) const {
-  return std::any_of(openings_.begin(), openings_.end(), [&](const fw::Opening& opening) {
-    const auto& known = opening.protocols;
-    return std::find(known.begin(), known.end(), protocol) != known.end() &&
-           is_meant(opening, source);
-  });
+  for (std::size_t i = 0; i < openings_.size(); ++i) {
+    const auto& known = openings_[i].protocols;
+    if (std::find(known.begin(), known.end(), protocol) == known.end()) continue;
+    if (is_meant(i, source)) return true;
+  }
+  return false;
 }
 
 void Rules::name_addons() {

@@ -2,8 +2,11 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
+#include <map>
 #include <set>
+#include <string>
 #include <tuple>
 #include <vector>
 
@@ -36,6 +39,7 @@ struct Addresses {
   fw::AddressSet blocked;  ///< the admin's blocks
   fw::AddressSet listed;   ///< the block lists, less what is trusted or allowed
   fw::AddressSet allowed;  ///< the allow lists
+  std::map<std::string, fw::AddressSet> lists;  ///< those that [[open]] names
   std::vector<fw::Ip> hosts;
 };
 
@@ -100,10 +104,12 @@ class Rules {
   bool isolates_ = false;
   int ping_limit_ = -1;
   std::vector<fw::Opening> openings_;
+  std::vector<Members> sources_;                        ///< of each of them
   std::vector<std::pair<fw::Ip, std::int16_t>> named_;  ///< addresses of apps, ascending
   /// App index, address, protocol and port of every addon that it reaches.
   std::set<std::tuple<std::int16_t, fw::Ip, fw::Protocol, std::uint16_t>> reach_;
 
+  bool is_meant(std::size_t opening, fw::Ip source) const;
   int app_of(fw::Ip ip) const;
   void name_addons();
 };

@@ -88,7 +88,7 @@ Field field_of_type(std::uint32_t type_id) {
 
 Content content_of(const Set& set) {
   if (set.dynamic) return Content::learned;
-  if (set.name == kBlockVersions) return Content::managed;
+  if (set.name == kBlockVersions || !list_of_source_set(set.name).empty()) return Content::managed;
   for (const auto& names : {kListedSets, kAllowedSets, kBlockSets}) {
     if (std::any_of(names, names + 4, [&](const char* name) { return set.name == name; })) {
       return Content::managed;

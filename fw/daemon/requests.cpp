@@ -333,7 +333,7 @@ json::object limit_json(const Status::Limited& limit) {
 json::object list_json(const ListReport& list) {
   return {{"name", printable(list.name)},
           {"file", printable(list.file, list.file.size())},
-          {"action", list.action == ListAction::block ? "block" : "allow"},
+          {"action", to_string(list.action)},
           {"entries", list.entries},
           {"bad_lines", list.bad_count},
           {"last_good", list.last_good},

@@ -50,6 +50,14 @@ chains::ListVersion version(const EffectiveLists& lists, ListAction action) {
           size.addresses6, size.networks6};
 }
 
+std::vector<chains::SourceList> lists_of_openings(const Policy& policy,
+                                                  const EffectiveLists& lists) {
+  std::vector<chains::SourceList> out;
+  for (const std::string& name : source_lists(policy))
+    out.push_back({name, to_string(lists.content_of(name))});
+  return out;
+}
+
 }  // namespace
 
 bool keeps_apart(const Policy& policy) {
@@ -84,6 +92,7 @@ Result<Target> compile_target(const Policy& policy, Lists& lists, Store* store,
   around.panic = std::move(panic);
   around.block_lists = version(target.lists, ListAction::block);
   around.allow_lists = version(target.lists, ListAction::allow);
+  around.source_lists = lists_of_openings(policy, target.lists);
   if (store != nullptr) {
     auto generation = store->generation();
     if (!generation) return std::unexpected(generation.error());

@@ -43,6 +43,16 @@ void put_set(const AddressSet& set, int index, Do what, const char* name, Batch&
   }
 }
 
+/// Both sets of a list that [[open]] names.
+void put_source(const AddressSet& set, Do what, std::string_view list, Batch& batch) {
+  const auto put = [&](const auto& spans, Family family) {
+    ElementStream stream(batch, what, chains::source_set(family, list), family, true);
+    for (const auto& span : spans) stream.put(span.first, span.last);
+  };
+  put(set.v4, Family::ipv4);
+  put(set.v6, Family::ipv6);
+}
+
 std::size_t span_count(const AddressSet& set) { return set.v4.size() + set.v6.size(); }
 
 void put_pieces(const std::vector<BlockedPiece>& pieces, int index, Do what, WallTime now,
@@ -83,6 +93,18 @@ std::string word(const std::string& note, int index) {
   std::size_t from = 0;
   for (; index > 0 && from != std::string::npos; --index) from = note.find(' ', from) + 1;
   return note.substr(from, note.find(' ', from) - from);
+}
+
+/// The digest of a list that a manifest's elements name.
+std::string held_list(const chains::Ruleset* table, const std::string& list) {
+  const chains::Set* manifest =
+      table != nullptr ? chains::find(table->sets, chains::kManifest) : nullptr;
+  if (manifest == nullptr) return {};
+  for (const chains::Element& element : manifest->elements) {
+    if (word(element.comment, 0) == "list" && word(element.comment, 1) == list)
+      return word(element.comment, 2);
+  }
+  return {};
 }
 
 }  // namespace
@@ -172,6 +194,27 @@ Result<std::optional<Contents::ListChange>> Contents::plan_lists(ListAction acti
   return change;
 }
 
+Result<std::optional<Contents::SourceChange>> Contents::plan_source(
+    const chains::SourceList& wanted, const chains::Ruleset* table, const Target& target,
+    const chains::Plan& plan, Lists& lists) {
+  const std::string held = held_list(table, wanted.name);
+  int made = 0;
+  for (const Family family : {Family::ipv4, Family::ipv6})
+    made += plan.makes_set(chains::source_set(family, wanted.name)) ? 1 : 0;
+  if (made == 0 && held == wanted.digest) return std::nullopt;
+  SourceChange change{wanted.name, true, made != 2, {}, {}};
+  auto after = shared_content(lists, target.lists.content_of(wanted.name));
+  if (!after) return std::unexpected(after.error());
+  change.after = std::move(*after);
+  const auto digest = parse_digest(held);
+  if (made != 0 || !digest) return change;
+  const auto before = shared_content(lists, *digest);
+  if (!before) return change;
+  change.whole = change.flush = false;
+  change.delta = compare_spans(**before, *change.after);
+  return change;
+}
+
 Result<Contents> Contents::plan(const chains::Observed& observed, const Target& target,
                                 const chains::Plan& plan, Lists& lists,
                                 std::optional<Store>& store) {
@@ -182,6 +225,11 @@ Result<Contents> Contents::plan(const chains::Observed& observed, const Target& 
         plan_lists(action, word(note, action == ListAction::block ? 1 : 2), target, plan, lists);
     if (!change) return std::unexpected(change.error());
     if (*change) out.lists_.push_back(std::move(**change));
+  }
+  for (const chains::SourceList& wanted : target.around.source_lists) {
+    auto change = plan_source(wanted, observed.table(), target, plan, lists);
+    if (!change) return std::unexpected(change.error());
+    if (*change) out.sources_.push_back(std::move(**change));
   }
   if (!store) return out;
   BlockChanges blocks;
@@ -223,6 +271,12 @@ std::vector<ContentChange> Contents::summary() const {
     line.removed = line.whole ? 0 : span_count(change.delta.removed);
     out.push_back(std::move(line));
   }
+  for (const SourceChange& change : sources_) {
+    const SpanDelta all{{}, *change.after};
+    const SpanDelta& delta = change.whole ? all : change.delta;
+    out.push_back({fmt::format("list {}", change.name), span_count(delta.added),
+                   span_count(delta.removed), change.whole});
+  }
   if (!blocks_) return out;
   const auto count = [](const BlockedNow& of) { return of.singles.size() + of.networks.size(); };
   const bool whole =
@@ -246,6 +300,13 @@ void Contents::encode(Batch& batch) const {
         put_set(change.delta.added, i, Do::add, name, batch);
       }
     }
+  }
+  for (const SourceChange& change : sources_) {
+    for (const Family family : {Family::ipv4, Family::ipv6}) {
+      if (change.flush) chains::encode_flush_set(chains::source_set(family, change.name), batch);
+    }
+    put_source(change.delta.removed, Do::remove, change.name, batch);
+    put_source(change.whole ? *change.after : change.delta.added, Do::add, change.name, batch);
   }
   if (!blocks_) return;
   for (int i = 0; i < 4; ++i) {
@@ -287,6 +348,17 @@ std::function<bool(Ip)> is_among(std::vector<SharedSet> sets) {
 }
 
 }  // namespace
+
+Result<SourceContents> source_contents(const Target& target, Lists& lists) {
+  SourceContents out;
+  for (const chains::SourceList& list : target.around.source_lists) {
+    auto content = shared_content(lists, target.lists.content_of(list.name));
+    if (!content) return std::unexpected(content.error());
+    for (const Family family : {Family::ipv4, Family::ipv6})
+      out[chains::source_set(family, list.name)] = *content;
+  }
+  return out;
+}
 
 BlockedNow with_end(BlockedNow pieces) {
   const auto endless = [](const BlockedPiece& piece) { return !piece.until; };
@@ -347,8 +419,10 @@ Result<chains::ManagedElements> managed_elements(const Target& target, Lists& li
     if (!snapshot) return std::unexpected(snapshot.error());
     blocked = blocked_at(snapshot->blocks, now);
   }
-  return [listed = *listed, allowed = *allowed, blocked = std::move(blocked), now,
-          generation = target.around.block_generation](
+  auto sources = source_contents(target, lists);
+  if (!sources) return std::unexpected(sources.error());
+  return [listed = *listed, allowed = *allowed, sources = std::move(*sources),
+          blocked = std::move(blocked), now, generation = target.around.block_generation](
              const chains::Set& set, const std::function<void(const std::string&)>& element) {
     for (const auto& [names, content] :
          {std::pair{chains::kListedSets, listed.get()}, {chains::kAllowedSets, allowed.get()}}) {
@@ -356,6 +430,13 @@ Result<chains::ManagedElements> managed_elements(const Target& target, Lists& li
       if (i < 0) continue;
       if (i < 2) each_span(content->v4, Family::ipv4, is_network(i), element);
       if (i >= 2) each_span(content->v6, Family::ipv6, is_network(i), element);
+    }
+    if (const auto source = sources.find(set.name); source != sources.end()) {
+      const bool v4 = set.key.front() == chains::Field::ip_saddr;
+      for (const bool networks : {false, true}) {
+        if (v4) each_span(source->second->v4, Family::ipv4, networks, element);
+        if (!v4) each_span(source->second->v6, Family::ipv6, networks, element);
+      }
     }
     if (set.name == chains::kBlockVersions) element(fmt::format("{:#010x}", generation));
     const int i = index_in(chains::kBlockSets, set.name);

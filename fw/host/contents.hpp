@@ -3,8 +3,10 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -19,7 +21,7 @@ class Contents {
   static Result<Contents> plan(const chains::Observed& observed, const Target& target,
                                const chains::Plan& plan, Lists& lists, std::optional<Store>& store);
 
-  bool empty() const { return lists_.empty() && !blocks_; }
+  bool empty() const { return lists_.empty() && sources_.empty() && !blocks_; }
   std::vector<ContentChange> summary() const;
   void encode(chains::Batch& batch) const;
   /// How far the wall clock was set since the kernel got its blocks, if it gets them anew for that.
@@ -38,6 +40,14 @@ class Contents {
     SharedSet after;
     SpanDelta delta;  ///< for the others, when known
   };
+  /// The two sets of a list that [[open]] names.
+  struct SourceChange {
+    std::string name;
+    bool whole = false;  ///< they get all
+    bool flush = false;  ///< and lose all first
+    SharedSet after;
+    SpanDelta delta;  ///< else
+  };
   struct BlockChanges {
     bool made[4] = {};     ///< sets that are empty
     bool all = false;      ///< the others lose all first, for what they hold is not known
@@ -54,9 +64,19 @@ class Contents {
                                                       const Target& target,
                                                       const chains::Plan& plan, Lists& lists);
 
+  static Result<std::optional<SourceChange>> plan_source(const chains::SourceList& wanted,
+                                                         const chains::Ruleset* table,
+                                                         const Target& target,
+                                                         const chains::Plan& plan, Lists& lists);
+
   std::vector<ListChange> lists_;
+  std::vector<SourceChange> sources_;
   std::optional<BlockChanges> blocks_;
 };
+
+/// What the lists that [[open]] names hold, by the names of their sets.
+using SourceContents = std::map<std::string, std::shared_ptr<const AddressSet>>;
+Result<SourceContents> source_contents(const Target& target, Lists& lists);
 
 /// The elements of the managed sets of a target, for chains::write_nft. Without a store there are
 /// no blocks.

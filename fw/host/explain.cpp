@@ -34,6 +34,8 @@ Result<chains::Managed> held_by(const Target& target, Lists& lists, Store* store
   if (!listed) return std::unexpected(listed.error());
   auto allowed = lists.content(target.lists.allow);
   if (!allowed) return std::unexpected(allowed.error());
+  auto sources = source_contents(target, lists);
+  if (!sources) return std::unexpected(sources.error());
   BlockedNow blocked;
   if (store != nullptr) {
     const WallTime now = wall_clock();
@@ -44,11 +46,14 @@ Result<chains::Managed> held_by(const Target& target, Lists& lists, Store* store
   const auto singles = is_among(BlockedNow{blocked.singles, {}});
   const auto networks = is_among(BlockedNow{{}, blocked.networks});
   return [listed = std::make_shared<const AddressSet>(std::move(*listed)),
-          allowed = std::make_shared<const AddressSet>(std::move(*allowed)), singles,
+          allowed = std::make_shared<const AddressSet>(std::move(*allowed)),
+          sources = std::move(*sources), singles,
           networks](const chains::Set& set, const chains::Bytes& key) -> std::optional<bool> {
     const Ip ip = ip_of(key);
     if (set.name.starts_with("listed")) return has(*listed, ip, set.interval);
     if (set.name.starts_with("allowed")) return has(*allowed, ip, set.interval);
+    if (const auto source = sources.find(set.name); source != sources.end())
+      return contains(*source->second, {ip.family, ip.bits, ip.bits});
     const auto& among = set.interval ? networks : singles;
     return among && among(ip);
   };

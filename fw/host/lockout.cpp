@@ -42,6 +42,8 @@ class Membership {
     if (among(chains::kBlockSets)) return noted(is_blocked(ip), blocked);
     if (among(chains::kListedSets)) return noted(is_in(target_.lists.block, ip), listed);
     if (among(chains::kAllowedSets)) return is_in(target_.lists.allow, ip);
+    if (const auto list = chains::list_of_source_set(set.name); !list.empty())
+      return is_in(target_.lists.content_of(list), ip);
     return {};
   }
 

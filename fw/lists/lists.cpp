@@ -149,6 +149,11 @@ bool EffectiveLists::has_problems() const {
                      [](const ListReport& report) { return !report.problem.empty(); });
 }
 
+Digest EffectiveLists::content_of(std::string_view list) const {
+  const auto report = std::ranges::find(reports, list, &ListReport::name);
+  return report != reports.end() ? report->digest : Digest{};
+}
+
 struct Lists::State {
   explicit State(std::string state_dir) : folder(std::move(state_dir) + "/lists") {}
 
@@ -260,8 +265,11 @@ Result<void> Lists::State::refresh(const std::string& path, const RememberedFile
 bool Lists::State::combine(Spare spared) {
   std::set<Digest> block;
   std::set<Digest> allow;
-  for (const ListsRequest::Entry& list : request.lists)
-    (list.action == ListAction::block ? block : allow).insert(index->files[list.path].digest);
+  for (const ListsRequest::Entry& list : request.lists) {
+    const Digest& content = index->files[list.path].digest;
+    if (list.action == ListAction::block) block.insert(content);
+    if (list.action == ListAction::allow) allow.insert(content);
+  }
   std::string inputs = "trusted " + to_string(digest(request.trusted));
   for (const Digest& digest : block) inputs += " block " + to_string(digest);
   for (const Digest& digest : allow) inputs += " allow " + to_string(digest);

@@ -84,6 +84,7 @@ struct EffectiveLists {
   ListSize allow_size;
 
   bool has_problems() const;
+  Digest content_of(std::string_view list) const;  ///< of one, by name; zero if there is none
 };
 
 /// Of a list that lost more than half of its entries, or all: a download that failed looks like

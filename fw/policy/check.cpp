@@ -257,6 +257,36 @@ void check_openings(const Policy& policy, Problems& problems) {
   }
 }
 
+/// The lists that [[open]] names, and those that are there for nothing else.
+void check_sources(const Policy& policy, Problems& problems) {
+  std::vector<std::string_view> names;
+  for (const List& list : policy.lists) names.push_back(list.name);
+  for (const Opening& opening : policy.openings) {
+    for (const auto& [name, where] : opening.lists) {
+      const auto list = std::ranges::find(policy.lists, name, &List::name);
+      if (list == policy.lists.end()) {
+        const std::string_view guess = nearest(name, names);
+        error(problems, where,
+              fmt::format("there is no list {}; {}", quote(name),
+                          guess.empty() ? "describe it in a [[list]] table, or write a network"
+                                        : fmt::format("did you mean {}?", quote(guess))));
+      } else if (list->action == ListAction::block) {
+        error(problems, where,
+              fmt::format("list {} blocks its addresses{}, so nothing is open to them; take "
+                          "action = \"block\" out there",
+                          quote(name), place(list->where)));
+      }
+    }
+  }
+  const std::vector<std::string> used = source_lists(policy);
+  for (const List& list : policy.lists) {
+    if (list.action != ListAction::open || std::ranges::binary_search(used, list.name)) continue;
+    warn(problems, list.where,
+         fmt::format("list {} is in no [[open]], so it does nothing; write from = [{}] in one",
+                     quote(list.name), quote(list.name)));
+  }
+}
+
 void check_lockout(const Policy& policy, Problems& problems) {
   const auto closed = ssh_closed(policy);
   if (!closed) return;
@@ -468,6 +498,7 @@ std::vector<Problem> check(const Policy& policy) {
   check_limit_ports(policy, problems);
   check_closed_limits(policy, problems);
   check_openings(policy, problems);
+  check_sources(policy, problems);
   check_addresses(policy, problems);
   for (const App& app : policy.apps)
     check_own_ports({"app", app.name, app.where}, app.publishes, problems);

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 #include <initializer_list>
+#include <set>
 #include <string_view>
 
 #include <fmt/format.h>
@@ -86,8 +87,29 @@ std::vector<Opening> all_openings(const Policy& policy) {
   return all;
 }
 
+std::string_view to_string(ListAction action) {
+  switch (action) {
+    case ListAction::block:
+      return "block";
+    case ListAction::allow:
+      return "allow";
+    case ListAction::open:
+      return "open";
+  }
+  return {};
+}
+
+std::vector<std::string> source_lists(const Policy& policy) {
+  std::set<std::string> names;
+  for (const Opening& opening : policy.openings) {
+    for (const auto& [name, where] : opening.lists) names.insert(name);
+  }
+  return {names.begin(), names.end()};
+}
+
 std::string audience(const Opening& opening) {
   std::vector<std::string> networks;
+  for (const auto& [name, where] : opening.lists) networks.push_back(name);
   for (const auto& [network, where] : opening.from) networks.push_back(to_string(network));
   constexpr std::size_t kShownMax = 4;
   const std::size_t left_out = networks.size() - std::min(networks.size(), kShownMax);

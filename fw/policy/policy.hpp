@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "fw/base/address.hpp"
@@ -52,8 +53,9 @@ struct Limit {
 /// [[open]]: what is open for some sources, some interfaces, or some sources by some interfaces.
 struct Opening {
   std::vector<PortRange> ports;
-  std::vector<std::uint8_t> protocols;  ///< of IP, by number
-  std::vector<Located<IpRange>> from;   ///< none: every source
+  std::vector<std::uint8_t> protocols;      ///< of IP, by number
+  std::vector<Located<IpRange>> from;       ///< neither these nor lists: every source
+  std::vector<Located<std::string>> lists;  ///< [[list]]s in `from`, by name
   std::vector<std::string> interfaces;  ///< none: all; "wg*" means all whose names begin with wg
   Location where;
 
@@ -61,10 +63,16 @@ struct Opening {
     return std::ranges::any_of(ports,
                                [&](const PortRange& r) { return r.contains(protocol, port); });
   }
+  bool for_all_sources() const { return from.empty() && lists.empty(); }
   bool operator==(const Opening&) const = default;
 };
 
-enum class ListAction : std::uint8_t { block, allow };
+enum class ListAction : std::uint8_t {
+  block,
+  allow,
+  open,  ///< nothing but to be named by an [[open]]
+};
+std::string_view to_string(ListAction action);
 
 struct List {
   std::string name;
@@ -175,7 +183,10 @@ std::vector<Located<PortRange>> all_open_ports(const Policy& policy);
 /// [[open]], and what [guests] adds to it.
 std::vector<Opening> all_openings(const Policy& policy);
 
-/// For whom: "from 192.0.2.0/24, 2001:db8::/32 by wg0", "" for everybody.
+/// Names of the lists that some [[open]] names, sorted, each once.
+std::vector<std::string> source_lists(const Policy& policy);
+
+/// For whom: "from office, 2001:db8::/32 by wg0", "" for everybody.
 std::string audience(const Opening& opening);
 
 /// Does the address stand for an IPv4 host?

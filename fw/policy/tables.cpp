@@ -5,6 +5,7 @@
 #include <array>
 #include <functional>
 #include <initializer_list>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -59,6 +60,7 @@ class PolicyReader {
   void add_limit(Limit limit);
   void drop_limit(Limit limit, bool defined);
   void report_placeless();
+  void decide_actions();
   Policy undoubted() const;
 
   ValueReader values_;
@@ -70,6 +72,7 @@ class PolicyReader {
     std::string_view example;
     Location where;
   };
+  std::set<std::string> actionless_;  // lists that leave it to how they are used
   std::vector<Placeless> placeless_;  // apps and addons that name no address
   bool ports_doubtful_ = false;       // something in [ports] or [mail] could not be read
   bool networks_doubtful_ = false;    // something in [apps] could not be read
@@ -250,8 +253,7 @@ void PolicyReader::read_open(const toml::table& table) {
         {{"ports",
           [&](Node node) { opening.ports = values_.plain_ports(node, "ports", kOpeningPortsMax); }},
          {"protocols", [&](Node node) { opening.protocols = values_.protocols(node); }},
-         {"from",
-          [&](Node node) { opening.from = values_.networks(node, "from", kOpeningNetworksMax); }},
+         {"from", [&](Node node) { values_.sources(node, opening.from, opening.lists); }},
          {"interfaces",
           [&](Node node) { opening.interfaces = values_.interfaces(node, "interfaces", "wg0"); }}});
   if (values_.problem_count() != before) {
@@ -262,7 +264,7 @@ void PolicyReader::read_open(const toml::table& table) {
     values_.error(opening.where,
                   "[[open]] opens nothing; add e.g. ports = [9100] or protocols = [\"vrrp\"]");
   }
-  if (!opening.ports.empty() && opening.from.empty() && opening.interfaces.empty()) {
+  if (!opening.ports.empty() && opening.for_all_sources() && opening.interfaces.empty()) {
     values_.error(opening.where,
                   "[[open]] does not say for whom; add e.g. from = [\"192.0.2.0/24\"] or "
                   "interfaces = [\"wg0\"], or open the ports to everybody in [ports]");
@@ -387,8 +389,8 @@ void PolicyReader::drop_limit(Limit limit, bool defined) {
 }
 
 void PolicyReader::read_list(const toml::table& table) {
-  constexpr std::array<std::pair<std::string_view, ListAction>, 2> kActions{
-      {{"block", ListAction::block}, {"allow", ListAction::allow}}};
+  constexpr std::array<std::pair<std::string_view, ListAction>, 3> kActions{
+      {{"block", ListAction::block}, {"allow", ListAction::allow}, {"open", ListAction::open}}};
   List list;
   list.where = values_.where(table);
   visit(table, "[[list]]",
@@ -398,6 +400,7 @@ void PolicyReader::read_list(const toml::table& table) {
           "file = \"/etc/cloudron-fw/known-bad.txt\""},
          {"action",
           [&](const toml::node& node) { values_.choose(node, "action", kActions, list.action); }}});
+  if (!table.contains("action")) actionless_.insert(list.name);
   policy_.lists.push_back(std::move(list));
 }
 
@@ -487,9 +490,19 @@ void PolicyReader::report_placeless() {
   }
 }
 
+/// Whoever names a list as sources of an [[open]] does not mean to block them.
+void PolicyReader::decide_actions() {
+  const std::vector<std::string> named = source_lists(policy_);
+  for (List& list : policy_.lists) {
+    if (actionless_.contains(list.name) && std::ranges::binary_search(named, list.name))
+      list.action = ListAction::open;
+  }
+}
+
 Parsed PolicyReader::read(const toml::table& root) {
   for (const auto& [key, node] : root) visit_root(key, node);
   report_placeless();
+  decide_actions();
   for (Problem& problem : check(undoubted()))
     values_.report(problem.severity, std::move(problem.where), std::move(problem.what));
   return {std::move(policy_), values_.take_problems()};

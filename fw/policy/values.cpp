@@ -217,6 +217,23 @@ std::vector<Located<IpRange>> ValueReader::networks(const toml::node& node, std:
   return found;
 }
 
+void ValueReader::sources(const toml::node& node, std::vector<Located<IpRange>>& networks,
+                          std::vector<Located<std::string>>& lists) {
+  const toml::array* values = array(node, "from", "\"192.0.2.0/24\"", kOpeningNetworksMax);
+  if (values == nullptr) return;
+  for (const toml::node& value : *values) {
+    const std::string* written = text(value, "a source", "192.0.2.0/24");
+    if (written == nullptr) continue;
+    if (valid_name(*written)) {
+      lists.push_back({*written, where(value)});
+    } else if (const auto range = parse_ip_range(*written)) {
+      networks.push_back({*range, where(value)});
+    } else {
+      error(value, range.error().what);
+    }
+  }
+}
+
 std::vector<Located<IpRange>> ValueReader::translated(const toml::node& node) {
   auto found = networks(node, "translated", kTranslatedMax);
   for (const auto& [range, place] : found) {

@@ -56,6 +56,9 @@ class ValueReader {
   std::vector<PortRange> some_ports(const toml::node& node);  ///< at least one
   std::vector<Located<IpRange>> networks(const toml::node& node, std::string_view key,
                                          std::size_t size_max = kPolicyArrayMax);
+  /// Networks, and names of lists.
+  void sources(const toml::node& node, std::vector<Located<IpRange>>& networks,
+               std::vector<Located<std::string>>& lists);
   std::vector<Located<IpRange>> translated(const toml::node& node);
   std::vector<std::uint8_t> protocols(const toml::node& node);  ///< of IP: names and numbers
   std::vector<std::string> interfaces(const toml::node& node, std::string_view key,
@@ -75,10 +78,10 @@ class ValueReader {
   /// A reader of one whole number into `out`.
   template <class T>
   auto number(T& out, std::string_view key, std::int64_t least, std::int64_t most);
-  /// One of two words into `out`.
-  template <class T>
+  /// One of some words into `out`.
+  template <class T, std::size_t N>
   void choose(const toml::node& node, std::string_view key,
-              const std::array<std::pair<std::string_view, T>, 2>& choices, T& out);
+              const std::array<std::pair<std::string_view, T>, N>& choices, T& out);
 
  private:
   void wrong_type(const toml::node& node, std::string_view key, std::string_view wanted);
@@ -108,16 +111,18 @@ auto ValueReader::number(T& out, std::string_view key, std::int64_t least, std::
   };
 }
 
-template <class T>
+template <class T, std::size_t N>
 void ValueReader::choose(const toml::node& node, std::string_view key,
-                         const std::array<std::pair<std::string_view, T>, 2>& choices, T& out) {
+                         const std::array<std::pair<std::string_view, T>, N>& choices, T& out) {
   const std::string* value = text(node, key, choices[0].first);
   if (value == nullptr) return;
   for (const auto& [word, meaning] : choices) {
     if (*value == word) return void(out = meaning);
   }
-  error(node, fmt::format("{} must be \"{}\" or \"{}\", not {}", key, choices[0].first,
-                          choices[1].first, quote(*value)));
+  std::string words;
+  for (std::size_t i = 0; i < N; ++i)
+    words += (i == 0 ? "" : i + 1 == N ? " or " : ", ") + quote(choices[i].first);
+  error(node, fmt::format("{} must be {}, not {}", key, words, quote(*value)));
 }
 
 }  // namespace fw

@@ -80,6 +80,67 @@ TEST_P(Openings, SourcesAndInterfacesMustBothFit) {
   EXPECT_EQ(from(2).tcp(host(), 9101, kShort), Outcome::timed_out);
 }
 
+TEST_P(Openings, ForAListAPortIsOpenToItsAddressesAlone) {
+  const std::string policy =
+      "[[open]]\nports = [9100, \"udp/5000\"]\nfrom = [\"office\"]\n"
+      "[[list]]\nname = \"office\"\nfile = \"office.txt\"\n";
+  const bool v4 = family() == Family::ipv4;
+  const std::string many = v4 ? "198.18.1.0/24" : "2001:db8:18:100::/56";
+  fw.file("office.txt", network(1) + "\n");
+  fw.apply(policy);
+  EXPECT_EQ(from(1).tcp(host(), 9100), Outcome::served);
+  EXPECT_EQ(from(1).udp(host(), 5000), Outcome::served);
+  EXPECT_EQ(from(1).tcp(host(), 9101, kShort), Outcome::timed_out) << "no other port";
+  EXPECT_EQ(from(2).tcp(host(), 9100, kShort), Outcome::timed_out);
+  EXPECT_EQ(from(2).tcp(host(), 80), Outcome::served) << "all else is as before";
+
+  fw.file("office.txt", network(2) + "\n" + many + "\n");
+  EXPECT_NE(fw.run({"plan"}).out.find("list office"), std::string::npos);
+  fw.must({"apply"});
+  EXPECT_EQ(from(1).tcp(host(), 9100, kShort), Outcome::timed_out) << "it is out of the list";
+  EXPECT_EQ(from(2).tcp(host(), 9100), Outcome::served);
+  EXPECT_EQ(from(0x1ff).tcp(host(), 9100), Outcome::served);
+  EXPECT_EQ(from(0x200).tcp(host(), 9100, kShort), Outcome::timed_out);
+  EXPECT_EQ(elements(net.host, v4 ? "open_list4_office" : "open_list6_office").size(), 2u);
+  EXPECT_EQ(fw.run({"plan"}).exit, 0);
+  EXPECT_EQ(fw.run({"verify"}).exit, 0);
+}
+
+TEST_P(Openings, AListBesideNetworksAndAnInterface) {
+  fw.file("office.txt", network(2) + "\n" + to_string(vpn_peer(family())) + "\n");
+  fw.apply(
+      fmt::format("[[open]]\nports = [9100]\nfrom = [\"{}\", \"office\"]\n"
+                  "[[open]]\nports = [9101]\nfrom = [\"office\"]\ninterfaces = [\"wg0\"]\n"
+                  "[[list]]\nname = \"office\"\nfile = \"office.txt\"\naction = \"open\"\n",
+                  network(1)));
+  for (const unsigned n : {1u, 2u}) EXPECT_EQ(from(n).tcp(host(), 9100), Outcome::served) << n;
+  EXPECT_EQ(from(3).tcp(host(), 9100, kShort), Outcome::timed_out);
+  EXPECT_EQ(by_vpn().tcp(host(), 9101), Outcome::served);
+  EXPECT_EQ(from(2).tcp(host(), 9101, kShort), Outcome::timed_out) << "by another interface";
+}
+
+TEST_P(Openings, AListThatIsMissingOpensToNobody) {
+  fw.policy(
+      "[[open]]\nports = [9100]\nfrom = [\"office\"]\n"
+      "[[list]]\nname = \"office\"\nfile = \"office.txt\"\n");
+  EXPECT_EQ(fw.run({"apply"}).exit, 3);
+  EXPECT_EQ(from(1).tcp(host(), 9100, kShort), Outcome::timed_out);
+  fw.file("office.txt", network(1) + "\n");
+  fw.must({"apply"});
+  EXPECT_EQ(from(1).tcp(host(), 9100), Outcome::served);
+}
+
+TEST_P(Openings, TheListOfAnOpeningIsBackAfterTheTableWasGone) {
+  fw.file("office.txt", network(1) + "\n");
+  fw.apply(
+      "[[open]]\nports = [9100]\nfrom = [\"office\"]\n"
+      "[[list]]\nname = \"office\"\nfile = \"office.txt\"\n");
+  nft(net.host, "delete table inet cloudron");
+  fw.must({"apply"});
+  EXPECT_EQ(from(1).tcp(host(), 9100), Outcome::served);
+  EXPECT_EQ(from(2).tcp(host(), 9100, kShort), Outcome::timed_out);
+}
+
 TEST_P(Openings, TheLimitOfThePortHolds) {
   fw.apply(fmt::format("[ports]\ntcp = [80]\n[[open]]\nports = [22]\ninterfaces = [\"wg0\"]\n"
                        "[[open]]\nports = [9100]\nfrom = [\"{}\"]\n",
@@ -133,6 +194,26 @@ TEST_P(Openings, TheCommandsUnderstandThem) {
   EXPECT_NE(status.find("vrrp from " + one), std::string::npos) << status;
   EXPECT_NE(fw.must({"plan"}).out.find("nothing to do"), std::string::npos);
   EXPECT_EQ(fw.run({"verify"}).exit, 0);
+}
+
+TEST_P(Openings, TheCommandsUnderstandLists) {
+  const std::string one = to_string(client(family(), 1));
+  const std::string two = to_string(client(family(), 2));
+  fw.file("office.txt", one + "\n");
+  fw.apply(
+      "[[open]]\nports = [9100]\nprotocols = [\"vrrp\"]\nfrom = [\"office\"]\n"
+      "[[list]]\nname = \"office\"\nfile = \"office.txt\"\n");
+  for (const std::string what : {"9100", "vrrp"}) {
+    EXPECT_EQ(fw.run({"explain", one, what}).exit, 0) << what;
+    EXPECT_EQ(fw.run({"explain", two, what}).exit, 2) << what;
+    EXPECT_EQ(fw.run({"explain", one, what, "--live"}).exit, 0) << what;
+    EXPECT_EQ(fw.run({"explain", two, what, "--live"}).exit, 2) << what;
+  }
+  const std::string status = fw.must({"status"}).out;
+  EXPECT_NE(status.find("tcp/9100 from office"), std::string::npos) << status;
+  EXPECT_NE(status.find("vrrp from office"), std::string::npos) << status;
+  EXPECT_EQ(fw.json({"status"}).at("lists").at(0).at("action"), "open");
+  EXPECT_NE(fw.must({"show", "--nft"}).out.find(one), std::string::npos) << "its addresses";
 }
 
 TEST_P(Openings, AProtocolIsOpenForSome) {

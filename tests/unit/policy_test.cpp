@@ -192,6 +192,27 @@ TEST(Policy, OpeningsAreForSomeSourcesOrInterfaces) {
   EXPECT_FALSE(ssh_closed(policy)) << "it is open for some";
 }
 
+TEST(Policy, AnOpeningMayNameListsAmongItsSources) {
+  const Policy policy = good(
+      "[[open]]\nports = [9100]\nfrom = [\"office\", \"192.0.2.0/24\", \"vpn\"]\n"
+      "[[list]]\nname = \"office\"\nfile = \"o\"\n"
+      "[[list]]\nname = \"vpn\"\nfile = \"v\"\naction = \"allow\"\n"
+      "[[list]]\nname = \"bad\"\nfile = \"b\"\n");
+  EXPECT_EQ(audience(policy.openings[0]), "from office, vpn, 192.0.2.0/24");
+  EXPECT_EQ(source_lists(policy), (std::vector<std::string>{"office", "vpn"}));
+  EXPECT_EQ(policy.lists[0].action, ListAction::open) << "not blocked, for it is named";
+  EXPECT_EQ(policy.lists[1].action, ListAction::allow);
+  EXPECT_EQ(policy.lists[2].action, ListAction::block);
+}
+
+TEST(Policy, AListThatOnlyOpensIsSaidToDoNothingWhenNoOpeningNamesIt) {
+  const Parsed parsed = parse("[[list]]\nname = \"office\"\nfile = \"o\"\naction = \"open\"\n");
+  EXPECT_TRUE(parsed.ok());
+  EXPECT_EQ(said(parsed),
+            "p:1:1: warning: list \"office\" is in no [[open]], so it does nothing; write from = "
+            "[\"office\"] in one\n");
+}
+
 TEST(Policy, GuestsAskTheHostForAddressesAndNames) {
   const Policy policy = good("[guests]\nbridges = [\"virbr0\", \"incusbr*\"]\n");
   const std::vector<Opening> all = all_openings(policy);
@@ -534,6 +555,14 @@ TEST(PolicyProblems, WrongValues) {
       {"[[open]]\nports = [9]\ninterfaces = [\"*\"]", "p:3:15: error: ", "is no name of"},
       {"[[open]]\nports = [9]\ninterfaces = [\"sixteen-letters-\"]",
        "p:3:15: error: ", "up to 15 letters"},
+      {"[[open]]\nports = [9]\nfrom = [\"ofice\"]\n[[list]]\nname = \"office\"\nfile = \"o\"",
+       "p:3:9: error: ", "there is no list \"ofice\"; did you mean \"office\"?"},
+      {"[[open]]\nports = [9]\nfrom = [\"office\"]",
+       "p:3:9: error: ", "there is no list \"office\"; describe it in a [[list]] table"},
+      {"[[open]]\nports = [9]\nfrom = [\"bad\"]\n[[list]]\nname = \"bad\"\nfile = \"b\"\n"
+       "action = \"block\"",
+       "p:3:9: error: ", "list \"bad\" blocks its addresses (line 4), so nothing is open to them"},
+      {"[[open]]\nports = [9]\nfrom = [\"Office\"]", "p:3:9: error: ", "\"Office\""},
       {"[[open]]\nprotocols = [\"vrpp\"]", "p:2:14: error: ", "did you mean \"vrrp\"?"},
       {"[[open]]\nprotocols = [\"tcp\"]",
        "p:2:14: error: ", "TCP is opened by its ports; write e.g. ports = [9100]"},
@@ -548,7 +577,7 @@ TEST(PolicyProblems, WrongValues) {
       {"[[list]]\nname = \"x\"\nfile = \"a\\u0000b\"",
        "p:3:8: error: ", "\"a\\u0000b\" holds a NUL"},
       {"[[list]]\nname = \"x\"\nfile = \"f\"\naction = \"deny\"",
-       "p:4:10: error: ", "action must be \"block\" or \"allow\", not \"deny\""},
+       "p:4:10: error: ", "action must be \"block\", \"allow\" or \"open\", not \"deny\""},
       {"[[app]]\nname = \"x\"\naddresses = []", "p:3:13: error: ", "addresses is empty; add one"},
       {"[[app]]\nname = \"x\"\naddresses = [\"172.18.1.0/24\"]",
        "p:3:14: error: ", "\"172.18.1.0/24\" is more than one address"},

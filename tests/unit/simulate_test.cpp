@@ -158,6 +158,20 @@ TEST_P(BothFamilies, AHandshakeWithoutTheHostsAnswerIsNone) {
   }
 }
 
+TEST_P(BothFamilies, AListOfAnOpeningOpensToItsAddresses) {
+  Addresses addresses;
+  fw::AddressSet& office = addresses.lists["office"];
+  append(office, {GetParam(), client(1).bits, client(1).bits});
+  normalize(office);
+  Firewall fw = firewall(
+      "[[open]]\nports = [9100]\nfrom = [\"office\"]\n"
+      "[[list]]\nname = \"office\"\nfile = \"office.txt\"\n",
+      addresses);
+  for (const unsigned i : {1u, 2u, 3u}) traffic.connect(client(i), 1000, host(), 9100);
+  traffic.into(fw);
+  EXPECT_EQ(fw.drops().closed, 2u);
+}
+
 TEST_P(BothFamilies, WhatIsClosedBlockedListedOrTheHostsOwn) {
   Addresses addresses;
   for (auto [set, i] : {std::pair{&addresses.blocked, 1u}, {&addresses.listed, 2u}}) {
