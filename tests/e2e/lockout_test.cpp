@@ -2,6 +2,7 @@
 #include <boost/json.hpp>
 
 #include "tests/e2e/ssh.hpp"
+#include "tests/lab/vpn.hpp"
 
 namespace lab {
 namespace {
@@ -136,6 +137,61 @@ TEST_P(TypedOverSsh, AnApplyThatListsTheAddressNeedsForce) {
   fw.policy(list);
   expect_refused(session, "apply", "on a block list");
   fw.apply();  // from no session
+}
+
+/// Sessions that come in only by what [[open]] opens for some.
+class ByAnOpening : public TypedOverSsh {
+ protected:
+  SshSession by_vpn() {
+    return {vpn.peer(), ssh(Vpn::peer_address(family()), Vpn::host_address(family())),
+            sshd.socket()};
+  }
+  std::string network(unsigned n) const { return address(n) + (v4() ? "/32" : "/128"); }
+  static std::string for_some(const std::string& who) {
+    return "[ports]\ntcp = [80]\n[[open]]\nports = [22]\n" + who + "\n";
+  }
+
+  Vpn vpn{net.host};
+};
+BOTH_FAMILIES(ByAnOpening);
+
+TEST_P(ByAnOpening, AnApplyThatTakesTheInterfaceAwayNeedsForce) {
+  fw.apply(for_some("interfaces = [\"wg0\"]"));
+  const SshSession session = by_vpn();
+  fw.policy(for_some("interfaces = [\"wg1\"]"));
+  expect_refused(session, "apply", "the policy opens that port by wg1 only");
+  expect_refused(session, "apply --confirm 60s", "the policy opens that port by wg1 only");
+  fw.policy("[ports]\ntcp = [80, 202]\n");
+  expect_refused(session, "apply", "does not open that port");
+  fw.policy(for_some("interfaces = [\"wg*\", \"tailscale0\"]") + "[mail]\nenabled = true\n");
+  expect_done(session, "apply");
+  EXPECT_TRUE(session.works());
+  EXPECT_TRUE(by_vpn().works()) << "and it can come in again";
+}
+
+TEST_P(ByAnOpening, AnApplyThatTakesTheSourceAwayNeedsForce) {
+  fw.apply(for_some("from = [\"" + network(1) + "\"]"));
+  const SshSession session = open(1);
+  fw.policy(for_some("from = [\"" + network(2) + "\"]"));
+  expect_refused(session, "apply", "the policy opens that port from " + address(2) + " only");
+  fw.policy(for_some("from = [\"" + network(1) + "\"]\ninterfaces = [\"wg0\"]"));
+  expect_refused(session, "apply", "by wg0 only");
+  fw.policy(for_some("from = [\"" + network(2) + "\", \"" + network(1) + "\"]"));
+  expect_done(session, "apply");
+  EXPECT_TRUE(open(1).works());
+}
+
+TEST_P(ByAnOpening, AnApplyThatTakesTheAddressOutOfTheListNeedsForce) {
+  const std::string policy =
+      for_some("from = [\"office\"]") + "[[list]]\nname = \"office\"\nfile = \"office.txt\"\n";
+  fw.file("office.txt", address(1) + "\n");
+  fw.apply(policy);
+  const SshSession session = open(1);
+  fw.file("office.txt", address(2) + "\n");
+  expect_refused(session, "apply", "the policy opens that port from office only");
+  fw.file("office.txt", address(2) + "\n" + address(1) + "\n");
+  expect_done(session, "apply");
+  EXPECT_TRUE(open(1).works());
 }
 
 TEST_P(TypedOverSsh, AnAdminsOwnRuleMayLetTheSessionIn) {

@@ -107,16 +107,19 @@ class RealSsh : public OverFamily {
 
   std::string address(unsigned n) const { return to_string(client(family(), n)); }
   /// The words up to the command.
-  std::vector<std::string> ssh(unsigned n, seconds patience = 8s) const {
-    std::vector<std::string> words = {"ssh", "-F", "none", "-i", sshd.key(), "-b", address(n)};
+  std::vector<std::string> ssh(Ip own, Ip to, seconds patience = 8s) const {
+    std::vector<std::string> words = {"ssh", "-F", "none", "-i", sshd.key(), "-b", to_string(own)};
     for (const char* option :
          {"BatchMode=yes", "IdentitiesOnly=yes", "IdentityAgent=none", "StrictHostKeyChecking=no",
           "UserKnownHostsFile=/dev/null", "LogLevel=ERROR"}) {
       words.insert(words.end(), {"-o", option});
     }
     words.insert(words.end(), {"-o", fmt::format("ConnectTimeout={}", patience.count())});
-    words.push_back("root@" + to_string(host()));
+    words.push_back("root@" + to_string(to));
     return words;
+  }
+  std::vector<std::string> ssh(unsigned n, seconds patience = 8s) const {
+    return ssh(client(family(), n), host(), patience);
   }
   Process login(unsigned n, seconds patience = 8s) const {
     std::vector<std::string> words = ssh(n, patience);

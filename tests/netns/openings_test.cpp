@@ -3,41 +3,21 @@
 
 #include "tests/lab/apps.hpp"
 #include "tests/lab/family.hpp"
+#include "tests/lab/vpn.hpp"
 
 namespace lab {
 namespace {
 
-Ip vpn_host(Family family) {
-  return *fw::parse_ip(family == Family::ipv4 ? "10.8.0.1" : "fd00:8::1");
-}
-Ip vpn_peer(Family family) {
-  return *fw::parse_ip(family == Family::ipv4 ? "10.8.0.2" : "fd00:8::2");
-}
-
 /// The host with a second way in, as of a VPN.
 class Openings : public OverFamily {
  protected:
-  Openings() {
-    ip_commands(net.host, fmt::format("link add wg0 type veth peer name eth0 netns {}\n"
-                                      "address add 10.8.0.1/24 dev wg0\n"
-                                      "address add fd00:8::1/64 dev wg0 nodad\n"
-                                      "link set wg0 up\n",
-                                      vpn.path()));
-    vpn.sysctl("ipv6/conf/default/accept_dad", "0");
-    ip_commands(vpn,
-                "address add 10.8.0.2/24 dev eth0\n"
-                "address add fd00:8::2/64 dev eth0 nodad\n"
-                "link set eth0 up\n"
-                "route add 203.0.113.0/24 via 10.8.0.1\n"
-                "route add 2001:db8:ffff::/64 via fd00:8::1\n");
-  }
-  Client by_vpn() const { return {vpn, vpn_peer(family())}; }
+  Client by_vpn() const { return {vpn.peer(), Vpn::peer_address(family())}; }
   std::string network(unsigned n) const {
     return fmt::format("{}/{}", to_string(client(family(), n)),
                        family() == Family::ipv4 ? 32 : 128);
   }
 
-  Namespace vpn;
+  Vpn vpn{net.host};
   Server server{net.host, {22, 80, 9100, 9101, 9105}, {5000}};
 };
 BOTH_FAMILIES(Openings);
@@ -55,7 +35,7 @@ TEST_P(Openings, ForANetworkAPortIsOpenToThatAlone) {
 
 TEST_P(Openings, ByAnInterfaceAPortIsOpenToWhoComesInThere) {
   fw.apply("[ports]\ntcp = [80]\n[[open]]\nports = [22, \"9100-9101\"]\ninterfaces = [\"wg0\"]\n");
-  EXPECT_EQ(by_vpn().tcp(vpn_host(family()), 22), Outcome::served);
+  EXPECT_EQ(by_vpn().tcp(Vpn::host_address(family()), 22), Outcome::served);
   EXPECT_EQ(by_vpn().tcp(host(), 9101), Outcome::served) << "whatever address it asks for";
   EXPECT_EQ(from(1).tcp(host(), 22, kShort), Outcome::timed_out);
   EXPECT_EQ(from(1).tcp(host(), 9100, kShort), Outcome::timed_out);
@@ -107,7 +87,7 @@ TEST_P(Openings, ForAListAPortIsOpenToItsAddressesAlone) {
 }
 
 TEST_P(Openings, AListBesideNetworksAndAnInterface) {
-  fw.file("office.txt", network(2) + "\n" + to_string(vpn_peer(family())) + "\n");
+  fw.file("office.txt", network(2) + "\n" + to_string(Vpn::peer_address(family())) + "\n");
   fw.apply(
       fmt::format("[[open]]\nports = [9100]\nfrom = [\"{}\", \"office\"]\n"
                   "[[open]]\nports = [9101]\nfrom = [\"office\"]\ninterfaces = [\"wg0\"]\n"
@@ -146,7 +126,7 @@ TEST_P(Openings, TheLimitOfThePortHolds) {
                        "[[open]]\nports = [9100]\nfrom = [\"{}\"]\n",
                        network(1)) +
            limit_toml("metrics", "9100", "outside", "ip", "3/10m"));
-  EXPECT_EQ(served(by_vpn().tries(vpn_host(family()), {22}, {8, 0s, kShort})), 5u);
+  EXPECT_EQ(served(by_vpn().tries(Vpn::host_address(family()), {22}, {8, 0s, kShort})), 5u);
   EXPECT_EQ(served(from(1).tries(host(), {9100}, {8, 0s, kShort})), 3u);
   EXPECT_EQ(counter(net.host, "metrics.accepted"), 3u);
   EXPECT_EQ(from(2).tcp(host(), 9100, kShort), Outcome::timed_out);
@@ -177,7 +157,7 @@ TEST_P(Openings, TheCommandsUnderstandThem) {
     all.insert(all.end(), words.begin(), words.end());
     return fw.run(all).exit;
   };
-  const std::string peer = to_string(vpn_peer(family()));
+  const std::string peer = to_string(Vpn::peer_address(family()));
   const std::string one = to_string(client(family(), 1));
   EXPECT_EQ(explained({peer, "22"}), 0) << "by the route to it";
   EXPECT_EQ(explained({one, "22"}), 2);
@@ -213,7 +193,8 @@ TEST_P(Openings, TheCommandsUnderstandLists) {
   EXPECT_NE(status.find("tcp/9100 from office"), std::string::npos) << status;
   EXPECT_NE(status.find("vrrp from office"), std::string::npos) << status;
   EXPECT_EQ(fw.json({"status"}).at("lists").at(0).at("action"), "open");
-  EXPECT_NE(fw.must({"show", "--nft"}).out.find(one), std::string::npos) << "its addresses";
+  EXPECT_NE(fw.must({"show", "--format", "nft"}).out.find(one), std::string::npos)
+      << "its addresses";
 }
 
 TEST_P(Openings, AProtocolIsOpenForSome) {
