@@ -143,7 +143,7 @@ TEST_P(TypedOverSsh, AnApplyThatListsTheAddressNeedsForce) {
 class ByAnOpening : public TypedOverSsh {
  protected:
   SshSession by_vpn() {
-    return {vpn.peer(), ssh(Vpn::peer_address(family()), Vpn::host_address(family())),
+    return {vpn.peer(), ssh_words(sshd, Vpn::peer_address(family()), Vpn::host_address(family())),
             sshd.socket()};
   }
   std::string network(unsigned n) const { return address(n) + (v4() ? "/32" : "/128"); }

@@ -15,7 +15,22 @@ namespace lab {
 /// sshd in the host's namespace, with files of its own. It and all its children end with it.
 class Sshd {
  public:
-  explicit Sshd(const Namespace& host) {
+  explicit Sshd(const Namespace& host)
+      : Sshd(host,
+             {"unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child"},
+             "mount -t tmpfs lab /run && mount --bind", "") {}
+  /// In a machine that runs there: words that lead into it, and where it has our files.
+  Sshd(const Namespace& host, const std::vector<std::string>& into, const std::string& files)
+      : Sshd(host, into, "cp", files) {}
+
+  std::string log() const { return process_->err_so_far(); }
+  std::string key() const { return dir_ / "key"; }
+  /// A new socket of a client's.
+  std::string socket() { return dir_ / fmt::format("s{}", ++sockets_); }
+
+ private:
+  Sshd(const Namespace& host, std::vector<std::string> into, const std::string& put,
+       const std::string& files) {
     for (const char* key : {"host_key", "key"}) {
       must_run(host, {"ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", dir_ / key});
     }
@@ -34,23 +49,17 @@ PermitUserRC no
 PrintMotd no
 PrintLastLog no
 )",
-                                            dir_.path()));
+                                            files + dir_.path()));
     const std::string start = fmt::format(
-        "mount -t tmpfs lab /run && mkdir /run/sshd && mount --bind {0}/shadow /etc/shadow && "
+        "{1} {0}/shadow /etc/shadow && mkdir -p /run/sshd && "
         "echo 0 >/proc/self/loginuid && exec /usr/sbin/sshd -D -e -f {0}/config",
-        dir_.path());  // who logs in is noted, as PAM does it
-    process_ = std::make_unique<Process>(
-        host, std::vector<std::string>{"unshare", "--mount", "--propagation", "private", "--pid",
-                                       "--fork", "--kill-child", "sh", "-ec", start});
+        files + dir_.path(), put);  // who logs in is noted, as PAM does it
+    into.insert(into.end(), {"sh", "-ec", start});
+    process_ = std::make_unique<Process>(host, into);
     const auto ready = [&] { return log().find("listening on ::") != std::string::npos; };
     if (!eventually(ready)) fail("sshd does not start: " + log());
   }
-  std::string log() const { return process_->err_so_far(); }
-  std::string key() const { return dir_ / "key"; }
-  /// A new socket of a client's.
-  std::string socket() { return dir_ / fmt::format("s{}", ++sockets_); }
 
- private:
   TempDir dir_;
   std::unique_ptr<Process> process_;
   unsigned sockets_ = 0;
@@ -101,25 +110,27 @@ class SshSession {
   std::unique_ptr<Process> master_;
 };
 
+/// The words of a client's up to the command.
+inline std::vector<std::string> ssh_words(const Sshd& sshd, Ip own, Ip to, seconds patience = 8s) {
+  std::vector<std::string> words = {"ssh", "-F", "none", "-i", sshd.key(), "-b", to_string(own)};
+  for (const char* option :
+       {"BatchMode=yes", "IdentitiesOnly=yes", "IdentityAgent=none", "StrictHostKeyChecking=no",
+        "UserKnownHostsFile=/dev/null", "LogLevel=ERROR"}) {
+    words.insert(words.end(), {"-o", option});
+  }
+  words.insert(words.end(), {"-o", fmt::format("ConnectTimeout={}", patience.count())});
+  words.push_back("root@" + to_string(to));
+  return words;
+}
+
 class RealSsh : public OverFamily {
  protected:
   RealSsh() { net.outside.sysctl("ipv6/ip_nonlocal_bind", "1"); }  // for ssh -b
 
   std::string address(unsigned n) const { return to_string(client(family(), n)); }
   /// The words up to the command.
-  std::vector<std::string> ssh(Ip own, Ip to, seconds patience = 8s) const {
-    std::vector<std::string> words = {"ssh", "-F", "none", "-i", sshd.key(), "-b", to_string(own)};
-    for (const char* option :
-         {"BatchMode=yes", "IdentitiesOnly=yes", "IdentityAgent=none", "StrictHostKeyChecking=no",
-          "UserKnownHostsFile=/dev/null", "LogLevel=ERROR"}) {
-      words.insert(words.end(), {"-o", option});
-    }
-    words.insert(words.end(), {"-o", fmt::format("ConnectTimeout={}", patience.count())});
-    words.push_back("root@" + to_string(to));
-    return words;
-  }
   std::vector<std::string> ssh(unsigned n, seconds patience = 8s) const {
-    return ssh(client(family(), n), host(), patience);
+    return ssh_words(sshd, client(family(), n), host(), patience);
   }
   Process login(unsigned n, seconds patience = 8s) const {
     std::vector<std::string> words = ssh(n, patience);
