@@ -220,7 +220,8 @@ class Daemon final : public Host {
   void rolled_back(const Result<std::optional<Overdue>>& done);
   void say_devices(bool early_drop, const chains::Description& lines);
   void say_clock_set(std::chrono::milliseconds step);
-  void say_repaired(const ApplyReport& report, std::chrono::microseconds took);
+  void say_repaired(const ApplyReport& report, std::chrono::microseconds took, std::size_t lost);
+  std::size_t lost_by_hand(const ApplyReport& report);
   void say_sum_of_repairs();
   void say_labels(const Result<std::string>& trouble);
   Result<Manager> manager(bool& unheard);
@@ -261,7 +262,9 @@ class Daemon final : public Host {
   Policy policy_;
   bool apps_may_move_ = false;  ///< may_move() of what was last asked for
   Kept kept_{options_.state_dir};
-  Known known_;  ///< whether the kernel holds policy_
+  Known known_;                              ///< whether the kernel holds policy_
+  std::size_t by_hand_ = 0;                  ///< rules in the admin's chains, when last seen
+  std::optional<std::uint32_t> by_hand_at_;  ///< the generation of that
   std::optional<Sight> sight_;
   std::optional<Offenders> offenders_;
   std::optional<BlockGuard> guard_;               ///< of policy_ and the host
@@ -601,6 +604,9 @@ void Daemon::make(Repair& repair) {
   if (repair.stand_in) repair.stood_in = stand_in_.put(std::move(*repair.stand_in));
   repair.labels = with ? label_trouble(with->kernel(), repair.wanted.policy)
                        : Result<std::string>(std::unexpected(with.error()));
+  if (!repair.report || repair.report->by_hand || by_hand_at_ == repair.report->generation) return;
+  if (const auto observed = with->kernel().read())
+    repair.report->by_hand = count_by_hand(observed->table());
 }
 
 void Daemon::made(Repair& repair) {
@@ -614,6 +620,7 @@ void Daemon::made(Repair& repair) {
   const auto took = repair.took;
   if (repair.wanted.unused == chains::Unused::remove) known_.holds(report->generation);
   if (repair.unheard) heard_again(report->generation);
+  const std::size_t lost = lost_by_hand(*report);
   const bool other_devices = devices_held_ && *devices_held_ != report->devices;
   devices_held_ = report->devices;
   const bool other_bridges = bridges_held_ && *bridges_held_ != report->bridges;
@@ -631,7 +638,7 @@ void Daemon::made(Repair& repair) {
   (void)read_changes();
   if (changed_by_.empty()) changed_by_ = repair.by;
   const auto tell = pace_.repaired(steady_now());
-  if (tell != RepairPace::Tell::in_sum) say_repaired(*report, took);
+  if (tell != RepairPace::Tell::in_sum) say_repaired(*report, took, lost);
   if (!check_due_) changed_by_.clear();  // else somebody has changed it again since
   if (tell != RepairPace::Tell::and_alarm) return;
   messages_.send(
@@ -721,20 +728,38 @@ void Daemon::say_clock_set(std::chrono::milliseconds step) {
   record("clock", self_, text, {{"step_ms", step.count()}});
 }
 
-void Daemon::say_repaired(const ApplyReport& report, std::chrono::microseconds took) {
+/// Rules that an admin added by hand, and that went with the table.
+std::size_t Daemon::lost_by_hand(const ApplyReport& report) {
+  if (!report.by_hand) return 0;
+  by_hand_at_ = report.generation;
+  const std::size_t before = std::exchange(by_hand_, *report.by_hand);
+  return report.first && before > by_hand_ ? before - by_hand_ : 0;
+}
+
+void Daemon::say_repaired(const ApplyReport& report, std::chrono::microseconds took,
+                          std::size_t lost) {
   const auto took_ms = std::chrono::round<std::chrono::milliseconds>(took).count();
   const std::string by = changed_by_.empty() ? "somebody" : changed_by_;
   const std::string what = report.first
                                ? "removed the firewall"
                                : fmt::format("changed {} lines of the firewall", report.repaired());
-  const std::string text = fmt::format("{} {}; repaired in {} ms", by, what, took_ms);
+  std::string text = fmt::format("{} {}; repaired in {} ms", by, what, took_ms);
+  if (lost != 0) {
+    text += fmt::format(
+        "; {} rule{} that had been added by hand {} lost with it: files in rules.d "
+        "keep such rules",
+        lost, lost == 1 ? "" : "s", lost == 1 ? "is" : "are");
+  }
   messages_.send(
       Level::warning, text,
       {{"CHANGED_BY", by},
        {"RULE", report.difference.rules.empty() ? std::string()
                                                 : report.difference.rules.lines.front().id}});
   record("repair", self_, text,
-         {{"by", by}, {"first_lines", first_lines(report.difference.rules)}, {"took_ms", took_ms}});
+         {{"by", by},
+          {"first_lines", first_lines(report.difference.rules)},
+          {"took_ms", took_ms},
+          {"lost_rules", lost}});
 }
 
 void Daemon::say_sum_of_repairs() {

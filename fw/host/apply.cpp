@@ -10,6 +10,7 @@
 #include "chains/netlink/bridges.hpp"
 #include "chains/netlink/conntrack.hpp"
 #include "chains/netlink/encode.hpp"
+#include "chains/rule_text.hpp"
 #include "fw/base/limits.hpp"
 #include "fw/host/contents.hpp"
 #include "fw/host/forgotten.hpp"
@@ -59,6 +60,16 @@ std::vector<chains::SourceList> lists_of_openings(const Policy& policy,
 }
 
 }  // namespace
+
+std::size_t count_by_hand(const chains::Ruleset* table) {
+  std::size_t count = 0;
+  if (table == nullptr) return count;
+  for (const char* name : chains::kAdminChains) {
+    const chains::Chain* chain = chains::find(table->chains, name);
+    if (chain != nullptr) count += chain->rules.size();
+  }
+  return count;
+}
 
 bool keeps_apart(const Policy& policy) {
   return !policy.apps.empty() || !policy.addons.empty() || policy.discovery.from != Discover::none;
@@ -248,6 +259,7 @@ Result<std::uint32_t> Manager::make_so(const Policy& policy, const Target& targe
     auto contents = Contents::plan(*observed, target, plan, lists_, store_);
     if (!contents) return std::unexpected(contents.error());
     report.first = plan.make_table;
+    report.by_hand = count_by_hand(observed->table());
     report.changed = !plan.empty() || !contents->empty();
     if (!plan.empty()) {
       report.difference.rules =

@@ -58,6 +58,8 @@ struct ApplyReport {
   bool first = false;     ///< there was no table before
   Difference difference;  ///< what was (or, with dry_run, would be) changed
   EffectiveLists lists;
+  /// Rules by hand that the admin's chains had before; nothing: the kernel was not read.
+  std::optional<std::size_t> by_hand;
   chains::Observed observed;            ///< with dry_run: what the kernel holds
   std::uint32_t generation = 0;         ///< at which the kernel holds the policy, unless dry_run
   std::vector<chains::Device> devices;  ///< that have an early drop
@@ -77,6 +79,9 @@ struct ApplyReport {
     return std::max(difference.rules.all, sets);
   }
 };
+
+/// Rules in the admin's chains of a table, which is null when it is not there.
+std::size_t count_by_hand(const chains::Ruleset* table);
 
 /// Does the policy keep apps apart? Then packets within bridges must pass the firewall.
 bool keeps_apart(const Policy& policy);

@@ -79,6 +79,63 @@ TEST_F(Guarded, WhatOthersRemoveIsBack) {
   EXPECT_EQ(fw.run({"verify"}).exit, 0);
 }
 
+/// Rules that an admin adds with nft.
+class ByHand : public Guarded {
+ protected:
+  /// Returns when the daemon has looked at all that was changed until now: of two more checks the
+  /// later one has begun since.
+  void seen() const {
+    for (const char* change :
+         {"add counter inet cloudron admin_a", "delete counter inet cloudron admin_a"}) {
+      const std::int64_t before = checks();
+      nft(net.host, change);
+      ASSERT_TRUE(eventually([&] { return checks() > before; }));
+    }
+  }
+  /// What was told of repairs after as many.
+  std::string remove(int nth) const {
+    nft(net.host, "delete table inet cloudron");
+    EXPECT_TRUE(eventually([&] { return daemon.repairs() == nth; }));
+    return activity("repair");
+  }
+  std::int64_t checks() const { return daemon.ask("counts").at("daemon").at("checks").as_int64(); }
+
+  const Daemon daemon{fw};
+};
+
+TEST_F(ByHand, WhatWentWithTheTableIsSaidOnce) {
+  EXPECT_EQ(remove(1).find("by hand"), std::string::npos) << "there were none";
+  nft(net.host, "add rule inet cloudron CLOUDRON_BEFORE tcp dport 9100 accept");
+  nft(net.host, "add rule inet cloudron CLOUDRON_AFTER counter");
+  nft(net.host, "add rule inet cloudron CLOUDRON_FORWARD_BEFORE ip6 daddr 2001:db8::7 accept");
+  seen();
+  const std::string said = "; 3 rules that had been added by hand are lost with it";
+  const std::string first = remove(2);
+  EXPECT_NE(first.find(said), std::string::npos) << first;
+  EXPECT_NE(daemon.process().err_so_far().find(said), std::string::npos)
+      << daemon.process().err_so_far() << daemon.process().out_so_far();
+  const std::string again = remove(3);
+  EXPECT_EQ(again.find(said), again.rfind(said)) << again;
+}
+
+TEST_F(ByHand, WhatAResetTookIsNotSaid) {
+  nft(net.host, "add rule inet cloudron CLOUDRON_BEFORE tcp dport 9100 accept");
+  seen();
+  fw.must({"reset", "--yes"});
+  fw.apply();
+  seen();
+  EXPECT_EQ(remove(1).find("by hand"), std::string::npos) << activity("repair");
+}
+
+TEST_F(ByHand, WhatFilesHaveIsNotLost) {
+  fw.must({"reset", "--yes"});
+  std::filesystem::create_directory(fw.dir() / "rules.d");
+  fw.file("rules.d/10.nft", "add rule inet cloudron CLOUDRON_BEFORE tcp dport 9100 accept\n");
+  fw.apply();
+  seen();
+  EXPECT_EQ(remove(1).find("by hand"), std::string::npos) << activity("repair");
+}
+
 TEST_F(Guarded, ADeviceThatComesDropsWhatIsBlockedEarly) {
   const Daemon daemon(fw);
   const auto early = [this](const char* device) {
