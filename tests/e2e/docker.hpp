@@ -69,9 +69,8 @@ class Dockerd {
   }
   /// As `systemctl stop` does.
   void end() {
-    // unshare does not pass signals on: the daemon is its child.
-    const std::string child = read_file(fmt::format("/proc/{0}/task/{0}/children", process_->id()));
-    if (!child.empty()) ::kill(std::stoi(child), SIGTERM);
+    // unshare does not pass signals on.
+    ::kill(daemon(), SIGTERM);
     (void)process_->wait(30s);
   }
   /// It and all its containers.
@@ -112,10 +111,21 @@ class Dockerd {
   }
   /// Of a container, "" while it has none.
   std::string address(const std::string& name, Family family = Family::ipv4) const {
-    const char* key = family == Family::ipv4 ? "IPAddress" : "GlobalIPv6Address";
-    return docker(
-        {"inspect", "-f",
-         fmt::format("{{{{range .NetworkSettings.Networks}}}}{{{{.{}}}}}{{{{end}}}}", key), name});
+    return of_networks(name, family == Family::ipv4 ? "IPAddress" : "GlobalIPv6Address");
+  }
+  Mac mac(const std::string& name) const {
+    const std::string text = of_networks(name, "MacAddress");
+    Mac out{};
+    for (std::size_t i = 0; i < out.size(); ++i) {
+      out[i] = static_cast<std::uint8_t>(std::stoi(text.substr(3 * i, 2), nullptr, 16));
+    }
+    return out;
+  }
+  /// The network namespace of a container that runs.
+  Namespace inside(const std::string& name) const {
+    return Namespace(
+        fmt::format("/proc/{}/root{}", daemon(),
+                    docker({"inspect", "-f", "{{.NetworkSettings.SandboxKey}}", name})));
   }
   /// Whether somebody in a container gets an answer of a server.
   bool reaches(const std::string& from, const std::string& address, int port) const {
@@ -133,6 +143,11 @@ class Dockerd {
     all.insert(all.end(), arguments.begin(), arguments.end());
     return all;
   }
+  std::string of_networks(const std::string& name, const char* key) const {
+    return docker(
+        {"inspect", "-f",
+         fmt::format("{{{{range .NetworkSettings.Networks}}}}{{{{.{}}}}}{{{{end}}}}", key), name});
+  }
   static std::vector<std::string> with(std::vector<std::string> words,
                                        const std::vector<std::string>& options) {
     words.insert(words.end(), options.begin(), options.end());
@@ -148,6 +163,13 @@ class Dockerd {
                          "ln -s busybox {0}/image/bin/$name; done && "
                          "tar -C {0}/image -c . | /usr/bin/docker -H unix://{1} import - {2}",
                          dir_.path(), socket(), kImage)});
+  }
+
+  /// The daemon itself: the child of unshare.
+  pid_t daemon() const {
+    const std::string child = read_file(fmt::format("/proc/{0}/task/{0}/children", process_->id()));
+    if (child.empty()) fail("dockerd has ended: " + log());
+    return std::stoi(child);
   }
 
   const Namespace& host_;

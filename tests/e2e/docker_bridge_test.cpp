@@ -24,14 +24,6 @@ std::string hex(const std::string& frame) {
   return out;
 }
 
-Mac mac_of(const std::string& text) {
-  Mac out{};
-  for (std::size_t i = 0; i < out.size(); ++i) {
-    out[i] = static_cast<std::uint8_t>(std::stoi(text.substr(3 * i, 2), nullptr, 16));
-  }
-  return out;
-}
-
 class DockerBridge : public testing::Test {
  protected:
   void run_apps(const std::vector<std::string>& network = {}) {
@@ -55,13 +47,7 @@ class DockerBridge : public testing::Test {
     for (const std::string& frame : frames) words.push_back(hex(frame));
     engine.docker(words);
   }
-  std::string text(const std::string& container, const char* key) const {
-    return engine.docker(
-        {"inspect", "-f",
-         fmt::format("{{{{range .NetworkSettings.Networks}}}}{{{{.{}}}}}{{{{end}}}}", key),
-         container});
-  }
-  Mac mac(const std::string& container) const { return mac_of(text(container, "MacAddress")); }
+  Mac mac(const std::string& container) const { return engine.mac(container); }
   Ip at(const std::string& container, Family family = Family::ipv4) const {
     return *fw::parse_ip(engine.address(container, family));
   }

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <iterator>
 #include <string>
+#include <string_view>
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -14,8 +15,6 @@
 
 namespace lab {
 namespace {
-
-constexpr char kWord[] = "hello";
 
 struct SockAddr {
   sockaddr_storage storage{};
@@ -48,6 +47,7 @@ int milliseconds_left(Clock::time_point end) {
 /// An attempt under way: first the connection, then a word there and back.
 struct Pending {
   Fd fd;
+  const Protocol* protocol;
   bool connected = false;
   Try result;
 
@@ -63,10 +63,15 @@ struct Pending {
       ::getsockopt(fd.get(), SOL_SOCKET, SO_ERROR, &error, &size);
       if (error != 0) return true;
       connected = true;
-      return ::send(fd.get(), kWord, sizeof kWord, MSG_NOSIGNAL) < 0;
+      const std::string& word = protocol->word;
+      return !word.empty() && ::send(fd.get(), word.data(), word.size(), MSG_NOSIGNAL) < 0;
     }
-    char answer[sizeof kWord];
-    if (::recv(fd.get(), answer, sizeof answer, 0) > 0) result.outcome = Outcome::served;
+    char answer[512];
+    const ssize_t got = ::recv(fd.get(), answer, sizeof answer, 0);
+    if (got > 0 &&
+        std::string_view(answer, static_cast<std::size_t>(got)).starts_with(protocol->answer)) {
+      result.outcome = Outcome::served;
+    }
     return true;
   }
 };
@@ -144,7 +149,7 @@ Outcome Client::tcp(Ip to, std::uint16_t port, Clock::duration patience) const {
 }
 
 Outcome Client::udp(Ip to, std::uint16_t port, Clock::duration patience) const {
-  Pending one{start(SOCK_DGRAM, to, port), false, {}};
+  Pending one{start(SOCK_DGRAM, to, port), &protocol_, false, {}};
   if (one.advance()) return one.result.outcome;
   pollfd polled{one.fd.get(), POLLIN, 0};
   if (::poll(&polled, 1, milliseconds_left(Clock::now() + patience)) != 1) {
@@ -161,7 +166,7 @@ std::vector<Try> Client::tries(Ip to, const PortList& ports, Pace pace) const {
   for (std::size_t started = 0; done.size() < pace.count;) {
     const auto next = begin + pace.gap * static_cast<std::int64_t>(started);
     if (started < pace.count && Clock::now() >= next) {
-      Pending one;
+      Pending one{{}, &protocol_, false, {}};
       one.result.from = Clock::now();
       one.fd = start(SOCK_STREAM, to, ports[started % ports.size()]);
       pending.push_back(std::move(one));

@@ -4,16 +4,18 @@
 #include <cstdint>
 #include <optional>
 #include <ostream>
+#include <utility>
 #include <vector>
 
 #include "tests/lab/network.hpp"
+#include "tests/lab/protocol.hpp"
 
 namespace lab {
 
 /// What a client sees.
 enum class Outcome {
-  served,     ///< it got back what it sent
-  refused,    ///< a reset, or an ICMP error
+  served,     ///< the server answered as its protocol has it
+  refused,    ///< a reset, an ICMP error, or another answer
   timed_out,  ///< nothing
 };
 std::ostream& operator<<(std::ostream& out, Outcome outcome);
@@ -63,6 +65,12 @@ class Client {
     other.multipath_ = true;
     return other;
   }
+  /// The same, of another protocol than that of the lab's own servers.
+  Client speaking(Protocol protocol) const {
+    Client other = *this;
+    other.protocol_ = std::move(protocol);
+    return other;
+  }
 
   Outcome tcp(Ip to, std::uint16_t port, Clock::duration patience = 3s) const;
   Outcome udp(Ip to, std::uint16_t port, Clock::duration patience = 3s) const;
@@ -77,6 +85,7 @@ class Client {
   Ip source_;
   bool fast_open_ = false;
   bool multipath_ = false;
+  Protocol protocol_{"hello", {}};
 };
 
 /// Patience where nothing is expected to come: longer than any answer takes, shorter than the first

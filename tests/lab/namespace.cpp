@@ -46,6 +46,10 @@ Namespace::Namespace() {
   if (::setns(back.get(), CLONE_NEWNET) < 0) fail("cannot return from a new network namespace");
 }
 
+Namespace::Namespace(const std::string& path) : fd_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
+  if (!fd_.open()) fail("cannot open the network namespace " + path);
+}
+
 Namespace::Inside::Inside(const Namespace& there) : back_(open_here()) {
   if (::setns(there.fd(), CLONE_NEWNET) < 0) fail("cannot enter a network namespace");
 }

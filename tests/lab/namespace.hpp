@@ -12,6 +12,8 @@ class Namespace {
  public:
   /// A new namespace with its loopback up. Fails with what is needed when there can be none.
   Namespace();
+  /// One of somebody else's, by its path.
+  explicit Namespace(const std::string& path);
 
   /// Does something inside; the calling thread is back where it was afterwards. Sockets that are
   /// opened inside stay there.

@@ -343,6 +343,7 @@ Handshakes::Handshakes(RawLink& link, Ip from, Ip to, const PortList& ports, std
         last.flags = kAck;
         last.sequence += 1;
         last.acknowledged = answer.sequence + 1;
+        open_[answer.port_to] = last_.size();
         last_.push_back(last);
         waiting.erase(it);
         ++answered;
@@ -351,13 +352,43 @@ Handshakes::Handshakes(RawLink& link, Ip from, Ip to, const PortList& ports, std
   }
 }
 
+void Handshakes::speak(const Protocol& protocol) {
+  answer_ = protocol.answer;
+  for (Packet& last : last_) {
+    last.data = protocol.word;
+    if (!last.data.empty()) last.flags |= kPsh;
+  }
+}
+
 void Handshakes::finish() { link_.send(last_); }
 
-std::size_t Handshakes::resets() {
+void Handshakes::hear() {
+  std::vector<Packet> ends;
   for (const Packet& packet : link_.receive(0ms)) {
+    const auto it = open_.find(packet.port_to);
+    if (it == open_.end() || packet.from != last_[it->second].to) continue;
     if ((packet.flags & kRst) != 0) ++resets_;
+    if (packet.data.empty()) continue;
+    if (packet.data.starts_with(answer_)) ++answers_;
+    Packet end = last_[it->second];
+    end.flags = kRst | kAck;
+    end.sequence += static_cast<std::uint32_t>(end.data.size());
+    end.acknowledged += static_cast<std::uint32_t>(packet.data.size());
+    end.data.clear();
+    ends.push_back(std::move(end));
+    open_.erase(it);
   }
+  link_.send(ends);
+}
+
+std::size_t Handshakes::resets() {
+  hear();
   return resets_;
+}
+
+std::size_t Handshakes::answers() {
+  hear();
+  return answers_;
 }
 
 Burst finish(const std::vector<Handshakes*>& handshakes, const Namespace& host,

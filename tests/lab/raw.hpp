@@ -3,10 +3,12 @@
 
 #include <atomic>
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
 #include "tests/lab/network.hpp"
+#include "tests/lab/protocol.hpp"
 
 namespace lab {
 
@@ -76,15 +78,24 @@ class Handshakes {
   Handshakes(RawLink& link, Ip from, Ip to, const PortList& ports, std::size_t count,
              std::uint16_t first_port = 10'000);
   std::size_t count() const { return last_.size(); }
+  /// The word goes with the last step. Who has the answer resets the connection.
+  void speak(const Protocol& protocol);
   /// The last step of all, at once.
   void finish();
   /// Resets that came since.
   std::size_t resets();
+  /// How many were answered as the protocol has it.
+  std::size_t answers();
 
  private:
+  void hear();
+
   RawLink& link_;
   std::vector<Packet> last_;
+  std::map<std::uint16_t, std::size_t> open_;  ///< index of the last step, by the client's port
+  std::string answer_;
   std::size_t resets_ = 0;
+  std::size_t answers_ = 0;
 };
 
 /// What became of handshakes that were all finished at one moment.

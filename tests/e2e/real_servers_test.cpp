@@ -1,0 +1,189 @@
+// The limits of mail, databases, relay, receiving and LDAP (L4 to L8) at their boundaries, with
+// real servers in containers of a real Docker engine. N a second, as it is by default: of a burst
+// the server answers N and what the bucket got back meanwhile, and the others are reset. N a day,
+// with the kernel's sockets: exactly N.
+#include "tests/e2e/real_servers.hpp"
+
+#include <list>
+#include <map>
+
+#include "tests/lab/apps.hpp"
+#include "tests/lab/family.hpp"
+
+namespace lab {
+namespace {
+
+struct Service {
+  std::string container;
+  std::uint16_t port;
+  Protocol protocol;
+};
+using Services = std::vector<Service>;
+
+/// Connections by hand that end at one moment, each with a link of its own.
+struct Attempts {
+  std::list<RawLink> links;
+  std::list<Handshakes> handshakes;
+
+  void add(RawLink link, Ip from, Ip to, const Service& service, std::size_t count,
+           std::size_t first_port) {
+    links.push_back(std::move(link));
+    handshakes.emplace_back(links.back(), from, to, PortList{service.port}, count,
+                            static_cast<std::uint16_t>(first_port));
+    handshakes.back().speak(service.protocol);
+  }
+  std::size_t answers() {
+    std::size_t sum = 0;
+    for (Handshakes& one : handshakes) sum += one.answers();
+    return sum;
+  }
+};
+
+/// Two containers are the app "chat", another is "wiki".
+class AloneServers : public testing::Test {
+ protected:
+  void serve(const std::string& name, const char* script, const PortList& ports,
+             const std::vector<std::string>& more = {}) {
+    std::vector<std::string> options{"--label", "cloudron-fw.addon=" + name};
+    for (const int port : ports) options.insert(options.end(), {"--expose", std::to_string(port)});
+    options.insert(options.end(), more.begin(), more.end());
+    start_server(engine, name, script, options);
+    addons_ += "," + name;
+  }
+  void run_apps() {
+    for (const auto& [container, app] :
+         {std::pair{"chat1", "chat"}, {"chat2", "chat"}, {"wiki", "wiki"}}) {
+      engine.start(container, {"--label", std::string("cloudron-fw.app=") + app, "--label",
+                               "cloudron-fw.addons=" + addons_.substr(1)});
+      inside_.emplace(container, engine.inside(container));
+      keep_quiet(inside(container));
+    }
+  }
+  const Namespace& inside(const std::string& container) const { return inside_.at(container); }
+  Ip at(const std::string& container, Family family) const {
+    return *fw::parse_ip(engine.address(container, family));
+  }
+  Client app(const std::string& container, Family family, const Service& service) const {
+    return Client(inside(container), at(container, family)).speaking(service.protocol);
+  }
+  Client outside(unsigned n, Family family, const Service& service) const {
+    return Client(net.outside, client(family, n)).speaking(service.protocol);
+  }
+  void apply(const std::string& limits = {}) {
+    fw.apply("[apps]\ndiscover = \"docker\"\ndocker = \"" + engine.socket() +
+             "\"\n[mail]\nenabled = true\n" + limits);
+  }
+
+  void expect_ready(const Services& services) {
+    for (const Service& service : services) {
+      EXPECT_TRUE(eventually([&] { return serves_wiki(service, Family::ipv4); }))
+          << service.container << " " << service.port;
+    }
+  }
+  bool serves_wiki(const Service& service, Family family) const {
+    return app("wiki", family, service).tcp(at(service.container, family), service.port) ==
+           Outcome::served;
+  }
+  void expect_wiki_served(const Services& services) {
+    for (const Service& service : services) {
+      for (const Family family : {Family::ipv4, Family::ipv6}) {
+        EXPECT_TRUE(serves_wiki(service, family)) << service.port;
+      }
+    }
+  }
+
+  /// Twice as many as `rate`, from all addresses of "chat" to all services.
+  Attempts of_chat(const Services& services, std::size_t rate) const {
+    Attempts all;
+    const std::size_t each = 2 * rate / (4 * services.size()) + 1;
+    for (const char* container : {"chat1", "chat2"}) {
+      for (const Family family : {Family::ipv4, Family::ipv6}) {
+        std::size_t port = 10'000;
+        for (const Service& service : services) {
+          all.add(RawLink(inside(container), engine.mac(container), engine.mac(service.container)),
+                  at(container, family), at(service.container, family), service, each, port);
+          port += each;
+        }
+      }
+    }
+    return all;
+  }
+  void expect_boundary(Attempts all, const std::string& limit, std::size_t rate) {
+    std::vector<Handshakes*> handshakes;
+    for (Handshakes& one : all.handshakes) handshakes.push_back(&one);
+    const Burst burst = finish(handshakes, net.host, limit);
+    EXPECT_GE(burst.admitted, rate);
+    EXPECT_LE(burst.admitted, burst.allowed(rate, static_cast<double>(rate)))
+        << "in " << burst.seconds << " s";
+    EXPECT_GT(burst.refused, 0u) << "in " << burst.seconds << " s";
+    EXPECT_EQ(burst.resets, burst.refused);
+    EXPECT_TRUE(eventually([&] { return all.answers() == burst.admitted; }))
+        << all.answers() << " answers to " << burst.admitted << " connections";
+  }
+
+  /// Where the limit is `count` in so long that nothing comes back: all addresses of "chat" share
+  /// it.
+  void expect_exactly(std::size_t count, const Services& services) {
+    struct Way {
+      Client from;
+      Ip to;
+      std::uint16_t port;
+    };
+    std::vector<Way> ways;
+    for (const char* container : {"chat1", "chat2"}) {
+      for (const Family family : {Family::ipv4, Family::ipv6}) {
+        for (const Service& service : services) {
+          ways.push_back(
+              {app(container, family, service), at(service.container, family), service.port});
+        }
+      }
+    }
+    std::size_t sum = 0;
+    for (std::size_t i = 0; i < ways.size(); ++i) {
+      const std::size_t share = count / ways.size() + (i < count % ways.size() ? 1 : 0);
+      sum += served(ways[i].from.tries(ways[i].to, {ways[i].port}, {share, {}, 30s}));
+    }
+    EXPECT_EQ(sum, count);
+    for (const Way& way : ways) EXPECT_EQ(way.from.tcp(way.to, way.port), Outcome::refused);
+    expect_wiki_served(services);
+  }
+
+  Network net;
+  Firewall fw{net.host};
+  Dockerd engine{net.host,
+                 {"--ipv6", "--fixed-cidr-v6 2001:db8:d0c::/64", "--experimental", "--ip6tables"}};
+  std::map<std::string, Namespace> inside_;
+  std::string addons_;
+};
+
+TEST_F(AloneServers, FiveThousandToDatabases) {
+  serve("postgresql", kPostgresScript, {5432});
+  serve("redis", kRedisScript, {6379});
+  run_apps();
+  const Services redis{{"redis", 6379, kRedis}};
+  const Services postgresql{{"postgresql", 5432, kPostgres}};
+  const Services both{redis.front(), postgresql.front()};
+  expect_ready(both);
+  apply();
+  expect_boundary(of_chat(both, 5000), "database", 5000);
+  expect_wiki_served(both);
+  apply(limit_toml("database", "5432, 6379", "apps", "app", "5000/1d"));
+  expect_exactly(5000, redis);
+  apply(limit_toml("database", "5432, 6379", "apps", "app", "500/1d"));
+  expect_exactly(500, both);
+}
+
+TEST_F(AloneServers, FiveHundredToLdap) {
+  serve("ldap", kSlapdScript, {3002});
+  run_apps();
+  const Services ldap{{"ldap", 3002, kLdap}};
+  expect_ready(ldap);
+  apply();
+  expect_boundary(of_chat(ldap, 500), "auth", 500);
+  expect_wiki_served(ldap);
+  apply(limit_toml("auth", "3002", "apps", "app", "500/1d"));
+  expect_exactly(500, ldap);
+}
+
+}  // namespace
+}  // namespace lab
