@@ -32,9 +32,9 @@ struct Attempts {
                             static_cast<std::uint16_t>(first_port));
     handshakes.back().speak(service.protocol);
   }
-  std::size_t answers() {
+  std::size_t sum(std::size_t (Handshakes::*what)()) {
     std::size_t sum = 0;
-    for (Handshakes& one : handshakes) sum += one.answers();
+    for (Handshakes& one : handshakes) sum += (one.*what)();
     return sum;
   }
 };
@@ -112,23 +112,22 @@ class AloneServers : public testing::Test {
     std::vector<Handshakes*> handshakes;
     for (Handshakes& one : all.handshakes) handshakes.push_back(&one);
     const Burst burst = finish(handshakes, net.host, limit);
-    EXPECT_GE(burst.admitted, rate);
     EXPECT_LE(burst.admitted, burst.allowed(rate, static_cast<double>(rate)))
         << "in " << burst.seconds << " s";
     EXPECT_GT(burst.refused, 0u) << "in " << burst.seconds << " s";
-    EXPECT_EQ(burst.resets, burst.refused);
-    EXPECT_TRUE(eventually([&] { return all.answers() == burst.admitted; }))
-        << all.answers() << " answers to " << burst.admitted << " connections";
+    EXPECT_TRUE(eventually([&] { return all.sum(&Handshakes::open) == 0; }))
+        << all.sum(&Handshakes::open) << " are neither answered nor reset";
+    // A busy server may have forgotten some that waited for their last step, and resets these, too.
+    EXPECT_GE(all.sum(&Handshakes::answers), rate);
+    EXPECT_LE(all.sum(&Handshakes::answers), burst.admitted);
   }
 
-  /// Where the limit is `count` in so long that nothing comes back: all addresses of "chat" share
-  /// it.
-  void expect_exactly(std::size_t count, const Services& services) {
-    struct Way {
-      Client from;
-      Ip to;
-      std::uint16_t port;
-    };
+  struct Way {
+    Client from;
+    Ip to;
+    std::uint16_t port;
+  };
+  std::vector<Way> ways_of_chat(const Services& services) const {
     std::vector<Way> ways;
     for (const char* container : {"chat1", "chat2"}) {
       for (const Family family : {Family::ipv4, Family::ipv6}) {
@@ -138,14 +137,26 @@ class AloneServers : public testing::Test {
         }
       }
     }
+    return ways;
+  }
+  std::vector<Way> ways_of_outside(unsigned n, Family family, const Services& services) const {
+    std::vector<Way> ways;
+    for (const Service& service : services) {
+      ways.push_back({outside(n, family, service), host_address(family), service.port});
+    }
+    return ways;
+  }
+  /// All ways share a limit of `count` in so long that nothing comes back.
+  static void expect_exactly(std::size_t count, const std::vector<Way>& ways) {
     std::size_t sum = 0;
     for (std::size_t i = 0; i < ways.size(); ++i) {
       const std::size_t share = count / ways.size() + (i < count % ways.size() ? 1 : 0);
       sum += served(ways[i].from.tries(ways[i].to, {ways[i].port}, {share, {}, 30s}));
     }
     EXPECT_EQ(sum, count);
-    for (const Way& way : ways) EXPECT_EQ(way.from.tcp(way.to, way.port), Outcome::refused);
-    expect_wiki_served(services);
+    for (const Way& way : ways) {
+      EXPECT_EQ(way.from.tcp(way.to, way.port), Outcome::refused) << way.port;
+    }
   }
 
   Network net;
@@ -160,17 +171,14 @@ TEST_F(AloneServers, FiveThousandToDatabases) {
   serve("postgresql", kPostgresScript, {5432});
   serve("redis", kRedisScript, {6379});
   run_apps();
-  const Services redis{{"redis", 6379, kRedis}};
-  const Services postgresql{{"postgresql", 5432, kPostgres}};
-  const Services both{redis.front(), postgresql.front()};
+  const Services both{{"postgresql", 5432, kPostgres}, {"redis", 6379, kRedis}};
   expect_ready(both);
   apply();
   expect_boundary(of_chat(both, 5000), "database", 5000);
   expect_wiki_served(both);
   apply(limit_toml("database", "5432, 6379", "apps", "app", "5000/1d"));
-  expect_exactly(5000, redis);
-  apply(limit_toml("database", "5432, 6379", "apps", "app", "500/1d"));
-  expect_exactly(500, both);
+  expect_exactly(5000, ways_of_chat(both));
+  expect_wiki_served(both);
 }
 
 TEST_F(AloneServers, FiveHundredToLdap) {
@@ -182,7 +190,85 @@ TEST_F(AloneServers, FiveHundredToLdap) {
   expect_boundary(of_chat(ldap, 500), "auth", 500);
   expect_wiki_served(ldap);
   apply(limit_toml("auth", "3002", "apps", "app", "500/1d"));
-  expect_exactly(500, ldap);
+  expect_exactly(500, ways_of_chat(ldap));
+  expect_wiki_served(ldap);
+}
+
+class AloneMailServers : public AloneServers {
+ protected:
+  AloneMailServers() {
+    serve("postfix", kPostfixScript, {25, 587, 2525}, published({25, 587}));
+    serve("dovecot", kDovecotScript, {993, 4190, 9993}, published({993, 4190}));
+    run_apps();
+    for (const Services& some : {mail, relay, receive}) expect_ready(some);
+  }
+  static std::vector<std::string> published(const PortList& ports) {
+    std::vector<std::string> options;
+    for (const int port : ports)
+      options.insert(options.end(), {"-p", fmt::format("{0}:{0}", port)});
+    return options;
+  }
+  /// The greeting behind TLS.
+  static bool greets(const Namespace& where, Ip to, std::uint16_t port) {
+    const std::string peer = fmt::format("{}:{}", bracketed(to), port);
+    const std::vector<std::string> words{"openssl", "s_client", "-quiet", "-connect", peer};
+    return run(where, words, "1 LOGOUT\r\n").out.starts_with("* OK ");
+  }
+
+  const Services mail{{"postfix", 25, kSmtp}, {"postfix", 587, kSmtp}, {"dovecot", 993, kTls}};
+  const Services relay{{"postfix", 2525, kSmtp}};
+  const Services receive{{"dovecot", 9993, kTls}, {"dovecot", 4190, kSieve}};
+};
+
+TEST_F(AloneMailServers, FiftyFromEachClientOutside) {
+  Services all = mail;
+  all.push_back(receive.back());
+  apply();
+  for (const Family family : {Family::ipv4, Family::ipv6}) {
+    Attempts attempts;
+    std::size_t port = 10'000;
+    for (const Service& service : all) {
+      attempts.add(RawLink(net), stranger(family, 1), host_address(family), service, 25, port);
+      port += 25;
+    }
+    expect_boundary(std::move(attempts), "mail", 50);
+    EXPECT_TRUE(greets(net.outside, host_address(family), 993));
+  }
+  apply(limit_toml("mail", "25, 587, 993, 4190", "outside", "ip", "50/1d"));
+  for (const Family family : {Family::ipv4, Family::ipv6}) {
+    expect_exactly(50, ways_of_outside(1, family, all));
+    for (const Way& way : ways_of_outside(2, family, all)) {
+      EXPECT_EQ(way.from.tcp(way.to, way.port), Outcome::served) << way.port;
+    }
+  }
+}
+
+TEST_F(AloneMailServers, OfEachApp) {
+  const struct {
+    const char* limit;
+    const char* ports;
+    std::size_t rate;
+    const Services& services;
+  } cases[] = {{"mail-apps", "25, 587, 993", 50, mail},
+               {"mail-relay", "2525", 500, relay},
+               {"mail-receive", "9993, 4190", 50, receive}};
+  std::string limits;
+  apply();
+  for (const auto& c : cases) {
+    SCOPED_TRACE(c.limit);
+    expect_boundary(of_chat(c.services, c.rate), c.limit, c.rate);
+    expect_wiki_served(c.services);
+    limits += limit_toml(c.limit, c.ports, "apps", "app", fmt::format("{}/1d", c.rate));
+  }
+  for (const Family family : {Family::ipv4, Family::ipv6}) {
+    EXPECT_TRUE(greets(inside("wiki"), at("dovecot", family), 9993));
+  }
+  apply(limits);
+  for (const auto& c : cases) {
+    SCOPED_TRACE(c.limit);
+    expect_exactly(c.rate, ways_of_chat(c.services));
+    expect_wiki_served(c.services);
+  }
 }
 
 }  // namespace

@@ -343,7 +343,8 @@ Handshakes::Handshakes(RawLink& link, Ip from, Ip to, const PortList& ports, std
         last.flags = kAck;
         last.sequence += 1;
         last.acknowledged = answer.sequence + 1;
-        open_[answer.port_to] = last_.size();
+        last_of_[answer.port_to] = last_.size();
+        open_.insert(answer.port_to);
         last_.push_back(last);
         waiting.erase(it);
         ++answered;
@@ -365,18 +366,21 @@ void Handshakes::finish() { link_.send(last_); }
 void Handshakes::hear() {
   std::vector<Packet> ends;
   for (const Packet& packet : link_.receive(0ms)) {
-    const auto it = open_.find(packet.port_to);
-    if (it == open_.end() || packet.from != last_[it->second].to) continue;
-    if ((packet.flags & kRst) != 0) ++resets_;
-    if (packet.data.empty()) continue;
-    if (packet.data.starts_with(answer_)) ++answers_;
+    const auto it = last_of_.find(packet.port_to);
+    if (it == last_of_.end() || packet.from != last_[it->second].to) continue;
+    if ((packet.flags & kRst) != 0) {
+      ++resets_;
+      open_.erase(packet.port_to);
+    }
+    if (packet.data.empty() || !packet.data.starts_with(answer_)) continue;
+    if (open_.erase(packet.port_to) == 0) continue;
+    ++answers_;
     Packet end = last_[it->second];
     end.flags = kRst | kAck;
     end.sequence += static_cast<std::uint32_t>(end.data.size());
     end.acknowledged += static_cast<std::uint32_t>(packet.data.size());
     end.data.clear();
     ends.push_back(std::move(end));
-    open_.erase(it);
   }
   link_.send(ends);
 }
@@ -389,6 +393,11 @@ std::size_t Handshakes::resets() {
 std::size_t Handshakes::answers() {
   hear();
   return answers_;
+}
+
+std::size_t Handshakes::open() {
+  hear();
+  return open_.size();
 }
 
 Burst finish(const std::vector<Handshakes*>& handshakes, const Namespace& host,

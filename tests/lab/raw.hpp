@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -86,13 +87,16 @@ class Handshakes {
   std::size_t resets();
   /// How many were answered as the protocol has it.
   std::size_t answers();
+  /// How many were neither answered nor reset.
+  std::size_t open();
 
  private:
   void hear();
 
   RawLink& link_;
   std::vector<Packet> last_;
-  std::map<std::uint16_t, std::size_t> open_;  ///< index of the last step, by the client's port
+  std::map<std::uint16_t, std::size_t> last_of_;  ///< index of the last step, by the client's port
+  std::set<std::uint16_t> open_;
   std::string answer_;
   std::size_t resets_ = 0;
   std::size_t answers_ = 0;
