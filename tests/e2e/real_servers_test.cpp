@@ -97,8 +97,10 @@ class AloneServers : public testing::Test {
 
   void expect_ready(const Services& services) {
     for (const Service& service : services) {
-      EXPECT_TRUE(eventually([&] { return serves_wiki(service, Family::ipv4); }))
-          << service.container << " " << service.port;
+      for (const Family family : {Family::ipv4, Family::ipv6}) {
+        EXPECT_TRUE(eventually([&] { return serves_wiki(service, family); }))
+            << service.container << " " << service.port;
+      }
     }
   }
   bool serves_wiki(const Service& service, Family family) const {
@@ -184,9 +186,10 @@ class AloneServers : public testing::Test {
       sum += served(ways[i].from.tries(ways[i].to, {ways[i].port}, {share, {}, 30s}));
     }
     EXPECT_EQ(sum, count);
-    for (const Way& way : ways) {
+    // Not all: behind a refusal a SYN is dropped, and comes again after a second.
+    for (const Way* way : {&ways.front(), &ways.back()}) {
       const Clock::duration patience = refusal == Outcome::timed_out ? kShort : 3s;
-      EXPECT_EQ(way.from.tcp(way.to, way.port, patience), refusal) << way.port;
+      EXPECT_EQ(way->from.tcp(way->to, way->port, patience), refusal) << way->port;
     }
   }
 
