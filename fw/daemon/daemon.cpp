@@ -70,7 +70,8 @@ constexpr auto kLockTry = 5ms;             // between two tries for the lock of 
 constexpr auto kLockPatience = 10s;        // until a request is told that it is busy
 constexpr auto kCheckDelay = 2ms;          // one check for many notifications
 constexpr auto kOthersSettle = 500ms;      // and so of other programs' tables
-constexpr auto kDevicesSettle = 300ms;     // once one is another
+constexpr auto kBridgesSettle = 10ms;      // once a device is another; more where a look is dear
+constexpr auto kDevicesSettle = 300ms;     // the same, for those of the outside
 constexpr auto kDeviceLook = 1s;           // and then so often
 constexpr int kDeviceLooks = 5;            // more
 constexpr auto kCheckPeriod = 60s;         // even when nobody notified
@@ -195,6 +196,7 @@ class Daemon final : public Host {
   void on_watch();
   void on_devices();
   void devices_settled();
+  void look_at_bridges_after(std::chrono::milliseconds pause);
   void look_at_bridges();
   bool read_changes();
   void stand_in();
@@ -308,6 +310,9 @@ class Daemon final : public Host {
   asio::steady_timer devices_timer_{io_};
   asio::steady_timer looks_timer_{io_};
   int looks_left_ = 0;
+  bool look_due_ = false;
+  std::chrono::milliseconds look_pause_ = kBridgesSettle;
+  bool devices_unsettled_ = false;
   asio::steady_timer trial_timer_{io_};
   asio::steady_timer fade_timer_{io_};
   asio::steady_timer clock_timer_{io_};
@@ -443,34 +448,55 @@ void Daemon::on_watch() {
 }
 
 /// A container that starts makes a device, which is the outside's until it is put into a bridge.
+/// What a container has at its own end is there before its device is told to be up, and its first
+/// process comes after that: so its port is tied at once, and outside devices once they have
+/// settled.
 void Daemon::on_devices() {
   devices_fd_.async_wait(asio::posix::stream_descriptor::wait_read, [this](const ErrorOf& error) {
     if (error) return;
+    if (const auto drained = devices_.drain(); !drained) {
+      return messages_.send(Level::error, to_string(drained.error()));  // a check a minute remains
+    }
     looks_left_ = kDeviceLooks;
-    devices_timer_.expires_after(kDevicesSettle);
-    devices_timer_.async_wait([this](const ErrorOf& cancelled) {
-      if (!cancelled) devices_settled();
-    });
+    look_at_bridges_after(look_pause_);
+    if (!std::exchange(devices_unsettled_, true)) {
+      devices_timer_.expires_after(kDevicesSettle);
+      devices_timer_.async_wait([this](const ErrorOf& cancelled) {
+        if (!cancelled) devices_settled();
+      });
+    }
+    on_devices();
   });
 }
 
-/// Bridges are looked at some times more: of what is done inside of a container nobody tells.
-void Daemon::look_at_bridges() {
-  if (chains::read_bridges() != bridges_held_) check_later(0ms);
-  if (looks_left_-- == 0) return;
-  looks_timer_.expires_after(kDeviceLook);
+void Daemon::devices_settled() {
+  devices_unsettled_ = false;
+  if (early_drop_devices(devices_.devices()) != devices_held_) check_later(0ms);
+  look_at_bridges_after(0ms);
+}
+
+/// One that is due earlier stays.
+void Daemon::look_at_bridges_after(std::chrono::milliseconds pause) {
+  const auto due = std::chrono::steady_clock::now() + pause;
+  if (look_due_ && looks_timer_.expiry() <= due) return;
+  look_due_ = true;
+  looks_timer_.expires_at(due);
   looks_timer_.async_wait([this](const ErrorOf& cancelled) {
     if (!cancelled) look_at_bridges();
   });
 }
 
-void Daemon::devices_settled() {
-  if (const auto drained = devices_.drain(); !drained) {
-    return messages_.send(Level::error, to_string(drained.error()));  // a check each minute remains
-  }
-  if (early_drop_devices(devices_.devices()) != devices_held_) check_later(0ms);
-  look_at_bridges();
-  on_devices();
+/// Bridges are looked at some times more: of what is done inside of a container nobody tells.
+void Daemon::look_at_bridges() {
+  look_due_ = false;
+  const auto begin = std::chrono::steady_clock::now();
+  if (chains::read_bridges() != bridges_held_) check_later(0ms);
+  const auto took =
+      std::chrono::round<std::chrono::milliseconds>(std::chrono::steady_clock::now() - begin);
+  look_pause_ = std::max<std::chrono::milliseconds>(kBridgesSettle, 10 * took);
+  if (looks_left_ == 0) return;
+  --looks_left_;
+  look_at_bridges_after(kDeviceLook);
 }
 
 bool Daemon::read_changes() {
