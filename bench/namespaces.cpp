@@ -64,25 +64,6 @@ ip route add local 203.0.113.64/26 dev lo
 ip -6 route add local 2001:db8:3::/48 dev lo
 )";
 
-Fd new_namespace() {
-  if (::unshare(CLONE_NEWNET) < 0) fail("cannot create a network namespace (root is needed)");
-  Fd fd(::open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC));
-  if (fd.get() < 0) fail("cannot open the new network namespace");
-  return fd;
-}
-
-/// With GRO on, a veth end has the NAPI context that takes XDP frames from its peer.
-void turn_on_gro(const char* device) {
-  const Fd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  ethtool_value value{};
-  value.cmd = ETHTOOL_SGRO;
-  value.data = 1;
-  ifreq request{};
-  std::strncpy(request.ifr_name, device, IFNAMSIZ - 1);
-  request.ifr_data = reinterpret_cast<char*>(&value);
-  if (::ioctl(socket.get(), SIOCETHTOOL, &request) < 0) fail("cannot turn on GRO");
-}
-
 Fd conntrack_socket() {
   Fd fd(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER));
   sockaddr_nl address{};
@@ -148,6 +129,24 @@ std::string run_in(const Fd& name_space, const std::vector<std::string>& command
   errno = 0;
   if (status != 0) fail(fmt::format("{} failed (status {:#x})\n{}", command[0], status, text));
   return text;
+}
+
+Fd new_namespace() {
+  if (::unshare(CLONE_NEWNET) < 0) fail("cannot create a network namespace (root is needed)");
+  Fd fd(::open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC));
+  if (fd.get() < 0) fail("cannot open the new network namespace");
+  return fd;
+}
+
+void turn_on_gro(const char* device) {
+  const Fd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  ethtool_value value{};
+  value.cmd = ETHTOOL_SGRO;
+  value.data = 1;
+  ifreq request{};
+  std::strncpy(request.ifr_name, device, IFNAMSIZ - 1);
+  request.ifr_data = reinterpret_cast<char*>(&value);
+  if (::ioctl(socket.get(), SIOCETHTOOL, &request) < 0) fail("cannot turn on GRO");
 }
 
 NamespacePair make_namespaces() {

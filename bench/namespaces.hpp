@@ -48,6 +48,13 @@ inline constexpr const char* kHostDevice = "host0";
 
 NamespacePair make_namespaces();
 
+/// Moves the calling thread to one of its own.
+Fd new_namespace();
+
+/// With GRO on, a veth end of the thread's namespace has the NAPI context that takes XDP frames
+/// from its peer.
+void turn_on_gro(const char* device);
+
 /// Moves the calling thread.
 void enter(const Fd& name_space);
 
