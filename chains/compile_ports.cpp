@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "chains/compile_parts.hpp"
+#include "fw/base/limits.hpp"
 
 namespace chains {
 
@@ -168,39 +169,50 @@ void icmp_rules(Compilation& c, Chain& chain) {
 }
 
 /// [ports] discovery: devices and services at home. Questions and announcements go to groups that
-/// no router sends on. Answers go from the service's own address and port to wherever the question
-/// came from, so of those it is asked that they come from a private network, to a port of a client.
+/// no router sends on. Answers go from the service's own address to wherever the question came
+/// from, and not all of them from the port of the protocol. So it is noted by which ports the host
+/// has asked a group lately, and answers come from a private network to one of these.
 void discovery_rules(Compilation& c, Chain& chain) {
   if (!c.policy.local_discovery) return;
   constexpr std::uint16_t kMdns = 5353, kSsdp = 1900;
+  constexpr const char* kAsked = "discovery_asked";
   const auto range = [](const char* text) { return *fw::parse_ip_range(text); };
+  Set& asked = c.set(kAsked, {Field::th_sport});
+  asked.content = Content::learned;
+  asked.dynamic = true;
+  asked.timeout = true;
+  asked.size = fw::kDiscoveryAskedMax;
+  asked.timeout_default = fw::kDiscoveryAnswers;
   struct Group {
     fw::IpRange address;
     std::uint16_t port;
   };
+  Chain asks{"discovery_asks", {}, {}, false};
   for (const auto& [address, port] :
        {Group{range("224.0.0.251"), kMdns}, Group{range("ff02::fb"), kMdns},
         Group{range("239.255.255.250"), kSsdp}, Group{range("ff02::c"), kSsdp},
         Group{range("ff05::c"), kSsdp}}) {
-    rule(chain, "discovery", {},
-         {is_family(address.family), in_network(daddr(address.family), address),
-          is_protocol(fw::Protocol::udp), match(Field::udp_dport, u16(port)), accept()});
-  }
-  Set& clients = c.set("discovery_ports", {Field::udp_dport});
-  clients.interval = true;
-  clients.elements.push_back({u16(32'768), u16(60'999), {}, {}, {}});  // ip_local_port_range
-  Set& services = c.set("discovery_services", {Field::th_sport});
-  for (const std::uint16_t port : {kSsdp, kMdns}) {
-    services.elements.push_back({u16(port), {}, {}, {}, {}});
+    const std::vector<Expr> to_group{
+        is_family(address.family), in_network(daddr(address.family), address),
+        is_protocol(fw::Protocol::udp), match(Field::udp_dport, u16(port))};
+    std::vector<Expr> in = to_group;
+    in.push_back(accept());
+    rule(chain, "discovery", {}, std::move(in));
+    std::vector<Expr> out = to_group;
+    out.push_back(DynSet{DynOp::update, {{Field::th_sport, {}}}, kAsked, {}});
+    rule(asks, "a question of discovery", {}, std::move(out));
   }
   for (const char* network : {"10.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16",
                               "fc00::/7", "fe80::/10"}) {
     const fw::IpRange home = range(network);
     rule(chain, "answers of discovery", {},
          {is_family(home.family), in_network(saddr(home.family), home),
-          is_protocol(fw::Protocol::udp), in_set(Field::th_sport, "discovery_services"),
-          in_set(Field::udp_dport, "discovery_ports"), accept()});
+          is_protocol(fw::Protocol::udp), in_set(Field::udp_dport, kAsked), accept()});
   }
+  const auto output = std::ranges::find(c.out.chains, "output", &Chain::name);
+  rule(*output, "questions of discovery", {},
+       {is_protocol(fw::Protocol::udp), jump("discovery_asks")});
+  c.out.chains.push_back(std::move(asks));
 }
 
 }  // namespace

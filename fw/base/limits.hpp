@@ -112,6 +112,9 @@ inline constexpr std::size_t kResolversMax = 16;    // that resolv.conf names; l
 inline constexpr std::size_t kResolvConfBytesMax = 64u << 10;
 inline constexpr std::size_t kAdoptedMax = 65'535;  // flows older than the rules: the kernel's own
                                                     // bound of a set that rules change
+inline constexpr std::size_t kDiscoveryAskedMax = 1024;  // ports that the host asks neighbours from
+inline constexpr std::chrono::seconds kDiscoveryAnswers{30};  // of SSDP within 5 s, as is asked
+                                                              // for; of mDNS at once
 inline constexpr int kApplyTries = 20;  // when another program changes the ruleset meanwhile
 inline constexpr std::size_t kPanicCallersMax = 16;  // admins who called a panic; the latest stay
 

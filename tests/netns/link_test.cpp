@@ -136,31 +136,96 @@ TEST_P(OnTheLink, AnswersOfDhcpServersAreKnownByWhereTheyGo) {
   EXPECT_TRUE(eventually([&] { return client.received(port) == heard + 1; }));
 }
 
-TEST_P(OnTheLink, DiscoveryHearsTheNeighboursWhenItIsSwitchedOn) {
+/// The questions of discovery, by the sockets that ask, and its answers.
+class Discovery : public OnTheLink {
+ protected:
+  Discovery() {
+    ip_commands(net.host,
+                "address add 192.168.7.1/24 dev eth0\naddress add fe80::1/64 dev eth0 nodad\n");
+  }
+  /// Asks the group from that socket.
+  void ask(const Fd& fd, Ip whom, std::uint16_t port) const {
+    net.host.in([&] {
+      const auto device = static_cast<int>(if_nametoindex("eth0"));
+      const auto bytes = to_bytes(whom);
+      const int off = 0;  // the host does not hear itself
+      ASSERT_EQ(::setsockopt(fd.get(), v4() ? IPPROTO_IP : IPPROTO_IPV6,
+                             v4() ? IP_MULTICAST_LOOP : IPV6_MULTICAST_LOOP, &off, sizeof off),
+                0);
+      if (v4()) {
+        const ip_mreqn by{{}, {}, device};
+        ASSERT_EQ(::setsockopt(fd.get(), IPPROTO_IP, IP_MULTICAST_IF, &by, sizeof by), 0);
+        sockaddr_in to{};
+        to.sin_family = AF_INET;
+        to.sin_port = htons(port);
+        std::copy(bytes.begin(), bytes.end(), reinterpret_cast<char*>(&to.sin_addr));
+        ASSERT_EQ(::sendto(fd.get(), "?", 1, 0, reinterpret_cast<sockaddr*>(&to), sizeof to), 1);
+      } else {
+        ASSERT_EQ(::setsockopt(fd.get(), IPPROTO_IPV6, IPV6_MULTICAST_IF, &device, sizeof device),
+                  0);
+        sockaddr_in6 to{};
+        to.sin6_family = AF_INET6;
+        to.sin6_port = htons(port);
+        std::copy(bytes.begin(), bytes.end(), reinterpret_cast<char*>(&to.sin6_addr));
+        ASSERT_EQ(::sendto(fd.get(), "?", 1, 0, reinterpret_cast<sockaddr*>(&to), sizeof to), 1);
+      }
+    });
+  }
+  /// Is something there to be read? Reads it.
+  static bool hears(const Fd& fd) {
+    char byte = 0;
+    return eventually([&] { return ::recv(fd.get(), &byte, 1, MSG_DONTWAIT) >= 0; });
+  }
+  std::uint64_t closed() const { return counter(net.host, "closed"); }
+
   const Ip own = v4() ? ip("192.168.7.1") : ip("fe80::1");
   const Ip printer = v4() ? ip("192.168.7.2") : ip("fe80::2");
   const Ip group = v4() ? ip("239.255.255.250") : ip("ff02::c");
-  ip_commands(net.host,
-              "address add 192.168.7.1/24 dev eth0\naddress add fe80::1/64 dev eth0 nodad\n");
+};
+BOTH_FAMILIES(Discovery);
+
+TEST_P(Discovery, HearsAnnouncementsAndWhatItAskedFor) {
   const Fd member = join(group, 1900);
-  const Server client(net.host, {}, {40'000});
+  const Fd asks = join(group, 40'000);
   RawLink link(net);
-  const std::vector<Packet> strange{{stranger(family(), 1), host(), kUdp, 1900, 40'000},
-                                    {printer, own, kUdp, 1901, 40'000},
-                                    {printer, own, kUdp, 1900, 5'000}};
   const Packet answer{printer, own, kUdp, 1900, 40'000};
-  const Packet announcement{printer, group, kUdp, 50'000, 1900};
+  const Packet from_another_port{printer, own, kUdp, 1901, 40'000};
+  const std::vector<Packet> strange{{stranger(family(), 1), host(), kUdp, 1900, 40'000},
+                                    {printer, own, kUdp, 1900, 40'001},
+                                    {printer, own, kUdp, 1900, 5'000}};
   fw.apply();
-  link.send(strange);
-  link.send({answer, announcement});
-  EXPECT_TRUE(eventually([&] { return counter(net.host, "closed") == 5; }));
+  ask(asks, group, 1900);
+  link.send({answer, {printer, group, kUdp, 50'000, 1900}});
+  EXPECT_TRUE(eventually([&] { return closed() == 2; })) << "it is off";
   fw.apply("[ports]\ndiscovery = true\n");
+  link.send({answer, from_another_port});
+  EXPECT_TRUE(eventually([&] { return closed() == 4; })) << "nobody was asked";
+  link.send({{printer, group, kUdp, 50'000, 1900}});
+  EXPECT_TRUE(hears(member)) << "an announcement";
+  ask(asks, group, 1900);
+  link.send({answer});
+  EXPECT_TRUE(hears(asks));
+  link.send({from_another_port});
+  EXPECT_TRUE(hears(asks));
   link.send(strange);
-  link.send({answer, announcement});
-  pollfd polled{member.get(), POLLIN, 0};
-  EXPECT_EQ(::poll(&polled, 1, 10'000), 1) << "an announcement";
-  EXPECT_TRUE(eventually([&] { return client.received(40'000) == 1; })) << "a neighbour's answer";
-  EXPECT_EQ(counter(net.host, "closed"), 8u) << "and nothing else";
+  EXPECT_TRUE(eventually([&] { return closed() == 7; })) << "and nothing else";
+}
+
+TEST_P(Discovery, WhoAsksFromThePortOfTheProtocolIsAnsweredToo) {
+  const Ip mdns = v4() ? ip("224.0.0.251") : ip("ff02::fb");
+  fw.apply("[ports]\ndiscovery = true\n");
+  RawLink link(net);
+  for (const auto& [whom, port] :
+       {std::pair{group, std::uint16_t{1900}}, {mdns, std::uint16_t{5353}}}) {
+    const Fd asks = join(whom, port);
+    const Packet answer{printer, own, kUdp, port, port};
+    const std::uint64_t before = closed();
+    link.send({answer});
+    EXPECT_TRUE(eventually([&] { return closed() == before + 1; })) << port;
+    ask(asks, whom, port);
+    link.send({answer});
+    EXPECT_TRUE(hears(asks)) << port;
+  }
 }
 
 TEST(Dhcp, AServerThatAnswersFromAGlobalAddressGivesAnIpv6Address) {
