@@ -136,7 +136,8 @@ Result<Inventory> ask(const Client& client, const InventoryPart& part, ImageLabe
     if (!answer) return std::unexpected(answer.error());
     auto networks = read_docker_networks(*answer);
     if (!networks) return std::unexpected(networks.error());
-    out.networks = std::move(*networks);
+    out.networks = std::move(networks->networks);
+    out.lan = std::move(networks->lan);
   }
   tell_labels_apart(client, images, out);
   return out;

@@ -196,6 +196,9 @@ Container read_kept(const json::value& each) {
   return container;
 }
 
+/// A driver whose networks are the LAN of a card of this host.
+bool is_of_lan(std::string_view driver) { return driver == "macvlan" || driver == "ipvlan"; }
+
 }  // namespace
 
 Result<Inventory> read_docker_containers(std::string_view answer) {
@@ -235,21 +238,26 @@ Result<Inventory> read_docker_containers(std::string_view answer) {
   return out;
 }
 
-Result<std::vector<IpRange>> read_docker_networks(std::string_view answer) {
+Result<Inventory> read_docker_networks(std::string_view answer) {
   const auto parsed = parse(answer, "the container engine's answer");
   if (!parsed) return std::unexpected(parsed.error());
   if (!parsed->is_array()) return fail(ErrorCode::io, "the container engine's answer is no list");
-  std::vector<IpRange> out;
+  Inventory out;
   for (const json::value& each : parsed->get_array()) {
-    if (text(each, "Driver") != "bridge") continue;
+    const std::string driver = text(each, "Driver");
     const json::value* ipam = member(each, "IPAM");
-    if (ipam == nullptr) continue;
+    if (ipam == nullptr || (driver != "bridge" && !is_of_lan(driver))) continue;
     for (const json::value& config : array(*ipam, "Config")) {
       const auto range = parse_ip_range(text(config, "Subnet"));
-      if (range && out.size() < kEngineNetworksMax) out.push_back(*range);
+      if (!range) continue;
+      if (driver == "bridge" && out.networks.size() < kEngineNetworksMax)
+        out.networks.push_back(*range);
+      if (driver != "bridge" && out.lan.size() < kEngineNetworksMax)
+        out.lan.push_back({*range, driver});
     }
   }
-  return merged(std::move(out));
+  out.networks = merged(std::move(out.networks));
+  return out;
 }
 
 Result<Labels> read_docker_image(std::string_view answer) {
@@ -319,19 +327,30 @@ void put_others(const Inventory& inventory, std::string& text) {
   for (const IpRange& range : inventory.networks) networks.emplace_back(to_string(range));
   json::array left_out;
   for (const std::string& line : inventory.left_out) left_out.emplace_back(line);
-  text += json::serialize(
-      json::object{{"networks", std::move(networks)}, {"left_out", std::move(left_out)}});
+  json::array lan;
+  for (const LanNetwork& network : inventory.lan) {
+    lan.push_back(json::object{{"range", to_string(network.range)}, {"driver", network.driver}});
+  }
+  text += json::serialize(json::object{{"networks", std::move(networks)},
+                                       {"lan", std::move(lan)},
+                                       {"left_out", std::move(left_out)}});
   text += '\n';
 }
 
 void read_others(const json::value& line, Inventory& out) {
   out.networks.clear();
+  out.lan.clear();
   out.left_out.clear();
   for (const json::value& network : array(line, "networks")) {
     if (const json::string* written = network.if_string()) {
       const auto range = parse_ip_range({written->data(), written->size()});
       if (range) out.networks.push_back(*range);
     }
+  }
+  for (const json::value& network : array(line, "lan")) {
+    const auto range = parse_ip_range(text(network, "range"));
+    const std::string driver = text(network, "driver");
+    if (range && is_of_lan(driver)) out.lan.push_back({*range, driver});
   }
   for (const json::value& each : array(line, "left_out")) {
     if (each.is_string() && out.left_out.size() < kLeftOutMax) {

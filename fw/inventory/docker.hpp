@@ -16,8 +16,9 @@ namespace fw {
 /// one line each. Errors: it is no such answer.
 Result<Inventory> read_docker_containers(std::string_view json);
 
-/// An answer to GET /networks: the subnets of the bridge networks of this host.
-Result<std::vector<IpRange>> read_docker_networks(std::string_view json);
+/// An answer to GET /networks: the subnets of the bridge networks of this host, and of those that
+/// are the LAN. No containers.
+Result<Inventory> read_docker_networks(std::string_view json);
 
 /// An answer to GET /images/ID/json: its labels, of those that are heeded.
 Result<Labels> read_docker_image(std::string_view json);

@@ -76,8 +76,9 @@ std::optional<PortRange> read_port(std::string_view text) {
 class Merge {
  public:
   /// Of so many containers.
-  Merge(Policy& policy, std::vector<Problem>& problems, std::size_t containers)
-      : policy_(policy), problems_(problems) {
+  Merge(Policy& policy, std::vector<Problem>& problems, const std::vector<LanNetwork>& lan,
+        std::size_t containers)
+      : policy_(policy), problems_(problems), lan_(lan) {
     policy.apps.reserve(policy.apps.size() + containers);
     apps_.reserve(policy.apps.size() + containers);
     owned_.reserve(2 * containers);
@@ -118,11 +119,13 @@ class Merge {
   App* app_of(const Container& container, const std::string& name);
   Addon* addon_of(const Container& container, const std::string& name);
   void place(const Container& container, const std::string& name, std::vector<Ip>& addresses);
+  void warn_outside(const Container& container, Ip ip);
   std::vector<PortRange> opened(const Container& container);
   std::vector<std::string> bound(const Container& container);
 
   Policy& policy_;
   std::vector<Problem>& problems_;
+  const std::vector<LanNetwork>& lan_;
   Places apps_;    // by their names
   Places addons_;  // by theirs
   boost::unordered_flat_set<Ip, IpHash> owned_;
@@ -191,11 +194,7 @@ void Merge::place(const Container& container, const std::string& name, std::vect
       return network.value.contains(range);
     });
     if (!inside) {
-      warn(container,
-           fmt::format("{} is outside the app networks, so it is not filtered as an app's: add its "
-                       "network to [apps] network if it is a bridge of this host, but never a "
-                       "macvlan or ipvlan network, for all of the LAN would count as apps",
-                       to_string(ip)));
+      warn_outside(container, ip);
     } else if (!owned_.insert(ip).second) {
       warn(container, fmt::format("{} belongs to another app or addon already", to_string(ip)));
       contested_ = true;
@@ -206,6 +205,24 @@ void Merge::place(const Container& container, const std::string& name, std::vect
       addresses.push_back(ip);
     }
   }
+}
+
+void Merge::warn_outside(const Container& container, Ip ip) {
+  const auto network = std::ranges::find_if(lan_, [ip](const LanNetwork& each) {
+    return each.range.contains({ip.family, ip.bits, ip.bits});
+  });
+  if (network == lan_.end()) {
+    return warn(
+        container,
+        fmt::format("{} is outside the app networks, so it is not filtered as an app's: add "
+                    "its network to [apps] network, if that is a bridge of this host",
+                    to_string(ip)));
+  }
+  warn(container,
+       fmt::format("{} is in {} {} network, so it is a neighbour in the LAN and no app: it has no "
+                   "limits, addons or published ports; new connections from blocked addresses are "
+                   "dropped, no more. Put it into a bridge network to have it filtered",
+                   to_string(ip), network->driver == "ipvlan" ? "an" : "a", network->driver));
 }
 
 std::vector<PortRange> Merge::opened(const Container& container) {
@@ -346,8 +363,9 @@ void InventoryChange::add(InventoryChange more) {
 InventoryChange update(Inventory& all, const InventoryPart& part, Inventory now,
                        std::int64_t clock) {
   InventoryChange change;
-  if ((part.everything || part.networks) && all.networks != now.networks) {
+  if ((part.everything || part.networks) && (all.networks != now.networks || all.lan != now.lan)) {
     all.networks = std::move(now.networks);
+    all.lan = std::move(now.lan);
     change.others = true;
   }
   if (part.everything && all.left_out != now.left_out) {
@@ -366,7 +384,7 @@ Discovered discover(Policy policy, const Inventory& inventory) {
   for (const std::string& what : inventory.left_out) {
     out.problems.push_back({Severity::warning, what, {}});
   }
-  Merge merge(out.policy, out.problems, inventory.containers.size());
+  Merge merge(out.policy, out.problems, inventory.lan, inventory.containers.size());
   merge.networks(inventory.networks);
   // In the order of their names, so that the same containers always make the same policy.
   std::vector<const Container*> containers;

@@ -42,9 +42,19 @@ struct Container {
   bool operator==(const Container&) const = default;
 };
 
+/// A network of the LAN that containers are in as neighbours: their packets never pass the forward
+/// hook.
+struct LanNetwork {
+  IpRange range;
+  std::string driver;  ///< "macvlan" or "ipvlan"
+
+  bool operator==(const LanNetwork&) const = default;
+};
+
 struct Inventory {
   std::vector<Container> containers;  ///< sorted by id
   std::vector<IpRange> networks;      ///< that the engine made for containers on this host
+  std::vector<LanNetwork> lan;
   std::vector<std::string> left_out;  ///< what could not be taken, for the admin to read
 
   bool operator==(const Inventory&) const = default;

@@ -153,5 +153,19 @@ TEST_F(DockerBridge, OtherKindsOfNetworks) {
       eventually([&] { return engine.reaches("namedone", engine.address("namedtwo"), 80); }));
 }
 
+TEST_F(DockerBridge, OfAMacvlanNetworkItIsSaidWhatItsContainersGet) {
+  engine.docker({"network", "create", "-d", "macvlan", "-o", "parent=eth0", "--subnet",
+                 "203.0.113.0/24", "--ip-range", "203.0.113.64/28", "wire"});
+  engine.serve("neighbour", {80}, {"--network", "wire"});
+  fw.policy(policy());
+  const Output output = fw.run({"apply"});
+  const std::string said = output.out + output.err;
+  EXPECT_NE(said.find(engine.address("neighbour") +
+                      " is in a macvlan network, so it is a neighbour in the LAN"),
+            std::string::npos)
+      << said;
+  EXPECT_EQ(said.find("add its network to [apps] network"), std::string::npos) << said;
+}
+
 }  // namespace
 }  // namespace lab

@@ -45,7 +45,9 @@ Ip ip(const char* text) { return parse_ip(text).value(); }
 
 Inventory inventory() {
   Inventory out = read_docker_containers(kContainers).value();
-  out.networks = read_docker_networks(kNetworks).value();
+  const Inventory networks = read_docker_networks(kNetworks).value();
+  out.networks = networks.networks;
+  out.lan = networks.lan;
   return out;
 }
 
@@ -381,6 +383,30 @@ TEST(Inventory, IsBounded) {
   ASSERT_EQ(bad->containers.size(), 1u);
   EXPECT_TRUE(bad->containers[0].labels.empty());
   EXPECT_EQ(bad->left_out.size(), 2u);
+}
+
+TEST(Inventory, OfANetworkOfTheLanIsSaidWhatAContainerInItGets) {
+  constexpr const char* kLan = R"([
+   {"Name": "wire", "Driver": "macvlan", "IPAM": {"Config": [{"Subnet": "203.0.113.0/24"},
+                                                             {"Subnet": "2001:db8:7::/64"}]}},
+   {"Name": "wire2", "Driver": "ipvlan", "IPAM": {"Config": [{"Subnet": "192.0.2.0/24"}]}},
+   {"Name": "many", "Driver": "overlay", "IPAM": {"Config": [{"Subnet": "10.0.0.0/24"}]}}])";
+  Inventory all = read_docker_networks(kLan).value();
+  EXPECT_TRUE(all.networks.empty());
+  EXPECT_EQ(all.lan.size(), 3u);
+  all.containers = {container("four", {}, "203.0.113.9"), container("six", {}, "2001:db8:7::9"),
+                    container("ip", {}, "192.0.2.9"), container("far", {}, "10.0.0.9")};
+  std::ranges::sort(all.containers, {}, &Container::id);
+  const Discovered found = discover(discovering(), all);
+  const std::string said = texts(found.problems);
+  for (const char* of : {"203.0.113.9 is in a macvlan network", "2001:db8:7::9 is in a macvlan",
+                         "192.0.2.9 is in an ipvlan network"}) {
+    EXPECT_NE(said.find(of), std::string::npos) << of << "\n" << said;
+  }
+  const std::string advice = "[apps] network";
+  EXPECT_EQ(said.find(advice), said.rfind(advice)) << "of the one that is no LAN: " << said;
+  EXPECT_NE(said.find("10.0.0.9 is outside the app networks"), std::string::npos) << said;
+  EXPECT_EQ(read_inventory(to_text(all)).value().inventory, all) << "it is kept";
 }
 
 TEST(Inventory, GarbageIsAnErrorOrLeftOut) {
