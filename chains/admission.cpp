@@ -46,6 +46,6 @@ Bytes Admission::decisions() const {
   return out;
 }
 
-Bytes Admission::all() const { return seen() | decisions(); }
+Bytes Admission::all() const { return seen() | closed() | decisions(); }
 
 }  // namespace chains

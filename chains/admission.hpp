@@ -19,6 +19,8 @@ class Admission {
 
   /// Our rules have seen the flow's first packet, so its entry has room for the other bits.
   Bytes seen() const { return bits({0}); }
+  /// A first packet came to what is not open, and was dropped.
+  Bytes closed() const { return bits({1 + 6 * fw::kLives}); }
   /// Decided: admitted, or refused if that bit is set too. `life` counts from 0.
   Bytes counted(int life) const { return bits({at(life)}); }
   Bytes refused(int life) const { return bits({at(life) + 1}); }
@@ -47,6 +49,6 @@ Bytes operator|(const Bytes& a, const Bytes& b);
 /// Are all bits of `mask` in the label?
 bool has_bits(const Bytes& label, const Bytes& mask);
 
-static_assert(fw::kLabelBits == 1 + 6 * fw::kLives);
+static_assert(fw::kLabelBits == 2 + 6 * fw::kLives);
 
 }  // namespace chains

@@ -182,6 +182,8 @@ Expr Compilation::unlabelled() const {
 
 Expr Compilation::note_seen() const { return set_label(admission.seen()); }
 
+Expr Compilation::note_closed() const { return set_label(admission.closed()); }
+
 Expr Compilation::note_counted() const { return set_label(admission.counted(0)); }
 
 Expr Compilation::not_counted() const {

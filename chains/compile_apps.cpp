@@ -181,7 +181,7 @@ void to_apps(Compilation& c) {
       rule(chain, "apps not named yet", {}, {is_family(family), from_app, accept()});
     }
   }
-  rule(chain, "unpublished port", {}, {count("unpublished"), drop()});
+  rule(chain, "unpublished port", {}, {count("unpublished"), c.note_closed(), drop()});
 }
 
 /// On a bridge of apps also by addresses that are in no app network: link-local ones, which are
@@ -216,7 +216,7 @@ void to_containers(Compilation& c, Chain& forward) {
   Chain& chain = c.chain("to_containers");
   rule(chain, "of a container", {}, {in_set(Field::iifname, kContainerBridges), accept()});
   admin_rules(c, chain, "CLOUDRON_FORWARD_AFTER");
-  rule(chain, "unpublished port", {}, {count("unpublished"), drop()});
+  rule(chain, "unpublished port", {}, {count("unpublished"), c.note_closed(), drop()});
 }
 
 /// Publishing is from outside: what containers reach by NAT, as services of Kubernetes, is not.

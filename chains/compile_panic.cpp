@@ -53,7 +53,7 @@ void compile_panic(Compilation& c) {
          {is_family(f), is_protocol(fw::Protocol::tcp), in_set(Field::ct_original_dport, kPorts),
           in_set(saddr(f), sources(f)), ret()});
   }
-  rule(chain, "anything else", {}, {count("panic"), drop()});
+  rule(chain, "anything else", {}, {count("panic"), c.note_closed(), drop()});
 }
 
 }  // namespace chains

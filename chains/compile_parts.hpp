@@ -43,6 +43,7 @@ struct Compilation {
   Expr admitted() const;      ///< the flow is, and is the entry's first connection
   Expr unlabelled() const;    ///< its first packet was not seen
   Expr note_seen() const;     ///< it was
+  Expr note_closed() const;   ///< and it came to what is not open
   Expr note_counted() const;  ///< a flow without a handshake is admitted, and the packet goes on
   Expr not_counted() const;   ///< it is not
 };

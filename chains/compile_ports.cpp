@@ -148,9 +148,11 @@ void untracked(Compilation& c) {
   for (fw::Protocol protocol : kProtocols) {
     const Field port = protocol == fw::Protocol::udp ? Field::udp_dport : Field::th_dport;
     for (const bool ranges : {false, true}) {
-      const std::string open = set_name(kOpen, protocol, ranges);
-      if (find(c.out.sets, open) == nullptr) continue;
-      rule(chain, "open port", {}, {is_protocol(protocol), vmap({{port, {}}}, open)});
+      for (const auto& [id, kind] : {std::pair{"open port", kOpen}, {"open for some", kSome}}) {
+        const std::string open = set_name(kind, protocol, ranges);
+        if (find(c.out.sets, open) == nullptr) continue;
+        rule(chain, id, {}, {is_protocol(protocol), vmap({{port, {}}}, open)});
+      }
     }
   }
 }
@@ -255,7 +257,7 @@ void compile_ports(Compilation& c) {
   admin_rules(c, chain, "CLOUDRON_AFTER");
   limit_in_the_making(c, chain, {});
   c.log(chain, "closed port", {}, {}, kLogClosed);
-  rule(chain, "closed port", {}, {count("closed"), drop()});
+  rule(chain, "closed port", {}, {count("closed"), c.note_closed(), drop()});
   c.out.chains.push_back(std::move(chain));
 }
 

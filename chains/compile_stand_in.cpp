@@ -48,15 +48,12 @@ Ruleset compile_stand_in(const fw::Policy& policy, StandInOpen open) {
   const Surroundings nothing;
   Compilation c{policy, nothing, Admission(policy.label_bit), false, {}};
   const Bytes seen = c.admission.seen();
-  const Expr is_seen = match_masked(Field::ct_label, seen, seen);
+  const Expr let_in = match_masked(Field::ct_label, seen | c.admission.closed(), seen);
   const auto passes = [&](Chain& chain) {
     rule(chain, "of a known flow", {}, {in_state(kStateEstablished | kStateRelated), accept()});
-    // Of a flow that is in the table of connections already, our own may have dropped this packet
-    // at another time, and have seen it all the same.
-    rule(chain, "just let in by our own table", {},
-         {is_seen, match_masked(Field::ct_status, u32(kConfirmed), u32(0)), accept()});
-    rule(chain, "admitted flow", {}, {c.admitted(), accept()});
-    rule(chain, "a SYN again", {}, {is_seen, is_protocol(fw::Protocol::tcp), accept()});
+    rule(chain, "let in by our own table", {}, {let_in, accept()});
+    // Nothing can be noted of these.
+    rule(chain, "untracked", {}, {in_state(kStateUntracked), accept()});
   };
   Chain& input = c.chain("input");
   input.base = BaseHook{Hook::input, kStandInPriority, VerdictKind::drop, {}};

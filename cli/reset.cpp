@@ -1,5 +1,7 @@
 // cloudron-fw reset
+#include <chrono>
 #include <iostream>
+#include <thread>
 
 #include <CLI/CLI.hpp>
 #include <boost/json/object.hpp>
@@ -38,24 +40,29 @@ void end_trial(const Context& context) {
   if (!done) context.warn("the trial is not over: " + to_string(done.error()));
 }
 
+/// The daemon takes it away once it has heard of the reset. Nobody else can.
+bool stand_in_is_gone(chains::Kernel& kernel) {
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds{5};
+  while (kernel.has(chains::Table::stand_in).value_or(false)) {
+    if (std::chrono::steady_clock::now() >= end) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds{10});
+  }
+  return true;
+}
+
 int nothing_to_do(const Context& context) {
   if (context.json) context.print(boost::json::object{{"removed", false}});
   context.say("nothing to do: there is no table of ours");
   return kOk;
 }
 
-int run_reset(const Context& context, bool yes) {
-  auto kernel = chains::Kernel::open();
-  if (!kernel) {
-    context.error(kernel.error());
-    return kError;
-  }
-  const auto observed = kernel->read();
+int remove_ours(const Context& context, chains::Kernel& kernel, bool yes) {
+  const auto observed = kernel.read();
   if (!observed) {
     context.error(observed.error());
     return kError;
   }
-  const auto bridge = kernel->has(chains::Table::bridge);
+  const auto bridge = kernel.has(chains::Table::bridge);
   if (observed->table() == nullptr && !bridge.value_or(false)) return nothing_to_do(context);
   if (!yes && !agreed()) {
     context.error("not removed: answer 'y', or say --yes");
@@ -69,7 +76,7 @@ int run_reset(const Context& context, bool yes) {
     if (!off) context.warn("the daemon may bring it back: " + to_string(off.error()));
   }
   end_trial(context);
-  const auto removed = fw::remove_tables(*kernel);
+  const auto removed = fw::remove_tables(kernel);
   if (!removed) {
     context.error(removed.error());
     return kError;
@@ -81,6 +88,24 @@ int run_reset(const Context& context, bool yes) {
   done += " removed";
   context.say(done + "; blocks are kept for the next apply");
   record(context, nullptr, "reset", done, {});
+  return kOk;
+}
+
+int run_reset(const Context& context, bool yes) {
+  auto kernel = chains::Kernel::open();
+  if (!kernel) {
+    context.error(kernel.error());
+    return kError;
+  }
+  const int exit = remove_ours(context, *kernel, yes);
+  if (exit != kOk) return exit;
+  if (!stand_in_is_gone(*kernel)) {
+    context.error(fmt::format(
+        "{} is still in force, and only the daemon can remove it, which does not answer: end it "
+        "(sudo systemctl kill --signal=SIGKILL cloudron-fwd)",
+        name_of(chains::Table::stand_in)));
+    return kError;
+  }
   return kOk;
 }
 

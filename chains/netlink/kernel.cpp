@@ -188,7 +188,7 @@ struct Kernel::Impl {
             dormant = dormant || (ntohl(mnl_attr_get_u32(a)) & NFT_TABLE_F_DORMANT) != 0;
           });
         },
-        [](nlmsghdr* m) { mnl_attr_put_strz(m, NFTA_TABLE_NAME, kTable); }, of);
+        [of](nlmsghdr* m) { mnl_attr_put_strz(m, NFTA_TABLE_NAME, nft_name(of)); }, of);
     present = code == 0;
     // A kernel that knows no tables of bridges has none.
     const bool none = code == ENOENT || (of == Table::bridge && code == EAFNOSUPPORT);

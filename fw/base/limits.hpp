@@ -52,7 +52,7 @@ inline constexpr std::uint32_t kMeterSourcesMax = 65'535;  // sources that one l
 // Connections, one after the other, that one entry of connection tracking can be. Another one
 // waits until the entry has gone: ten seconds after a reset.
 inline constexpr int kLives = 5;
-inline constexpr int kLabelBits = 1 + 6 * kLives;     // of the 128 of a connection label
+inline constexpr int kLabelBits = 2 + 6 * kLives;     // of the 128 of a connection label
 inline constexpr int kLabelBitDefault = 96;           // high: who sets labels by hand begins low
 inline constexpr std::uint64_t kOverflowFactor = 16;  // what sources beyond that share, in
                                                       // multiples of one source's rate

@@ -16,29 +16,6 @@
 namespace lab {
 namespace {
 
-struct SockAddr {
-  sockaddr_storage storage{};
-  socklen_t size = 0;
-
-  SockAddr(Ip ip, std::uint16_t port) {
-    const auto bytes = to_bytes(ip);
-    if (ip.family == Family::ipv4) {
-      auto& in = reinterpret_cast<sockaddr_in&>(storage);
-      in.sin_family = AF_INET;
-      in.sin_port = htons(port);
-      std::memcpy(&in.sin_addr, bytes.data(), bytes.size());
-      size = sizeof in;
-    } else {
-      auto& in6 = reinterpret_cast<sockaddr_in6&>(storage);
-      in6.sin6_family = AF_INET6;
-      in6.sin6_port = htons(port);
-      std::memcpy(&in6.sin6_addr, bytes.data(), bytes.size());
-      size = sizeof in6;
-    }
-  }
-  const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&storage); }
-};
-
 int milliseconds_left(Clock::time_point end) {
   const auto left = std::chrono::ceil<milliseconds>(end - Clock::now()).count();
   return static_cast<int>(std::max<std::int64_t>(left, 0));

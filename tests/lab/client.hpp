@@ -2,15 +2,42 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 #include <optional>
 #include <ostream>
 #include <utility>
 #include <vector>
 
+#include <netinet/in.h>
+#include <sys/socket.h>
+
 #include "tests/lab/network.hpp"
 #include "tests/lab/protocol.hpp"
 
 namespace lab {
+
+struct SockAddr {
+  sockaddr_storage storage{};
+  socklen_t size = 0;
+
+  SockAddr(Ip ip, std::uint16_t port) {
+    const auto bytes = to_bytes(ip);
+    if (ip.family == Family::ipv4) {
+      auto& in = reinterpret_cast<sockaddr_in&>(storage);
+      in.sin_family = AF_INET;
+      in.sin_port = htons(port);
+      std::memcpy(&in.sin_addr, bytes.data(), bytes.size());
+      size = sizeof in;
+    } else {
+      auto& in6 = reinterpret_cast<sockaddr_in6&>(storage);
+      in6.sin6_family = AF_INET6;
+      in6.sin6_port = htons(port);
+      std::memcpy(&in6.sin6_addr, bytes.data(), bytes.size());
+      size = sizeof in6;
+    }
+  }
+  const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&storage); }
+};
 
 /// What a client sees.
 enum class Outcome {

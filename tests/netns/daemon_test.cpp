@@ -12,6 +12,9 @@
 #include <boost/json/array.hpp>
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
 
 #include "chains/compile_stand_in.hpp"
 #include "chains/netlink/encode.hpp"
@@ -291,6 +294,31 @@ TEST_P(StandIn, PassesWhatOurTableHasLetIn) {
   fw.must({"panic", "on"});
   EXPECT_EQ(from(3).tcp(host(), 22), Outcome::served);
   EXPECT_TRUE(closed(22));
+}
+
+/// As keepalived's, syslog's or a VPN's are for long: each of their packets is the first of a flow.
+TEST_P(StandIn, FlowsThatNobodyAnswersGoOn) {
+  const auto owner = stand_in(chains::StandInOpen::nothing);
+  fw.apply();
+  nft(net.host, "add rule inet cloudron CLOUDRON_BEFORE udp dport 6343 accept");
+  const int domain = family() == Family::ipv4 ? AF_INET : AF_INET6;
+  const auto bound = [&](const Namespace& where, Ip ip, std::uint16_t port) {
+    Fd fd(where.in([&] { return ::socket(domain, SOCK_DGRAM | SOCK_CLOEXEC, 0); }));
+    const SockAddr at(ip, port);
+    if (::bind(fd.get(), at.get(), at.size) < 0) fail("cannot bind");
+    return fd;
+  };
+  const Fd sink = bound(net.host, host(), 6343);
+  const Fd source = bound(net.outside, client(family(), 1), 4444);
+  const SockAddr to(host(), 6343);
+  for (char i = 0; i < 5; ++i) {
+    ASSERT_EQ(::sendto(source.get(), &i, 1, 0, to.get(), to.size), 1);
+    pollfd polled{sink.get(), POLLIN, 0};
+    ASSERT_EQ(::poll(&polled, 1, 5000), 1) << int{i};
+    char got = -1;
+    ASSERT_EQ(::recv(sink.get(), &got, 1, 0), 1);
+    EXPECT_EQ(got, i);
+  }
 }
 
 TEST_P(StandIn, InALoopOfFlushesClosedPortsStayClosed) {

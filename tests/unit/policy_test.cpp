@@ -481,7 +481,7 @@ TEST(PolicyProblems, WrongTypes) {
       {"[[app]]\nname = \"x\"\naddresses = [\"172.18.0.2\"]\naddons = \"mysql\"",
        "p:4:10: error: ", "addons must be an array, e.g. [\"mysql\"]"},
       {"[advanced]\nct_label_bit = \"3\"",
-       "p:2:16: error: ", "ct_label_bit must be a whole number from 0 to 97, not a string"},
+       "p:2:16: error: ", "ct_label_bit must be a whole number from 0 to 96, not a string"},
   });
 }
 
@@ -587,8 +587,8 @@ TEST(PolicyProblems, WrongValues) {
        "p:4:14: error: ", "is not a port"},
       {"[[addon]]\nname = \"x\"\naddresses = [\"172.18.1.2\"]\nports = []",
        "p:4:9: error: ", "ports is empty"},
-      {"[advanced]\nct_label_bit = 98",
-       "p:2:16: error: ", "ct_label_bit must be a whole number from 0 to 97, not 98"},
+      {"[advanced]\nct_label_bit = 97",
+       "p:2:16: error: ", "ct_label_bit must be a whole number from 0 to 96, not 97"},
       {"[activity]\nkeep = \"90\"", "p:2:8: error: ", "a unit is missing after \"90\""},
       {"[activity]\nkeep = 90", "p:2:8: error: ", "keep must be a string, e.g. \"90d\""},
       {"[activity]\nsize = \"256MB\"", "p:2:8: error: ", "KiB, MiB, GiB or TiB"},
