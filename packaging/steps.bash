@@ -108,6 +108,11 @@ step_done() {
   printf ' %s%d s%s\n' "$green" $((SECONDS - step_began)) "$plain"
 }
 
+# Systemd runs here, and does what it is told.
+systemd_answers() {
+  [[ -d /run/systemd/system ]] && timeout 20 systemctl show-environment >/dev/null 2>&1
+}
+
 # install_packages NAME...: those that are missing. Starts no service.
 install_packages() {
   local name missing=()

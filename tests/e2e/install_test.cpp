@@ -44,6 +44,29 @@ TEST_P(Install, WithoutItNothingIsSaidOfFirewalld) {
   }
 }
 
+TEST_P(Install, WhereSystemdDoesNotAnswerNothingIsHalfDone) {
+  machine.must({"rm", "/run/systemd/private", "/run/dbus/system_bus_socket"});
+  const Output output = machine.run({Machine::kInstall});
+  EXPECT_EQ(output.exit, 1) << to_string(output);
+  EXPECT_TRUE(says(output, "systemd does not answer")) << to_string(output);
+  EXPECT_FALSE(is_installed());
+}
+
+TEST_P(Install, WhereSystemdDoesNotAnswerItIsUninstalledAllTheSame) {
+  machine.must({Machine::kInstall});
+  machine.must({"systemctl", "stop", "cloudron-fwd"});
+  machine.must({"rm", "/run/systemd/private", "/run/dbus/system_bus_socket"});
+  const Output output = machine.run({Machine::kUninstall});
+  EXPECT_EQ(output.exit, 0) << to_string(output);
+  EXPECT_TRUE(says(output, "systemd does not answer")) << to_string(output);
+  EXPECT_FALSE(is_installed());
+  EXPECT_FALSE(
+      machine.run({"test", "-L", "/etc/systemd/system/sysinit.target.wants/cloudron-fw.service"})
+          .ok());
+  const Server server(net.host, {9100});
+  EXPECT_EQ(from(1).tcp(host(), 9100), Outcome::served) << "the rules are gone";
+}
+
 TEST_P(Install, ListenersOfWhatIsOpenForSomeAreNotSaidToClose) {
   machine.file("/etc/cloudron-fw/policy.toml",
                "[[open]]\nports = [9100, \"udp/5000-5010\"]\nfrom = [\"192.0.2.0/24\"]\n");

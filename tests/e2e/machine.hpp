@@ -51,6 +51,7 @@ class Machine {
   static constexpr const char* kOutside = "/mnt";
   /// packaging/install of this tree, with the program under test.
   static constexpr const char* kInstall = "/srv/tree/packaging/install";
+  static constexpr const char* kUninstall = "/srv/tree/packaging/uninstall";
 
  private:
   static constexpr const char* kBegin = R"(
