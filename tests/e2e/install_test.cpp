@@ -15,6 +15,17 @@ class Install : public OverFamily {
   }
   bool is_installed() const { return machine.run({"test", "-e", "/usr/sbin/cloudron-fw"}).ok(); }
 
+  /// Prints the links that lead nowhere, but those to other hosts.
+  static constexpr const char* kDeadLinks = R"(
+set -eo pipefail
+cd /usr/share/doc/cloudron-fw
+find . -name '*.md' | while read -r page; do
+  { grep -o ']([^)#]*' "$page" || true; } | cut -c3- | while read -r link; do
+    [[ -z $link || $link == http* || -e $(dirname "$page")/$link ]] || echo "$page: $link"
+  done
+done
+)";
+
   Machine machine{net.host};
 };
 BOTH_FAMILIES(Install);
@@ -65,6 +76,13 @@ TEST_P(Install, WhereSystemdDoesNotAnswerItIsUninstalledAllTheSame) {
           .ok());
   const Server server(net.host, {9100});
   EXPECT_EQ(from(1).tcp(host(), 9100), Outcome::served) << "the rules are gone";
+}
+
+TEST_P(Install, EveryLinkOfAnInstalledDocumentLeadsToAnother) {
+  machine.must({Machine::kInstall});
+  const Output output = machine.run({"bash", "-c", kDeadLinks});
+  EXPECT_EQ(output.exit, 0) << to_string(output);
+  EXPECT_EQ(output.out, "");
 }
 
 TEST_P(Install, ListenersOfWhatIsOpenForSomeAreNotSaidToClose) {
