@@ -137,6 +137,32 @@ install_packages() {
   fi
 }
 
+# with_progress COMMAND...: quietly, but on a terminal ninja's [n/m] stands at the end of the line.
+with_progress() {
+  local code=0 out shown
+  if [[ ! -t 1 ]]; then
+    quietly run "$@"
+    return
+  fi
+  exec {out}> >(tee "$log" | show_progress)
+  shown=$!
+  run "$@" >&"$out" 2>&1 || code=$?
+  exec {out}>&-
+  wait "$shown" || true
+  ((code == 0)) && return
+  echo
+  tail -n 60 "$log" >&2
+  die "failed: $*"
+}
+show_progress() {
+  local line
+  printf '\e7'  # remembers the place, and \e8 goes back to it
+  while IFS= read -r line; do
+    if [[ $line =~ ^\[[0-9]+/[0-9]+\] ]]; then printf '\e8\e[K %s' "${BASH_REMATCH[0]}"; fi
+  done
+  printf '\e8\e[K'
+}
+
 # build PRESET [TARGET...]: into build/PRESET.
 build() {
   local preset=$1
@@ -145,5 +171,5 @@ build() {
   export CCACHE_NOHASHDIR=true
   cd "$source_dir" || exit
   quietly cmake --preset "$preset"
-  quietly run ninja -C "build/$preset" "$@"
+  with_progress ninja -C "build/$preset" "$@"
 }
