@@ -31,7 +31,8 @@ Exit codes
       explain: the connection is dropped or refused
   3   done in part: a list with bad lines, an address that stays blocked, a block
       that waits for the first apply, a broken policy beside which block went on,
-      a damaged capture; audit: not all could be looked at
+      a damaged capture; apply --dry-run: without --force it would be refused;
+      audit: not all could be looked at
   10  audit: the worst that was found is medium
   11  the same, high
   12  the same, critical

@@ -278,7 +278,7 @@ void add_simulate(CLI::App& program, Context& context, int& exit) {
       "time. Prints for each limit what it would have admitted and refused, whom and when, the "
       "smallest limit that would have refused nobody, and what would have been dropped. Needs no "
       "root (blocks are left out without) and changes nothing.\nExit code: 0 no limit would have "
-      "refused anybody, 2 one would have, 3 a capture is broken: what could be read is reported, "
+      "refused anybody, 2 one would have, 3 a capture is damaged: what could be read is reported, "
       "1 error. With --compare it tells of the policy, not of the other.");
   command->add_option("CAPTURE", options->captures, "Capture files; - is standard input")
       ->required()
