@@ -107,7 +107,7 @@ void add_panic(CLI::App& program, Context& context, int& exit) {
   auto options = std::make_shared<PanicOptions>();
   CLI::App* command = program.add_subcommand(
       "panic",
-      "on: drop all new connections, of apps too, but SSH from trusted networks and from the "
+      "on: drop all new connections, of apps too, except SSH from trusted networks and from the "
       "address of one's own SSH session; what is connected goes on. It outlives applies and "
       "reboots. off: the rules from before, with what their limits had counted.");
   command->add_option("WHAT", options->what, "on or off")

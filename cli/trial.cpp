@@ -108,7 +108,7 @@ void print_panic(const Context& context, const fw::Trouble& trouble) {
     return;
   }
   context.say(context.styled(
-      Style::red, fmt::format("PANIC since {}: all new connections are dropped, but SSH from "
+      Style::red, fmt::format("PANIC since {}: all new connections are dropped, except SSH from "
                               "trusted networks{}; call it off: cloudron-fw panic off",
                               time_text(trouble.panic->since), callers)));
 }
