@@ -22,6 +22,7 @@ namespace {
 void check_lists(const fw::Policy& policy, const fw::SparedSpace& spared,
                  std::vector<fw::Problem>& problems) {
   for (const fw::List& list : policy.lists) {
+    if (list.file.empty()) continue;  // an error of the policy, which is said
     const std::string path = list_path(policy, list);
     const bool blocks = list.action == fw::ListAction::block;
     const auto text = fw::read_list(path, blocks ? spared : fw::SparedSpace{});
@@ -96,10 +97,11 @@ int run_check(const Context& context, const std::string& file) {
     problems = fw::check(fw::default_policy());
   } else {
     fw::Parsed parsed = fw::read_policy(name);
+    const bool ok = parsed.ok();
     problems = std::move(parsed.problems);
-    if (parsed.ok()) {
-      const fw::SparedSpace spared = fw::spared_here();
-      check_lists(parsed.policy, spared, problems);
+    const fw::SparedSpace spared = fw::spared_here();
+    check_lists(parsed.policy, spared, problems);
+    if (ok) {
       check_shrunk(with, parsed.policy, spared, problems);
       for (auto& problem : fw::uplinks_among_apps(parsed.policy, fw::read_uplink())) {
         problems.push_back(std::move(problem));

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdlib>
+#include <filesystem>
 #include <iostream>
 #include <string>
 #include <string_view>
@@ -150,6 +151,9 @@ int main(int argc, char** argv) {
   try {
     program.parse(argc, argv);
     if (std::fflush(stdout) != 0) throw std::system_error(errno, std::generic_category());
+  } catch (const std::filesystem::filesystem_error& error) {
+    context.error(error.path1().string() + ": " + error.code().message());
+    return cli::kError;
   } catch (const std::system_error& error) {
     // fmt::print throws it, and nothing else here does.
     context.error("the output cannot be written: " + error.code().message());
