@@ -19,6 +19,7 @@ namespace fs = std::filesystem;
 // No line of a policy that somebody writes begins so.
 constexpr std::string_view kFileLine = "\n#%rules ";
 constexpr std::string_view kTextLine = "#%";
+constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
 
 std::unexpected<Error> unreadable(const std::string& path, std::string_view why) {
   return fail(ErrorCode::policy, fmt::format("cannot be read: {}; mend it or move it away", why),
@@ -52,6 +53,7 @@ Result<std::vector<RuleFile>> read_rule_files(const std::string& policy_path) {
       return unreadable(
           path, fmt::format("all rule files together are larger than {} KiB", kRuleBytesMax >> 10));
     if (text->find('\0') != std::string::npos) return unreadable(path, "it holds a NUL");
+    if (text->starts_with(kByteOrderMark)) text->erase(0, kByteOrderMark.size());
     if (!text->empty() && text->back() != '\n') *text += '\n';
     files.push_back({path, std::move(*text)});
   }
