@@ -13,6 +13,7 @@
 #include "cli/waiting.hpp"
 #include "fw/host/last_good.hpp"
 #include "fw/host/lock.hpp"
+#include "fw/host/lockout.hpp"
 #include "fw/host/uplink.hpp"
 
 namespace cli {
@@ -200,6 +201,11 @@ int run_apply(Context& context, const ApplyOptions& options) {
   if (!loaded) {
     context.error("the policy has errors: nothing was changed");
     return kError;
+  }
+  if (!options.boot) {  // then they may yet come
+    for (fw::Problem& problem : fw::ssh_by_absent_interfaces(loaded->policy)) {
+      loaded->warnings.push_back(std::move(problem));
+    }
   }
   context.problems(loaded->warnings);
   if (takes_lan_for_apps(context, *loaded, options)) return kError;

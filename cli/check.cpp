@@ -10,6 +10,7 @@
 #include "chains/rule_text.hpp"
 #include "cli/commands.hpp"
 #include "fw/host/exposed.hpp"
+#include "fw/host/lockout.hpp"
 #include "fw/host/settings.hpp"
 #include "fw/host/uplink.hpp"
 #include "fw/lists/lists.hpp"
@@ -105,6 +106,9 @@ int run_check(const Context& context, const std::string& file) {
       check_shrunk(with, parsed.policy, spared, problems);
       for (auto& problem : fw::uplinks_among_apps(parsed.policy, fw::read_uplink())) {
         problems.push_back(std::move(problem));
+      }
+      for (auto& one : fw::ssh_by_absent_interfaces(parsed.policy)) {
+        problems.push_back(std::move(one));
       }
       for (auto& one : fw::exposed_files(parsed.policy, name, with.state_dir)) {
         problems.push_back(std::move(one));

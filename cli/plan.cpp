@@ -6,6 +6,7 @@
 #include "cli/commands.hpp"
 #include "cli/record.hpp"
 #include "cli/trial.hpp"
+#include "fw/host/lockout.hpp"
 
 namespace cli {
 namespace {
@@ -21,6 +22,7 @@ int run_plan(Context& context) {
   const auto loaded = load_policy(context);
   if (!loaded) return kError;
   context.problems(loaded->warnings);
+  context.problems(fw::ssh_by_absent_interfaces(loaded->policy));
   auto manager = open_manager(context);
   if (!manager) {
     context.error(manager.error());

@@ -6,10 +6,13 @@
 #include <map>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <net/if.h>
 
 #include "chains/evaluate.hpp"
 #include "chains/netlink/devices.hpp"
 #include "chains/text.hpp"
+#include "fw/base/suggest.hpp"
 #include "fw/host/contents.hpp"
 #include "fw/host/surroundings.hpp"
 #include "fw/policy/parse.hpp"
@@ -116,6 +119,21 @@ std::string reason(const Policy& policy, const chains::Ruleset& ruleset,
                      session.local_port);
 }
 
+/// Of this network namespace; nothing when they cannot be told.
+std::vector<std::string> interfaces_now() {
+  std::vector<std::string> names;
+  struct ::if_nameindex* const all = ::if_nameindex();
+  if (all == nullptr) return names;
+  for (const auto* one = all; one->if_index != 0; ++one) names.emplace_back(one->if_name);
+  ::if_freenameindex(all);
+  return names;
+}
+
+bool fits(std::string_view pattern, std::string_view name) {
+  if (!pattern.ends_with('*')) return name == pattern;
+  return name.starts_with(pattern.substr(0, pattern.size() - 1));
+}
+
 }  // namespace
 
 std::optional<std::string> why_locked_out(const Policy& policy, const Target& target,
@@ -139,6 +157,38 @@ std::optional<std::string> why_locked_out(const Policy& policy, const Target& ta
       "this SSH session comes from {} to TCP port {}, and could not come in again: {}",
       to_string(session->remote), session->local_port,
       reason(policy, ruleset, beginning.packets.back().second, membership, *session));
+}
+
+std::vector<Problem> ssh_by_absent_interfaces(const Policy& policy) {
+  const std::vector<PortRange> ssh = ssh_ports(policy);
+  const auto opens_ssh = [&ssh](const std::vector<PortRange>& ports) {
+    return std::ranges::any_of(ports, [&ssh](const PortRange& port) {
+      return std::ranges::any_of(ssh, [&port](const PortRange& of) { return of.overlaps(port); });
+    });
+  };
+  std::vector<PortRange> everybody;
+  for (const auto& [port, where] : all_open_ports(policy)) everybody.push_back(port);
+  if (opens_ssh(everybody)) return {};
+  std::vector<std::string> wanted;
+  Location where;
+  for (const Opening& opening : policy.openings) {
+    if (!opens_ssh(opening.ports)) continue;
+    if (opening.interfaces.empty()) return {};
+    if (wanted.empty()) where = opening.where;
+    for (const std::string& name : opening.interfaces) {
+      if (std::ranges::find(wanted, name) == wanted.end()) wanted.push_back(name);
+    }
+  }
+  const std::vector<std::string> there = interfaces_now();
+  const bool any = std::ranges::any_of(wanted, [&there](const std::string& pattern) {
+    return std::ranges::any_of(there, [&](const std::string& name) { return fits(pattern, name); });
+  });
+  if (wanted.empty() || there.empty() || any) return {};
+  for (std::string& name : wanted) name = quote(name);
+  return {{Severity::warning,
+           fmt::format("there is no interface {} now; SSH is open by {} alone",
+                       fmt::join(wanted, " or "), wanted.size() == 1 ? "it" : "them"),
+           where}};
 }
 
 }  // namespace fw

@@ -3,8 +3,10 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "fw/host/apply.hpp"
+#include "fw/policy/parse.hpp"
 
 namespace fw {
 
@@ -15,5 +17,8 @@ std::optional<std::string> why_locked_out(const Policy& policy, const Target& ta
                                           const chains::Ruleset* observed,
                                           const std::optional<Session>& session, Lists& lists,
                                           Store* store);
+
+/// A warning when SSH is open by interfaces alone of which none is there now.
+std::vector<Problem> ssh_by_absent_interfaces(const Policy& policy);
 
 }  // namespace fw
