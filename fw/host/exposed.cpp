@@ -29,6 +29,7 @@ enum class Of : std::uint8_t { root, units };
 std::optional<std::string> why_exposed(const std::string& path, Of owner) {
   struct ::stat status {};
   if (::stat(path.c_str(), &status) != 0) return {};
+  if (!S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode)) return {};  // it holds nothing
   // In a folder like /tmp nobody replaces what is another's.
   const bool kept = S_ISDIR(status.st_mode) && (status.st_mode & S_ISVTX) != 0;
   if ((status.st_mode & S_IWOTH) != 0 && !kept) {
