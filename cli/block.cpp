@@ -46,6 +46,7 @@ struct Named {
   std::vector<std::size_t> lines;  ///< of each, in the file; 0 on the command line
   std::string file;                ///< "standard input"
   std::size_t bad = 0;             ///< lines that were left out, and named
+  std::size_t wide = 0;            ///< lines that were taken, and warned of
 
   void add(const fw::IpRange& range, std::size_t line) {
     ranges.push_back(range);
@@ -60,6 +61,11 @@ void bad_line(const Context& context, Named& named, std::size_t line, const std:
   }
 }
 
+void wide_line(const Context& context, Named& named, std::size_t line, const std::string& why) {
+  if (++named.wide > fw::kListBadLinesShown) return;
+  context.warn(fmt::format("{}:{}: {}", named.file, line, why));
+}
+
 void read_lines(const Context& context, std::istream& in, Named& named) {
   std::string line;
   for (std::size_t number = 1; std::getline(in, line); ++number) {
@@ -71,7 +77,9 @@ void read_lines(const Context& context, std::istream& in, Named& named) {
     }
     const auto range = fw::parse_list_line(line);
     if (!range) bad_line(context, named, number, range.error().what);
-    if (range && *range) named.add(**range, number);
+    if (!range || !*range) continue;
+    named.add(**range, number);
+    if (const auto wide = fw::why_wide(line, **range)) wide_line(context, named, number, *wide);
     if (named.ranges.size() > fw::kBlocksMax) return;
   }
 }
@@ -128,7 +136,7 @@ void say_bad_lines(const Context& context, const Named& named) {
 bool passes_guard(const Context& context, const fw::BlockGuard& guard, Named& named) {
   const auto session = own_session();
   const auto caller = session ? std::optional(session->remote) : std::nullopt;
-  Named kept{{}, {}, named.file, named.bad};
+  Named kept{{}, {}, named.file, named.bad, named.wide};
   bool refused = false;
   for (std::size_t i = 0; i < named.ranges.size(); ++i) {
     const auto objection = guard.objection(named.ranges[i], caller);

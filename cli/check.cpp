@@ -37,6 +37,10 @@ void check_lists(const fw::Policy& policy, const fw::SparedSpace& spared,
       const fw::Location where{path, static_cast<int>(bad.line), 0};
       problems.push_back({fw::Severity::warning, bad.what, where});
     }
+    for (const fw::BadLine& wide : text->wide) {
+      const fw::Location where{path, static_cast<int>(wide.line), 0};
+      problems.push_back({fw::Severity::warning, wide.what, where});
+    }
     for (const fw::BadLine& left : text->left_out) {
       const fw::Location where{path, static_cast<int>(left.line), 0};
       problems.push_back({fw::Severity::warning, left.what + "; no list blocks that part", where});

@@ -316,6 +316,7 @@ json::value to_json(const std::vector<fw::ListReport>& reports) {
                                {"bad", lines(report.bad)},
                                {"left_out_lines", report.left_count},
                                {"left_out", lines(report.left_out)},
+                               {"wide", lines(report.wide)},
                                {"last_good", report.last_good},
                                {"problem", report.problem}});
   }
@@ -352,6 +353,9 @@ std::string left_out_text(const fw::ListReport& report) {
 
 void print_lists(const Context& context, const std::vector<fw::ListReport>& reports) {
   for (const fw::ListReport& report : reports) {
+    for (const fw::BadLine& line : report.wide) {
+      context.warn(fmt::format("{}:{}: {}", report.file, line.line, line.what));
+    }
     if (report.left_count != 0) context.warn(left_out_text(report));
     if (report.problem.empty()) continue;
     for (const fw::BadLine& line : report.bad) {

@@ -123,6 +123,13 @@ bool parse_line(std::string_view text, Index& index, RememberedFile*& current) {
     current->left_out.push_back(std::move(left));
     return true;
   }
+  if (text.starts_with("wide ")) {
+    BadLine wide;
+    if (current == nullptr || !line.take("wide") || !line.take(wide.line)) return false;
+    wide.what = line.rest();
+    current->wide.push_back(std::move(wide));
+    return true;
+  }
   if (!(line.take("effective") && line.take(index.block) && line.take(index.block_size) &&
         line.take(index.allow) && line.take(index.allow_size))) {
     return false;
@@ -152,6 +159,8 @@ std::string to_text(const Index& index) {
       fmt::format_to(add, "bad {} {}\n", bad.line, escaped(bad.what));
     for (const BadLine& left : file.left_out)
       fmt::format_to(add, "left {} {}\n", left.line, escaped(left.what));
+    for (const BadLine& wide : file.wide)
+      fmt::format_to(add, "wide {} {}\n", wide.line, escaped(wide.what));
   }
   fmt::format_to(add, "effective {} {} {} {} {}\n", to_string(index.block),
                  to_text(index.block_size), to_string(index.allow), to_text(index.allow_size),

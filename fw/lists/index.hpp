@@ -39,6 +39,7 @@ struct RememberedFile {
   Digest spared;                         ///< the space for which the rest was found
   std::size_t left_count = 0;            ///< entries in it
   std::vector<BadLine> left_out;         ///< the first of them
+  std::vector<BadLine> wide;             ///< entries that why_wide names
 
   bool operator==(const RememberedFile&) const = default;
 };

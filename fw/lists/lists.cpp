@@ -110,6 +110,7 @@ ListReport report_of(const ListsRequest::Entry& list, const RememberedFile& file
   report.action = list.action;
   report.digest = file.digest;
   report.entries = file.entries;
+  report.wide = file.wide;
   if (list.action == ListAction::block) {
     report.left_count = file.left_count;
     report.left_out = file.left_out;
@@ -250,6 +251,7 @@ Result<void> Lists::State::refresh(const std::string& path, const RememberedFile
   if (!file.not_taken && (text.bad_count == 0 || !file.whole)) {
     file.left_count = text.left_count;
     file.left_out = std::move(text.left_out);
+    file.wide = std::move(text.wide);
     file.entries = text.entries;
     file.whole = text.bad_count == 0;
     file.digest = keep(std::make_shared<AddressSet>(std::move(text.set)));

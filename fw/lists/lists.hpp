@@ -30,6 +30,7 @@ struct ListText {
   std::vector<BadLine> bad;       ///< the first kListBadLinesShown of them
   std::size_t left_count = 0;     ///< entries that touch spared space; the set holds them
   std::vector<BadLine> left_out;  ///< the first kListBadLinesShown of them, and what they touch
+  std::vector<BadLine> wide;      ///< the first kListBadLinesShown entries that why_wide names
 };
 
 /// Reads an address, CIDR or range a line (# comments, blank lines, CRLF, leading and trailing
@@ -38,12 +39,16 @@ struct ListText {
 /// first three are FIRST, LAST and a prefix length (DShield); "deny from" lines of web servers.
 /// A line longer than kListLineBytesMax is a bad line, and so is the whole internet; more than
 /// kListEntriesMax entries is an error.
-/// Unlike in the policy file, host bits below a prefix length are masked silently: published lists
-/// are full of them.
+/// Unlike in the policy file, host bits below a prefix length are masked: published lists are full
+/// of them. why_wide says when that is worth a word.
 Result<ListText> read_list(const std::string& path, const SparedSpace& spared = {});
 
 /// One line of it, without its newline and byte order mark; nothing on a blank line or a comment.
 Result<std::optional<IpRange>> parse_list_line(std::string_view line);
+
+/// Why an entry takes in more than was meant, most likely: host bits below the prefix length of a
+/// network wider than a /16 (IPv6: /32).
+std::optional<std::string> why_wide(std::string_view text, const IpRange& range);
 
 /// Where a list's file is: its name is relative to the policy's folder.
 std::string list_path(const Policy& policy, const List& list);
@@ -59,6 +64,7 @@ struct ListReport {
   std::vector<BadLine> bad;
   std::size_t left_count = 0;     ///< entries of a block list that touch spared space
   std::vector<BadLine> left_out;  ///< the first of them
+  std::vector<BadLine> wide;      ///< as ListText::wide
   bool shrank = false;            ///< the file has lost more than half of its entries
   bool last_good = false;  ///< the file is unreadable, has bad lines or shrank: earlier content is
                            ///< in force

@@ -25,6 +25,9 @@ constexpr std::size_t kChunkBytes = 64 << 10;
 constexpr std::size_t kLookBehind = 4;
 constexpr std::size_t kLookAhead = 16;
 constexpr std::size_t kShortestIpv4Line = 8;  // "1.1.1.1\n"
+// Host bits below such a short prefix are a slip rather than a habit.
+constexpr int kWideBelow4 = 16;
+constexpr int kWideBelow6 = 32;
 
 std::uint32_t load32(const char* p) {
   std::uint32_t word;
@@ -89,6 +92,7 @@ bool scan_span4(const char*& p, Span4& span) {
     unsigned length = 0;
     if (!scan_prefix4(++p, length)) return false;
     const auto host = static_cast<std::uint32_t>(std::uint64_t{0xffffffff} >> length);
+    if (static_cast<int>(length) < kWideBelow4 && (span.first & host) != 0) return false;  // worth a word
     span.first &= ~host;
     span.last |= host;
   } else if (*p == '-') {
@@ -278,6 +282,9 @@ class Reader {
     const auto range = parse_entry(entry);
     if (!range) return bad(range.error().what);
     if (is_whole(*range)) return bad(kWhole);
+    if (auto wide = why_wide(entry, *range); wide && text_.wide.size() < kListBadLinesShown) {
+      text_.wide.push_back({line_, std::move(*wide)});
+    }
     if (const Spared* const spared = spared_.touched(*range)) {
       if (++text_.left_count <= kListBadLinesShown) {
         text_.left_out.push_back({line_, fmt::format("{}: {}", to_string(*range), spared->why)});
@@ -303,6 +310,17 @@ class Reader {
 };
 
 }  // namespace
+
+std::optional<std::string> why_wide(std::string_view text, const IpRange& range) {
+  text = trimmed(text.substr(0, text.find_first_of("#;")));
+  const auto ip = parse_ip(text.substr(0, text.find('/')));
+  if (text.find('/') == text.npos || !ip || ip->bits == range.first) return {};
+  const int bits = address_bits(range.family);
+  const int wide = range.family == Family::ipv4 ? kWideBelow4 : kWideBelow6;
+  if (range.last - range.first < U128{1} << (bits - wide)) return {};
+  return fmt::format("{} means all of {}: write that, or the network that is meant", text,
+                     to_string(range));
+}
 
 Result<std::optional<IpRange>> parse_list_line(std::string_view line) {
   const std::string_view entry = trimmed(line.substr(0, line.find_first_of("#;")));
