@@ -131,20 +131,28 @@ void say_bad_lines(const Context& context, const Named& named) {
   context.warn(fmt::format("{}: {} left out", named.file, plural(named.bad, "bad line")));
 }
 
-/// Leaves out what the guard objects to in a file. False, and complaints printed, when it objects
+enum class Guarded { block, unblock };
+
+/// Leaves out what the guard objects to in a file; so a file that was blocked is unblocked without
+/// more. Arguments of unblock are taken as they are. False, and complaints printed, when it objects
 /// to an argument, or nothing is left.
-bool passes_guard(const Context& context, const fw::BlockGuard& guard, Named& named) {
+bool passes_guard(const Context& context, const fw::BlockGuard& guard, Named& named,
+                  Guarded guarded) {
   const auto session = own_session();
   const auto caller = session ? std::optional(session->remote) : std::nullopt;
   Named kept{{}, {}, named.file, named.bad, named.wide};
   bool refused = false;
   for (std::size_t i = 0; i < named.ranges.size(); ++i) {
-    const auto objection = guard.objection(named.ranges[i], caller);
+    const bool free = guarded == Guarded::unblock && named.lines[i] == 0;
+    const auto objection =
+        free ? std::optional<fw::Objection>() : guard.objection(named.ranges[i], caller);
     if (!objection) {
       kept.add(named.ranges[i], named.lines[i]);
     } else if (named.lines[i] != 0) {
       bad_line(context, kept, named.lines[i],
-               to_string(*objection) + "; use --force to block it anyway");
+               to_string(*objection) + (guarded == Guarded::block
+                                            ? "; use --force to block it anyway"
+                                            : "; name it as an argument to unblock it"));
     } else {
       context.error(fmt::format("{}: nothing was blocked; use --force to block it anyway",
                                 to_string(*objection)));
@@ -267,7 +275,7 @@ int run_block(const Context& context, const BlockOptions& options) {
   const LoadedPolicy loaded = load_some_policy(context);
   const fw::BlockGuard guard(loaded.policy, fw::read_own_network());
   widen(guard, options.prefix6, *named);
-  if (!options.force && !passes_guard(context, guard, *named)) return kError;
+  if (!options.force && !passes_guard(context, guard, *named, Guarded::block)) return kError;
   const std::string origin = options.origin.empty() ? "admin" : options.origin;
   fw::WallTime now;
   std::optional<fw::WallTime> until;
@@ -339,9 +347,10 @@ std::string held_by(const fw::Block& block) {
 int run_unblock(const Context& context, const BlockOptions& options) {
   auto named = named_by(context, options);
   if (!named) return kError;
-  if (options.prefix6 != 128) {
-    widen(fw::BlockGuard(load_some_policy(context).policy, fw::read_own_network()), options.prefix6,
-          *named);
+  if (options.prefix6 != 128 || !options.from.empty()) {
+    const fw::BlockGuard guard(load_some_policy(context).policy, fw::read_own_network());
+    widen(guard, options.prefix6, *named);
+    if (!passes_guard(context, guard, *named, Guarded::unblock)) return kError;
   }
   const std::vector<fw::IpRange>& ranges = named->ranges;
   fw::WallTime now;

@@ -92,7 +92,8 @@ bool scan_span4(const char*& p, Span4& span) {
     unsigned length = 0;
     if (!scan_prefix4(++p, length)) return false;
     const auto host = static_cast<std::uint32_t>(std::uint64_t{0xffffffff} >> length);
-    if (static_cast<int>(length) < kWideBelow4 && (span.first & host) != 0) return false;  // worth a word
+    if (static_cast<int>(length) < kWideBelow4 && (span.first & host) != 0)
+      return false;  // worth a word
     span.first &= ~host;
     span.last |= host;
   } else if (*p == '-') {
