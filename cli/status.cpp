@@ -13,6 +13,7 @@
 #include "cli/trial.hpp"
 #include "fw/base/limits.hpp"
 #include "fw/base/suggest.hpp"
+#include "fw/host/in_force.hpp"
 #include "fw/host/surroundings.hpp"
 
 namespace cli {
@@ -224,7 +225,8 @@ void print_status(const Context& context, const Told& told) {
 fw::Result<Told> find_out(const Context& context, const LoadedPolicy& loaded) {
   auto manager = open_manager(context);
   if (!manager) return std::unexpected(manager.error());
-  auto status = fw::read_status(*manager, loaded.policy, unused_now(context));
+  const auto in_force = fw::in_force(context.state_dir, fw::this_moment());
+  auto status = fw::read_status(*manager, loaded.policy, in_force.policy, unused_now(context));
   if (!status) return std::unexpected(status.error());
   auto blocks = manager->store()->blocks(fw::wall_clock());
   if (!blocks) return std::unexpected(blocks.error());

@@ -406,7 +406,8 @@ void do_status(Host& host, const Answer& answer) {
     auto manager = Manager::open(host.state_dir());
     if (!manager) return answer(refusal(manager.error()));
     const InForce wanted = in_force(host.state_dir(), this_moment());
-    const auto status = read_status(*manager, wanted.policy, wanted.unused, ListUse::remembered);
+    const auto status =
+        read_status(*manager, wanted.policy, wanted.policy, wanted.unused, ListUse::remembered);
     if (!status) return answer(refusal(status.error()));
     json::array ports, limits, lists;
     for (const Status::Port& port : status->ports) {

@@ -34,7 +34,7 @@ std::string for_whom(const Policy& policy, const chains::Set& set, const chains:
                                            static_cast<std::uint16_t>(key[0] << 8 | key[1]));
     if (meant) text += (text.empty() ? " " : "; ") + audience(opening);
   }
-  return text;
+  return text.empty() ? " for some" : text;
 }
 
 /// What [[open]] opens.
@@ -129,8 +129,8 @@ Trouble read_trouble(const std::string& state_dir) {
   return out;
 }
 
-Result<Status> read_status(Manager& manager, const Policy& policy, chains::Unused unused,
-                           ListUse use) {
+Result<Status> read_status(Manager& manager, const Policy& policy, const Policy& applied,
+                           chains::Unused unused, ListUse use) {
   auto report = manager.apply(policy, ApplyMode::dry_run, unused, use);
   if (!report) return std::unexpected(report.error());
   const chains::Observed& observed = report->observed;
@@ -148,7 +148,7 @@ Result<Status> read_status(Manager& manager, const Policy& policy, chains::Unuse
   if (!trouble->empty()) out.warnings.push_back(*trouble);
   out.lists = std::move(report->lists.reports);
   if (!out.present) return out;
-  out.ports = read_ports(policy, observed);
+  out.ports = read_ports(applied, observed);
   for (const Limit& limit : policy.limits) {
     auto counts = count_limit(manager.kernel(), observed, limit);
     if (!counts) return std::unexpected(counts.error());

@@ -83,8 +83,9 @@ struct Status {
   std::vector<std::string> warnings;  ///< what keeps the rules from doing what they should
 };
 
-/// Compares as a dry run does, and changes nothing.
-Result<Status> read_status(Manager& manager, const Policy& policy, chains::Unused unused,
-                           ListUse use = ListUse::read);
+/// Compares as a dry run does, and changes nothing. For whom a port is open is said by `applied`,
+/// the policy that the kernel holds.
+Result<Status> read_status(Manager& manager, const Policy& policy, const Policy& applied,
+                           chains::Unused unused, ListUse use = ListUse::read);
 
 }  // namespace fw
