@@ -176,7 +176,7 @@ std::size_t add_containers(const Context& context, const fw::docker::Client& cli
 int run_sandbox(const Context& context, const std::string& socket, Which which) {
   const auto loaded = load_policy(context);
   if (!loaded) return kError;
-  const fw::docker::Client client(socket);
+  const fw::docker::Client client(socket, fw::kDockerPatience, "--docker PATH");
   const auto engine = read_engine(client);
   if (!engine) {
     context.error(engine.error());

@@ -87,7 +87,7 @@ void Context::problems(const std::vector<fw::Problem>& problems) const {
   for (const fw::Problem& problem : problems) {
     if (problem.severity == fw::Severity::warning && quiet && !boot) continue;
     std::string where = shown(to_string(problem.where));
-    if (!where.empty()) where += ": ";
+    where += where.empty() ? "cloudron-fw: " : ": ";
     const bool bad = problem.severity == fw::Severity::error;
     std::string label = bad ? "error:" : "warning:";
     if (color_err) label = fmt::format("\x1b[{}m{}\x1b[0m", bad ? 31 : 33, label);

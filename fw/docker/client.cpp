@@ -74,7 +74,8 @@ class Exchange {
   error_code error_;
 };
 
-std::unexpected<Error> not_connected(const std::string& socket, error_code error) {
+std::unexpected<Error> not_connected(const std::string& socket, const std::string& setting,
+                                     error_code error) {
   if (error == boost::system::errc::permission_denied ||
       error == boost::system::errc::operation_not_permitted) {
     return fail(ErrorCode::permission,
@@ -83,8 +84,8 @@ std::unexpected<Error> not_connected(const std::string& socket, error_code error
   if (error == boost::system::errc::no_such_file_or_directory ||
       error == boost::system::errc::connection_refused) {
     return fail(ErrorCode::io, fmt::format("Docker does not run: nobody listens on {} (systemctl "
-                                           "start docker; another socket: --docker PATH)",
-                                           printable(socket)));
+                                           "start docker; another socket: {})",
+                                           printable(socket), setting));
   }
   return fail_errno(ErrorCode::io, fmt::format("cannot connect to {}", printable(socket)),
                     error.value());
@@ -132,7 +133,7 @@ Result<std::string> Client::get(const std::string& path) const {
   Exchange exchange(path, patience_);
   if (const auto error = exchange.connect(socket_)) {
     if (error == beast::error::timeout) return not_answered(path, error, patience_);
-    return not_connected(socket_, error);
+    return not_connected(socket_, setting_, error);
   }
   if (const auto error = exchange.transfer()) return not_answered(path, error, patience_);
   auto answer = exchange.take();

@@ -16,9 +16,11 @@ inline constexpr const char* kSocket = "/run/docker.sock";
 class Client {
  public:
   /// `patience` is for the whole of one request: connecting, sending, and the answer's last byte.
+  /// `setting` is how the admin names another socket.
   explicit Client(std::string socket = kSocket,
-                  std::chrono::milliseconds patience = kDockerPatience)
-      : socket_(std::move(socket)), patience_(patience) {}
+                  std::chrono::milliseconds patience = kDockerPatience,
+                  std::string setting = "[apps] docker = \"PATH\"")
+      : socket_(std::move(socket)), patience_(patience), setting_(std::move(setting)) {}
 
   /// The body of GET `path` ("/containers/json?all=0"; without a version the daemon takes its
   /// newest), of at most kDockerAnswerMax bytes. Errors: `permission` when the socket is not for
@@ -32,6 +34,7 @@ class Client {
  private:
   std::string socket_;
   std::chrono::milliseconds patience_;
+  std::string setting_;
 };
 
 /// Is this what Docker gives as an id: 12 to 64 hexadecimal digits? Only such goes into a path.
