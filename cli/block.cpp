@@ -405,7 +405,7 @@ int run_unblock(const Context& context, const BlockOptions& options) {
       context.warn(to_string(range) + " was not blocked");
     }
   }
-  say_in_force(context, *outcome);
+  if (!change.removed.empty()) say_in_force(context, *outcome);
   say_bad_lines(context, *named);
   const bool all = outcome->in_force && change.still_covers.empty() && !listed &&
                    change.not_found.empty() && named->bad == 0;
