@@ -20,7 +20,6 @@ namespace cli {
 namespace {
 
 bool agreed() {
-  if (isatty(STDIN_FILENO) == 0) return false;
   fmt::print(
       stderr,
       "This removes the tables 'inet {0}' and 'bridge {0}' with all limits, blocks, isolation "
@@ -64,8 +63,12 @@ int remove_ours(const Context& context, chains::Kernel& kernel, bool yes) {
   }
   const auto bridge = kernel.has(chains::Table::bridge);
   if (observed->table() == nullptr && !bridge.value_or(false)) return nothing_to_do(context);
+  if (!yes && isatty(STDIN_FILENO) == 0) {
+    context.error("not removed: there is no terminal to ask on: use --yes");
+    return kError;
+  }
   if (!yes && !agreed()) {
-    context.error("not removed: answer 'y', or say --yes");
+    context.error("not removed: the answer was not 'y'");
     return kError;
   }
   // Not before the question: nobody should have to wait for the answer.
