@@ -130,6 +130,7 @@ fw::Trouble trouble_of(const json::value& trouble) {
   if (const json::value& panic = trouble.at("panic"); !panic.is_null()) {
     out.panic.emplace();
     out.panic->since = time_of(panic, "since_ms");
+    out.nobody_gets_in = panic.at("nobody_gets_in").as_bool();
     for (const json::value& caller : panic.at("callers").as_array()) {
       out.panic->panic.callers.push_back(
           must_be(fw::parse_ip(std::string_view(caller.as_string()))));

@@ -104,13 +104,19 @@ void print_panic(const Context& context, const fw::Trouble& trouble) {
     context.say(context.styled(
         Style::red,
         "the panic is not in force since 'cloudron-fw reset', and comes back with the "
-        "next apply or boot; call it off: cloudron-fw panic off"));
+        "next apply or boot; call it off: sudo cloudron-fw panic off"));
     return;
   }
+  const std::string since = time_text(trouble.panic->since);
   context.say(context.styled(
-      Style::red, fmt::format("PANIC since {}: all new connections are dropped, except SSH from "
-                              "trusted networks{}; call it off: cloudron-fw panic off",
-                              time_text(trouble.panic->since), callers)));
+      Style::red,
+      trouble.nobody_gets_in
+          ? fmt::format("PANIC since {}: all new connections are dropped, SSH too: nobody can log "
+                        "in until 'cloudron-fw panic off'",
+                        since)
+          : fmt::format("PANIC since {}: all new connections are dropped, except SSH from trusted "
+                        "networks{}; call it off: sudo cloudron-fw panic off",
+                        since, callers)));
 }
 
 void print_trouble(const Context& context, const fw::Trouble& trouble) {

@@ -345,7 +345,9 @@ json::object trouble_json(const Trouble& trouble) {
   if (trouble.panic) {
     json::array callers;
     for (const Ip caller : trouble.panic->panic.callers) callers.emplace_back(to_string(caller));
-    out["panic"] = {{"since_ms", ms_of(trouble.panic->since)}, {"callers", std::move(callers)}};
+    out["panic"] = {{"since_ms", ms_of(trouble.panic->since)},
+                    {"callers", std::move(callers)},
+                    {"nobody_gets_in", trouble.nobody_gets_in}};
   }
   if (trouble.trial) {
     out["trial"] = {{"policy", printable(trouble.trial->policy, trouble.trial->policy.size())},

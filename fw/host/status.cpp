@@ -8,6 +8,7 @@
 #include "chains/compile.hpp"
 #include "chains/text.hpp"
 #include "fw/base/ip_protocol.hpp"
+#include "fw/host/in_force.hpp"
 #include "fw/host/last_good.hpp"
 #include "fw/host/surroundings.hpp"
 
@@ -121,6 +122,8 @@ std::uint64_t count_unlabelled(const chains::Observed& observed) {
 Trouble read_trouble(const std::string& state_dir) {
   Trouble out;
   out.panic = read_panic(state_dir);
+  out.nobody_gets_in = out.panic && out.panic->panic.callers.empty() &&
+                       in_force(state_dir, this_moment()).policy.trusted.empty();
   out.off = switched_off(state_dir);
   if (const auto pending = read_pending(state_dir)) {
     out.trial =

@@ -304,6 +304,8 @@ TEST_P(StandIn, FlowsThatNobodyAnswersGoOn) {
   const int domain = family() == Family::ipv4 ? AF_INET : AF_INET6;
   const auto bound = [&](const Namespace& where, Ip ip, std::uint16_t port) {
     Fd fd(where.in([&] { return ::socket(domain, SOCK_DGRAM | SOCK_CLOEXEC, 0); }));
+    const int one = 1;
+    if (domain == AF_INET6) ::setsockopt(fd.get(), IPPROTO_IPV6, IPV6_FREEBIND, &one, sizeof one);
     const SockAddr at(ip, port);
     if (::bind(fd.get(), at.get(), at.size) < 0) fail("cannot bind");
     return fd;
