@@ -140,22 +140,31 @@ class Watch {
 class Rows {
  public:
   static fw::Result<Rows> open(const Context& context) {
-    if (asks_daemon(context)) return Rows(context, {});
-    auto log = fw::ActivityLog::open(context.state_dir);
-    if (!log) return std::unexpected(log.error());
-    return Rows(context, std::move(*log));
+    Rows rows(context);
+    if (auto opened = rows.open_log(); !opened) return std::unexpected(opened.error());
+    return rows;
   }
   /// As ActivityLog::read.
   fw::Result<std::vector<fw::Activity>> read(fw::WallTime since, std::int64_t after,
                                              const std::string& what) {
-    return log_ ? log_->read(since, after, kPage, what)
-                : activity_of_daemon(context_, since, after, kPage, what);
+    if (by_daemon_) return activity_of_daemon(context_, since, after, kPage, what);
+    if (auto opened = open_log(); !opened) return std::unexpected(opened.error());
+    return log_ ? log_->read(since, after, kPage, what) : std::vector<fw::Activity>{};
   }
 
  private:
-  Rows(const Context& context, std::optional<fw::ActivityLog> log)
-      : context_(context), log_(std::move(log)) {}
+  explicit Rows(const Context& context) : context_(context), by_daemon_(asks_daemon(context)) {}
+  /// Without a state folder there is no log, yet.
+  fw::Result<void> open_log() {
+    if (by_daemon_ || log_ || !has_state(context_)) return {};
+    auto log = fw::ActivityLog::open(context_.state_dir);
+    if (!log) return std::unexpected(log.error());
+    log_ = std::move(*log);
+    return {};
+  }
+
   const Context& context_;
+  bool by_daemon_;
   std::optional<fw::ActivityLog> log_;
 };
 

@@ -423,6 +423,7 @@ fw::Result<std::vector<fw::Block>> all_blocks(const Context& context, fw::WallTi
     }
     return std::move(told->blocks);
   }
+  if (!has_state(context)) return std::vector<fw::Block>{};
   auto store = fw::Store::open(context.state_dir);
   if (!store) return std::unexpected(store.error());
   auto snapshot = store->blocks(now);

@@ -207,6 +207,17 @@ fw::Result<fw::Manager> open_manager(const Context& context) {
   return fw::Manager::open(context.state_dir);
 }
 
+bool has_state(const Context& context) {
+  return access(context.state_dir.c_str(), F_OK) == 0 || errno != ENOENT;
+}
+
+fw::Result<fw::Manager> open_manager_to_read(const Context& context) {
+  if (has_state(context)) return open_manager(context);
+  auto kernel = chains::Kernel::open();
+  if (!kernel) return std::unexpected(kernel.error());
+  return fw::Manager(std::move(*kernel), context.state_dir, std::nullopt);
+}
+
 void Table::print(const Context& context, const std::string& indent) const {
   if (context.quiet || context.json || rows_.empty()) return;
   std::vector<std::size_t> widths(columns_.size());

@@ -91,6 +91,9 @@ LoadedPolicy load_some_policy(const Context& context);
 
 /// Opens kernel, lists and store.
 fw::Result<fw::Manager> open_manager(const Context& context);
+/// Is the state folder there? Who only reads does not make it: without it, all of it is empty.
+bool has_state(const Context& context);
+fw::Result<fw::Manager> open_manager_to_read(const Context& context);
 
 /// A table with aligned columns; widths in display columns. Without a row it prints nothing.
 class Table {

@@ -23,7 +23,7 @@ int run_plan(Context& context) {
   if (!loaded) return kError;
   context.problems(loaded->warnings);
   context.problems(fw::ssh_by_absent_interfaces(loaded->policy));
-  auto manager = open_manager(context);
+  auto manager = open_manager_to_read(context);
   if (!manager) {
     context.error(manager.error());
     return kError;

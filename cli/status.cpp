@@ -223,18 +223,22 @@ void print_status(const Context& context, const Told& told) {
 
 /// What root finds out.
 fw::Result<Told> find_out(const Context& context, const LoadedPolicy& loaded) {
-  auto manager = open_manager(context);
+  auto manager = open_manager_to_read(context);
   if (!manager) return std::unexpected(manager.error());
   const auto in_force = fw::in_force(context.state_dir, fw::this_moment());
   auto status = fw::read_status(*manager, loaded.policy, in_force.policy, unused_now(context));
   if (!status) return std::unexpected(status.error());
-  auto blocks = manager->store()->blocks(fw::wall_clock());
-  if (!blocks) return std::unexpected(blocks.error());
-  const std::size_t all = blocks->blocks.size();
+  fw::Store::Snapshot snapshot;
+  if (manager->store()) {
+    auto blocks = manager->store()->blocks(fw::wall_clock());
+    if (!blocks) return std::unexpected(blocks.error());
+    snapshot = std::move(*blocks);
+  }
+  const std::size_t all = snapshot.blocks.size();
   return Told{loaded.name,
               std::move(*status),
               fw::read_trouble(context.state_dir),
-              {std::move(blocks->blocks), all}};
+              {std::move(snapshot.blocks), all}};
 }
 
 /// What the daemon tells those who may ask it.

@@ -12,7 +12,7 @@ namespace cli {
 namespace {
 
 int run_verify(const Context& context) {
-  auto manager = open_manager(context);
+  auto manager = open_manager_to_read(context);
   if (!manager) {
     context.error(manager.error());
     return kError;
