@@ -195,6 +195,15 @@ int run_activity(const Context& context, const ActivityOptions& options) {
     context.error("--since " + to_string(since.error()));
     return kUsage;
   }
+  if (!options.what.empty() &&
+      std::ranges::find(fw::kActivityKinds, options.what) == fw::kActivityKinds.end()) {
+    const std::string_view near = fw::nearest(options.what, fw::kActivityKinds);
+    context.error(fmt::format(
+        "--what {}: {}", fw::quote(options.what),
+        near.empty() ? fmt::format("it is one of {}", fmt::join(fw::kActivityKinds, ", "))
+                     : "did you mean " + fw::quote(near) + "?"));
+    return kUsage;
+  }
   const auto done = print_rows(context, options, fw::wall_clock() - *since);
   if (!done) context.error(done.error());
   return done ? kOk : kError;

@@ -1,4 +1,5 @@
 // cloudron-fw render
+#include <algorithm>
 #include <memory>
 
 #include <CLI/CLI.hpp>
@@ -16,13 +17,21 @@ namespace {
 
 namespace json = boost::json;
 
-/// The app that is named, else those of the policy, else none: one profile for all.
+/// The app that is named, where the policy has it or knows of none; else those of the policy, else
+/// none: one profile for all.
 std::optional<std::vector<std::string>> apps_of(const Context& context, const std::string& app) {
-  if (!app.empty()) return std::vector<std::string>{app};
   const auto loaded = load_policy(context);
   if (!loaded) return std::nullopt;
   std::vector<std::string> names;
   for (const fw::App& known : loaded->policy.apps) names.push_back(known.name);
+  if (!app.empty()) {
+    if (names.empty() || std::ranges::find(names, app) != names.end()) return {{app}};
+    const std::vector<std::string_view> known(names.begin(), names.end());
+    const std::string_view near = fw::nearest(app, known);
+    context.error(fmt::format("the policy names no app {}{}", fw::quote(app),
+                              near.empty() ? "" : ", did you mean " + fw::quote(near) + "?"));
+    return std::nullopt;
+  }
   if (names.empty()) names.emplace_back();
   return names;
 }

@@ -1,11 +1,13 @@
 // The activity log: what was done to the firewall, when and by whom, in a database of its own.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "fw/base/limits.hpp"
@@ -33,6 +35,11 @@ struct Activity {
 
   bool operator==(const Activity&) const = default;
 };
+
+/// All the words for what was done.
+inline constexpr std::array<std::string_view, 12> kActivityKinds{
+    "apply",    "apps",  "block",  "clock", "confirm",  "labels",
+    "offender", "panic", "repair", "reset", "rollback", "unblock"};
 
 struct ActivityBounds {
   std::chrono::seconds keep = kActivityKeep;
