@@ -225,7 +225,7 @@ void add_activity(CLI::App& program, Context& context, int& exit) {
       ->type_name("WORD")
       ->check(not_empty);
   command->add_flag("--follow,-f", options->follow,
-                    "Go on with what is done from now on; with --json a line each");
+                    "Keep printing new entries; with --json one a line");
   command->callback([&context, &exit, options] { exit = run_activity(context, *options); });
 }
 

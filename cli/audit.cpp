@@ -209,7 +209,8 @@ int run_host(const Context& context, const std::string& root) {
 
 constexpr const char* kExitCodes =
     "Exit codes: 0 nothing, or low only; 10 medium; 11 high; 12 critical (the worst that was "
-    "found); 3 not all could be looked at, and what was is low; 1 error. They only look: nothing "
+    "found); 3: some could not be checked; the rest is at most low; 1 error. They only look: "
+    "nothing "
     "is changed.";
 
 }  // namespace

@@ -93,6 +93,10 @@ void check_shrunk(const Context& context, const fw::Policy& policy, const fw::Sp
 }
 
 int run_check(const Context& context, const std::string& file) {
+  if (file == "-") {
+    context.error("check reads files only: write the name of one");
+    return kUsage;
+  }
   Context with = context;
   if (!file.empty()) with.policy_path = file;
   std::vector<fw::Problem> problems;

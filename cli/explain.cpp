@@ -121,6 +121,21 @@ std::optional<std::pair<std::uint8_t, std::uint16_t>> parse_service(std::string_
   return std::pair{protocol, port};
 }
 
+/// What is wrong with a word that was meant as a port; nothing when it was not.
+std::optional<std::string> why_no_port(std::string_view word) {
+  const auto is_number = [](std::string_view text) {
+    return !text.empty() && text.find_first_not_of("0123456789") == text.npos;
+  };
+  const std::size_t slash = std::min(word.find('/'), word.size());
+  const std::string_view behind = word.substr(std::min(slash + 1, word.size()));
+  if (is_number(word.substr(0, slash)) && (behind == "tcp" || behind == "udp"))
+    return fmt::format("{} is no port: write {}/{}", fw::quote(word), behind,
+                       word.substr(0, slash));
+  if (word.starts_with("udp/") || word.starts_with("tcp/")) word.remove_prefix(4);
+  if (!is_number(word)) return {};
+  return fmt::format("port {} is not between 1 and 65535", fw::printable(word));
+}
+
 template <class T>
 Result<const T*> named(const std::vector<T>& values, const std::string& name, const char* kind) {
   std::vector<std::string_view> known;
@@ -154,7 +169,7 @@ Result<End> parse_end(const fw::Policy& policy, const std::string& word) {
   const auto ip = fw::parse_ip(word);
   if (!ip) {
     return wrong(fw::quote(word) +
-                 " is no address, app:NAME, addon:NAME or port: " + ip.error().what);
+                 " is no address, app:NAME, addon:NAME or port (tcp/443, udp/53, ping)");
   }
   return End{{*ip}, nullptr, nullptr};
 }
@@ -174,6 +189,9 @@ class Asking {
     if (!from) return std::unexpected(from.error());
     const auto service = parse_service(words.back());
     const bool to_host = service && words.size() == 2;
+    if (!service) {
+      if (auto why = why_no_port(words.back())) return wrong(std::move(*why));
+    }
     End to;
     if (!to_host) {
       const auto end = parse_end(world_.policy, words[1]);

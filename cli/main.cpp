@@ -33,7 +33,7 @@ Exit codes
   3   done in part: a list with bad lines, an address that stays blocked, a block
       that waits for the first apply, a broken policy beside which block went on,
       a damaged capture; apply --dry-run: without --force it would be refused;
-      audit: not all could be looked at
+      audit: some could not be checked
   10  audit: the worst that was found is medium
   11  the same, high
   12  the same, critical

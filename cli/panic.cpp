@@ -39,7 +39,7 @@ bool somebody_gets_in(const Context& context, const fw::Policy& policy,
   if (!policy.trusted.empty() || !state.panic.callers.empty()) return true;
   context.error(
       "nobody could log in any more: the policy trusts no network, and this is no SSH session; "
-      "on the console say --force");
+      "on the console use --force to do it anyway");
   return false;
 }
 

@@ -192,7 +192,7 @@ void print_status(const Context& context, const Told& told) {
   if (!status.present) {
     context.say(context.styled(Style::red,
                                "the firewall is not in force: no table of ours in the "
-                               "kernel; apply it: cloudron-fw apply"));
+                               "kernel; apply it: sudo cloudron-fw apply"));
     return;
   }
   if (status.equal) {

@@ -44,9 +44,9 @@ int run_verify(const Context& context) {
   } else if (report->first) {
     context.say(wanted.why == fw::InForce::Why::built_in
                     ? "nothing was applied yet, and no table of ours is in the kernel; apply it: "
-                      "cloudron-fw apply"
+                      "sudo cloudron-fw apply"
                     : "what was last applied is gone: no table of ours is in the kernel; apply it "
-                      "again: cloudron-fw apply");
+                      "again: sudo cloudron-fw apply");
   } else {
     context.say("the kernel does not hold what was last applied; cloudron-fw apply would mend:");
     print_difference(context, report->difference, kLinesShown, Tense::to_be_done);
@@ -59,8 +59,8 @@ int run_verify(const Context& context) {
 void add_verify(CLI::App& program, Context& context, int& exit) {
   CLI::App* command = program.add_subcommand(
       "verify",
-      "Does the kernel hold what was last applied, whatever the policy file says by now? The "
-      "daemon's check, once.\nExit code: 0 it does, 2 it does not, 1 error.");
+      "Compare the kernel with what was last applied, not with the policy file: the daemon's "
+      "check, once.\nExit code: 0 it does, 2 it does not, 1 error.");
   command->callback([&context, &exit] { exit = run_verify(context); });
 }
 

@@ -766,9 +766,10 @@ void Daemon::say_repaired(const ApplyReport& report, std::chrono::microseconds t
                           std::size_t lost) {
   const auto took_ms = std::chrono::round<std::chrono::milliseconds>(took).count();
   const std::string by = changed_by_.empty() ? "somebody" : changed_by_;
-  const std::string what = report.first
-                               ? "removed the firewall"
-                               : fmt::format("changed {} lines of the firewall", report.repaired());
+  const auto lines = report.repaired();
+  const std::string what = report.first ? "removed the firewall"
+                                        : fmt::format("changed {} {} of the firewall", lines,
+                                                      lines == 1 ? "line" : "lines");
   std::string text = fmt::format("{} {}; repaired in {} ms", by, what, took_ms);
   if (lost != 0) {
     text += fmt::format(

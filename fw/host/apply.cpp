@@ -279,7 +279,7 @@ Result<std::uint32_t> Manager::make_so(const Policy& policy, const Target& targe
 
     if (refused) {
       return fail(ErrorCode::usage,
-                  *refused + ": nothing was changed; say --force to do it all the same");
+                  *refused + ": nothing was changed; use --force to apply anyway");
     }
     if (plan.wake_table && !plan.add_chains.empty() && attempt < kApplyTries) {
       // The kernel makes no chain in the transaction that wakes its table.

@@ -123,7 +123,7 @@ void BlockGuard::keep_own(const OwnNetwork& own) {
     return of.device.empty() ? "" : " (" + of.device + ")";
   };
   for (const char* text : {"127.0.0.0/8", "::1"}) {
-    kept_.push_back({*parse_ip_range(text), Kind::own_address, "this host itself"});
+    kept_.push_back({*parse_ip_range(text), Kind::own_address, "this host"});
   }
   for (const char* text : {"0.0.0.0", "::"}) {  // DHCP, duplicate address detection
     kept_.push_back({*parse_ip_range(text), Kind::own_address, "hosts that have no address yet"});
@@ -146,6 +146,7 @@ std::string BlockGuard::reason(const IpRange& range, const Kept& kept) const {
     return range.single() ? "is " + kept.name
                           : fmt::format("holds {}, {}", to_string(kept.range), kept.name);
   }
+  if (kept.kind == Kind::own_address && kept.range.contains(range)) return "is " + kept.name;
   return (kept.range.contains(range) ? "is in " : "holds addresses of ") + kept.name;
 }
 

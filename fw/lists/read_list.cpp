@@ -12,6 +12,7 @@
 #include <fmt/format.h>
 
 #include "fw/base/limits.hpp"
+#include "fw/base/suggest.hpp"
 #include "fw/lists/file.hpp"
 #include "fw/lists/lists.hpp"
 
@@ -257,7 +258,7 @@ class Reader {
     while (!words.empty()) {
       const std::string_view word = take_field(words, " \t,");
       if (begins_with(word, "all")) {
-        bad(kWhole);
+        bad(whole(word));
       } else if (!word.empty()) {
         take_entry(word);
       }
@@ -282,7 +283,7 @@ class Reader {
   void take_entry(std::string_view entry) {
     const auto range = parse_entry(entry);
     if (!range) return bad(range.error().what);
-    if (is_whole(*range)) return bad(kWhole);
+    if (is_whole(*range)) return bad(whole(entry));
     if (auto wide = why_wide(entry, *range); wide && text_.wide.size() < kListBadLinesShown) {
       text_.wide.push_back({line_, std::move(*wide)});
     }
@@ -303,7 +304,9 @@ class Reader {
     if (++text_.bad_count <= kListBadLinesShown) text_.bad.push_back({line_, std::move(what)});
   }
 
-  static constexpr const char* kWhole = "the whole internet, which no list may hold";
+  static std::string whole(std::string_view entry) {
+    return fmt::format("{} is the whole internet: remove the line", printable(entry));
+  }
 
   SparedIndex spared_;
   ListText text_;

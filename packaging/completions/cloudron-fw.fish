@@ -49,7 +49,7 @@ complete -c cloudron-fw -n "$in block unblock" -l prefix6 -x -a '48 56 64 128' -
 complete -c cloudron-fw -n "$in block unblock" -l from -r -F -d 'Read addresses from a file'
 complete -c cloudron-fw -n "$in activity" -l since -x -a '1h 1d 7d' -d 'How far back'
 complete -c cloudron-fw -n "$in activity" -l what -x -a 'apply block unblock reset' -d 'Only one kind'
-complete -c cloudron-fw -n "$in activity" -s f -l follow -d 'Go on with what is done from now on'
+complete -c cloudron-fw -n "$in activity" -s f -l follow -d 'Keep printing new entries'
 complete -c cloudron-fw -n "$in simulate" -F
 complete -c cloudron-fw -n "$in simulate" -l compare -r -F -d 'Another policy'
 complete -c cloudron-fw -n "$in simulate" -l host -x -d 'Address of the host'

@@ -57,7 +57,7 @@ route add default via fe80::77 dev eth0 proto ra
   for (const auto& one :
        v4() ? std::vector<
                   std::pair<std::string,
-                            std::string>>{{"127.0.0.1", "this host itself"},
+                            std::string>>{{"127.0.0.1", "is this host"},
                                           {"0.0.0.0/0", "198.18.9.0/24"},
                                           {"12.0.0.0/7", "is more than a /8"},
                                           {"203.0.113.8", "is a router of this host (eth0)"},
@@ -73,7 +73,7 @@ route add default via fe80::77 dev eth0 proto ra
                                           {"198.18.0.0/16",
                                            "holds addresses of the trusted network"}}
             : std::vector<std::pair<std::string, std::string>>{
-                  {"::1", "this host itself"},
+                  {"::1", "is this host"},
                   {"::/0", "2001:db8:9::/48"},
                   {"2400::/15", "is more than a /16"},
                   {"2001:db8:ffff::8", "is a router of this host (eth0)"},
