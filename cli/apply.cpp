@@ -178,6 +178,12 @@ LoadedPolicy load_at_boot(const Context& context) {
   return loaded;
 }
 
+void add_absent_interfaces(LoadedPolicy& loaded) {
+  for (fw::Problem& problem : fw::ssh_by_absent_interfaces(loaded.policy)) {
+    loaded.warnings.push_back(std::move(problem));
+  }
+}
+
 /// Says so; at boot, and with force, that is all.
 bool takes_lan_for_apps(const Context& context, const LoadedPolicy& loaded,
                         const ApplyOptions& options) {
@@ -202,11 +208,7 @@ int run_apply(Context& context, const ApplyOptions& options) {
     context.error("the policy has errors: nothing was changed");
     return kError;
   }
-  if (!options.boot) {  // then they may yet come
-    for (fw::Problem& problem : fw::ssh_by_absent_interfaces(loaded->policy)) {
-      loaded->warnings.push_back(std::move(problem));
-    }
-  }
+  if (!options.boot) add_absent_interfaces(*loaded);  // they may come after a boot
   context.problems(loaded->warnings);
   if (takes_lan_for_apps(context, *loaded, options)) return kError;
   const auto lock = fw::StateLock::take(context.state_dir);

@@ -101,7 +101,20 @@ TEST(ReadList, TakesAddressesNetworksAndRangesOfBothFamilies) {
                               "2001:db8::10-2001:db8::1f"}));
 }
 
-TEST(ReadList, MasksHostBitsSilently) {
+TEST(ReadList, NamesWideNetworksWithHostBits) {
+  const ListText list = read(
+      "198.51.100.77/16\n198.51.100.77/15\n198.50.0.0/15\n2001:db8::1/32\n"
+      "{\"cidr\": \"2001:db8::1/31\"}\n::ffff:198.51.100.77/111\n");
+  std::vector<std::size_t> lines;
+  for (const BadLine& wide : list.wide) lines.push_back(wide.line);
+  EXPECT_EQ(lines, (std::vector<std::size_t>{2, 5, 6}));
+  EXPECT_EQ(
+      list.wide.front().what,
+      "198.51.100.77/15 means all of 198.50.0.0/15: write that, or the network that is meant");
+  EXPECT_EQ(list.entries, 6u);
+}
+
+TEST(ReadList, MasksHostBits) {
   const ListText list = read(
       "198.51.100.77/24\n"
       "255.255.255.255/0 # everything\n"
