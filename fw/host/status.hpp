@@ -43,7 +43,7 @@ std::uint64_t count_unlabelled(const chains::Observed& observed);
 struct Trouble {
   std::optional<PanicState> panic;
   bool nobody_gets_in = false;  ///< in that panic, by SSH
-  bool off = false;  ///< `reset` was the last word
+  bool off = false;             ///< `reset` was the last word
   struct Trial {
     std::string policy;  ///< its name
     WallTime until{};

@@ -124,7 +124,8 @@ TEST_F(Apps, AnAppThatKeepsItsWindowIsNeverRefused) {
   const Client app(wiki.inside, wiki.address(Family::ipv4));
   for (int i = 0; i < 15; ++i) {
     EXPECT_EQ(app.tcp(addon.address(Family::ipv4), 3000), Outcome::served) << i;
-    std::this_thread::sleep_for(680ms);  // from the end of one: four never fit into 2 s, however slow
+    std::this_thread::sleep_for(
+        680ms);  // from the end of one: four never fit into 2 s, however slow
   }
 }
 

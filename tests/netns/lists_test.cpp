@@ -156,7 +156,8 @@ TEST_P(Listed, TheWholeInternetIsABadLine) {
   list(address(2) + "\n" + (v4() ? "0.0.0.0/0\n" : "::/0\n"));
   const Output output = fw.run({"apply"});
   EXPECT_EQ(output.exit, 3) << to_string(output);
-  EXPECT_NE(output.err.find("is the whole internet: remove the line"), std::string::npos) << output.err;
+  EXPECT_NE(output.err.find("is the whole internet: remove the line"), std::string::npos)
+      << output.err;
   EXPECT_TRUE(blocked(1));
   EXPECT_FALSE(blocked(3));
 }
