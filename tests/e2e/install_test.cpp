@@ -138,8 +138,8 @@ TEST_P(InstallOverSsh, ASessionThatIsAmongThemGoesOn) {
   const Output output = session.typed(Machine::kInstall);
   EXPECT_EQ(output.exit, 0) << to_string(output);
   EXPECT_TRUE(is_installed());
-  EXPECT_TRUE(session.works());
-  EXPECT_TRUE(by_vpn().works()) << "and it can come in again";
+  EXPECT_TRUE(eventually([&] { return session.works(); }));
+  EXPECT_TRUE(eventually([&] { return by_vpn().works(); })) << "and it can come in again";
   EXPECT_FALSE(says(output, "closed from now on: TCP 22 ")) << to_string(output);
 }
 

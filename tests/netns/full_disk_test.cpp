@@ -84,7 +84,7 @@ TEST_P(FullDisk, ABlockIsRefusedWithTheReasonAndAllElseGoesOn) {
   nft(net.host, "flush ruleset");
   EXPECT_TRUE(eventually([&] { return in_kernel() == 1 + stored_; }))
       << in_kernel() << daemon.process().err_so_far();
-  EXPECT_EQ(daemon.repairs(), 1);
+  EXPECT_TRUE(eventually([&] { return daemon.repairs() == 1; }));
   EXPECT_EQ(fw.run({"verify"}).exit, 0);
 
   make_room();
