@@ -168,6 +168,22 @@ void note_refusal(Compilation& c) {
   });
 }
 
+/// Of a refused packet: no SYN-ACK has begun another connection since a reset of the client's. That
+/// may have been forged, within the window of a live connection: so it is neither answered nor
+/// evidence, and the connection goes on once there is budget. Nor is anything answered where no
+/// connection is left to be told from another.
+void after_a_reset(Compilation& c) {
+  const Admission& a = c.admission;
+  Chain& chain = c.chain("after_a_reset");
+  constexpr int kLast = fw::kLives - 1;
+  rule(chain, "too many connections in one entry", {},
+       {labelled(a.over(kLast), a.over(kLast)), drop()});
+  for (int life = 0; life < kLast; ++life) {
+    rule(chain, "no connection since", {},
+         {labelled(a.over(life) | a.syn(life) | a.over(life + 1), a.over(life)), drop()});
+  }
+}
+
 }  // namespace
 
 Expr Compilation::admitted() const {
@@ -207,6 +223,7 @@ void compile_admission(Compilation& c) {
   unusual_flow(c);
   admit(c);
   note_refusal(c);
+  after_a_reset(c);
 
   Chain& output = c.chain("output");
   output.base = BaseHook{Hook::output, kPriority, VerdictKind::accept, {}};

@@ -425,6 +425,7 @@ void refuse_chains(Compilation& c, const LimitParts& p) {
   // A reset goes only to who has shown the address to be its own; forged SYNs get no answer.
   // They are copied each at a rate of its own: forged SYNs do not drown what is certain.
   const std::vector<Expr> shaken{is_protocol(fw::Protocol::tcp), in_state(kStateEstablished)};
+  rule(refuse, "after a reset", where, {shaken[0], shaken[1], jump("after_a_reset")});
   // One refusal a connection: its later packets are answered without being copied.
   rule(refuse, "refused after the handshake", where, {shaken[0], shaken[1], jump("note_refusal")});
   c.log(refuse, "refused after the handshake", where, shaken, kLogReset + p.limit.name);

@@ -254,6 +254,26 @@ TEST_P(OneConnection, ARefusedOneIsRefusedOnce) {
   EXPECT_EQ(counter(net.host, "ssh.accepted"), 5u);
 }
 
+/// Who knows the ports of a live connection can forge resets within its window.
+TEST_P(OneConnection, AnInexactResetInAStrangersNameNeitherCutsNorAccuses) {
+  fw.apply();
+  HandMade victim = peer();
+  ASSERT_TRUE(victim.connect());
+  Handshakes others(link, stranger(family(), 1), host(), {22}, 4);
+  others.finish();
+  ASSERT_TRUE(eventually([&] { return counter(net.host, "ssh.accepted") == 5; }));
+  const auto speak = [&] {
+    victim.send(kAck | kPsh, victim.next(), victim.theirs(), "again");
+    return victim.wait([](const Packet& p) { return (p.flags & kRst) != 0 || p.data == "again"; });
+  };
+  victim.send(kRst, victim.next() + 100, 0);
+  EXPECT_FALSE(speak()) << "its budget is spent";
+  EXPECT_GE(counter(net.host, "ssh.refused"), 1u);
+  std::optional<Packet> answer;
+  EXPECT_TRUE(eventually([&] { return (answer = speak()).has_value(); }));
+  EXPECT_EQ(answer->data, "again") << "it was cut";
+}
+
 /// The same through destination NAT, on the way to an app.
 class OneConnectionPublished : public OneConnection {
  protected:
