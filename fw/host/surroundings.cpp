@@ -7,12 +7,11 @@
 #include <fstream>
 
 #include <fmt/format.h>
-#include <ifaddrs.h>
-#include <netinet/in.h>
 
 #include "chains/netlink/devices.hpp"
 #include "fw/base/endpoint.hpp"
 #include "fw/base/limits.hpp"
+#include "fw/host/own_addresses.hpp"
 #include "fw/host/tcp_sockets.hpp"
 
 namespace fw {
@@ -66,33 +65,10 @@ std::vector<chains::OpenConnection> open_connections() {
   return out;
 }
 
-namespace {
-
-std::vector<Ip> local_addresses() {
-  std::vector<Ip> out;
-  ifaddrs* all = nullptr;
-  if (getifaddrs(&all) != 0) return out;
-  for (const ifaddrs* one = all; one != nullptr; one = one->ifa_next) {
-    if (one->ifa_addr == nullptr) continue;
-    if (one->ifa_addr->sa_family == AF_INET) {
-      const auto* const in = reinterpret_cast<const sockaddr_in*>(one->ifa_addr);
-      out.push_back(ip_from_bytes(Family::ipv4, &in->sin_addr));
-    }
-    if (one->ifa_addr->sa_family == AF_INET6) {
-      const auto* const in = reinterpret_cast<const sockaddr_in6*>(one->ifa_addr);
-      out.push_back(ip_from_bytes(Family::ipv6, &in->sin6_addr));
-    }
-  }
-  freeifaddrs(all);
-  return out;
-}
-
-}  // namespace
-
 std::function<bool(Ip)> except_local(std::function<bool(Ip)> among) {
   if (!among) return [](Ip) { return false; };
-  return [among = std::move(among), own = local_addresses()](Ip ip) {
-    return among(ip) && std::find(own.begin(), own.end(), ip) == own.end();
+  return [among = std::move(among), own = own_addresses()](Ip ip) {
+    return among(ip) && std::ranges::find(own, ip, &OwnAddress::ip) == own.end();
   };
 }
 

@@ -10,8 +10,8 @@
 
 #include <arpa/inet.h>
 #include <fmt/format.h>
-#include <ifaddrs.h>
-#include <netinet/in.h>
+
+#include "fw/host/own_addresses.hpp"
 
 namespace fw {
 namespace {
@@ -75,35 +75,6 @@ void each_line(std::string_view text, const Add& add) {
 
 }  // namespace
 
-namespace {
-
-struct Own {
-  std::string device;
-  Ip ip;
-  bool link_local = false;  ///< of IPv6
-};
-
-std::vector<Own> own_addresses() {
-  std::vector<Own> out;
-  ifaddrs* all = nullptr;
-  if (getifaddrs(&all) != 0) return out;
-  for (const ifaddrs* one = all; one != nullptr; one = one->ifa_next) {
-    if (one->ifa_addr == nullptr) continue;
-    if (one->ifa_addr->sa_family == AF_INET) {
-      const auto* const in = reinterpret_cast<const sockaddr_in*>(one->ifa_addr);
-      out.push_back({one->ifa_name, ip_from_bytes(Family::ipv4, &in->sin_addr), false});
-    } else if (one->ifa_addr->sa_family == AF_INET6) {
-      const auto* const in = reinterpret_cast<const sockaddr_in6*>(one->ifa_addr);
-      out.push_back({one->ifa_name, ip_from_bytes(Family::ipv6, &in->sin6_addr),
-                     IN6_IS_ADDR_LINKLOCAL(&in->sin6_addr) != 0});
-    }
-  }
-  freeifaddrs(all);
-  return out;
-}
-
-}  // namespace
-
 Uplink parse_default_routes(std::string_view ipv4, std::string_view ipv6) {
   Uplink out;
   each_line(ipv4, [&out](std::istringstream line) { add_route4(std::move(line), out); });
@@ -116,7 +87,7 @@ Uplink parse_default_routes(std::string_view ipv4, std::string_view ipv6) {
 Uplink read_uplink() {
   Uplink out =
       parse_default_routes(read_all("/proc/self/net/route"), read_all("/proc/self/net/ipv6_route"));
-  for (const Own& own : own_addresses()) {
+  for (const OwnAddress& own : own_addresses()) {
     if (std::ranges::binary_search(out.devices, own.device) && !own.link_local) {
       out.addresses.push_back(own.ip);
     }
@@ -145,7 +116,7 @@ SparedSpace spared_here() {
     }
   };
   std::vector<Ip> own;
-  for (const Own& one : own_addresses()) own.push_back(one.ip);
+  for (const OwnAddress& one : own_addresses()) own.push_back(one.ip);
   add(own, "this host's own address");
   add(read_uplink().gateways, "this host's router");
   // With systemd-resolved the first names the stub only.

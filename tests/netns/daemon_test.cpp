@@ -367,6 +367,13 @@ class Forgotten : public OverFamily {
     return must_run(net.host, {"conntrack", "-L", "-f", family() == Family::ipv4 ? "ipv4" : "ipv6",
                                "-s", to_string(client(family(), n))});
   }
+  /// Both are open; the second client is blocked, and nothing is tracked any more.
+  void forget(Session& idle, Session& blocked) const {
+    ASSERT_TRUE(idle.echoes());
+    ASSERT_TRUE(blocked.echoes());
+    fw.must({"block", to_string(client(family(), 2))});
+    must_run(net.host, {"conntrack", "-F"});
+  }
   Server server{net.host, {22, 80}};
 };
 BOTH_FAMILIES(Forgotten);
@@ -376,10 +383,7 @@ TEST_P(Forgotten, OpenConnectionsAreEnteredByTheDaemon) {
   const Daemon daemon(fw);
   Session idle = from(1).session(host(), 22);
   Session blocked = from(2).session(host(), 22);
-  ASSERT_TRUE(idle.echoes());
-  ASSERT_TRUE(blocked.echoes());
-  fw.must({"block", to_string(client(family(), 2))});
-  must_run(net.host, {"conntrack", "-F"});
+  forget(idle, blocked);
   EXPECT_TRUE(eventually([&] { return !tracked(1).empty(); }));
   EXPECT_TRUE(idle.echoes());
   EXPECT_FALSE(blocked.echoes(kShort));
@@ -391,10 +395,7 @@ TEST_P(Forgotten, OpenConnectionsAreEnteredByAnApply) {
   fw.apply("[ports]\ntcp = [22, 80]\n");
   Session idle = from(1).session(host(), 22);
   Session blocked = from(2).session(host(), 22);
-  ASSERT_TRUE(idle.echoes());
-  ASSERT_TRUE(blocked.echoes());
-  fw.must({"block", to_string(client(family(), 2))});
-  must_run(net.host, {"conntrack", "-F"});
+  forget(idle, blocked);
   const Output applied = fw.apply();
   EXPECT_NE(applied.out.find("1 open connection was no longer tracked"), std::string::npos)
       << applied.out;
