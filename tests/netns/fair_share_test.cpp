@@ -162,5 +162,24 @@ TEST_P(AloneFairShare, HalfOpenConnectionsOfOneNetworkTakeNobodyElsesPlaces) {
   EXPECT_EQ(counter(net.host, "ssh.refused"), 20u) << "each has three";
 }
 
+TEST_P(AloneFairShare, OpenFlowsOfManyNetworksLeaveALargerOneItsPlaces) {
+  fw.apply("[ports]\ntcp = [22]\nudp = [5000]\n" +
+           limit_toml("game", "\"udp/5000\"", "outside", "ip", "10000/s", kThreeAtOnce));
+  // The meter of the rate is full as well, or not, by how fast the flows come.
+  const auto let_in = [this] {
+    return counter(net.host, "game.accepted") + counter(net.host, "game.overflowed");
+  };
+  RawLink link(net);
+  flows(link, kRoom, [&](unsigned i) { return stranger(family(), i); });
+  ASSERT_TRUE(eventually([&] { return decided("game") >= kRoom; })) << decided("game");
+  flows(link, kRoom, [&](unsigned i) { return in_network(family(), i); });
+  ASSERT_TRUE(eventually([&] { return decided("game") >= 2 * kRoom; })) << decided("game");
+  ASSERT_EQ(let_in(), 2 * kRoom) << "both are full";
+  flows(link, 40, [&](unsigned i) { return client(family(), 256 * i); });
+  ASSERT_TRUE(eventually([&] { return decided("game") >= 2 * kRoom + 40; })) << decided("game");
+  // All of a /48 have what one has; in IPv4 nothing is left that counts.
+  EXPECT_EQ(let_in(), 2 * kRoom + (family() == Family::ipv4 ? 40 : 3));
+}
+
 }  // namespace
 }  // namespace lab
