@@ -201,6 +201,7 @@ class Daemon final : public Host {
   bool read_changes();
   void stand_in();
   void stood_in(const Result<void>& done);
+  void end_stand_in_after(std::chrono::milliseconds pause);
   void end_stand_in();
   chains::Ruleset rules_to_stand_in() const;
   void on_refusals();
@@ -522,10 +523,7 @@ bool Daemon::read_changes() {
 /// a few rules stand in for it first, which nobody else can remove: whoever removed the table once
 /// may do it again. Under the lock, for that may have been a reset.
 void Daemon::stand_in() {
-  stand_in_timer_.expires_after(kStandInStays);
-  stand_in_timer_.async_wait([this](const ErrorOf& error) {
-    if (!error) with_lock([this] { end_stand_in(); }, [](const Error&) {});
-  });
+  end_stand_in_after(kStandInStays);
   if (stands_in_ || std::exchange(stand_in_wait_, true)) return;
   with_lock(
       [this] {
@@ -550,13 +548,24 @@ void Daemon::stood_in(const Result<void>& done) {
   messages_.send(Level::error, "nothing stands in for the table: " + to_string(done.error()));
 }
 
-/// Under the lock.
+void Daemon::end_stand_in_after(std::chrono::milliseconds pause) {
+  stand_in_timer_.expires_after(pause);
+  stand_in_timer_.async_wait([this](const ErrorOf& error) {
+    if (error) return;
+    with_lock([this] { end_stand_in(); }, [this](const Error&) { end_stand_in_after(1s); });
+  });
+}
+
+/// Under the lock. Nobody else can do it, so it is tried until it is done.
 void Daemon::end_stand_in() {
-  if (!std::exchange(stands_in_, false)) return;
+  if (!stands_in_) return;
   auto done = std::make_shared<Result<void>>();
   beside([this, done] { *done = stand_in_.remove(); },
          [this, done] {
-           if (!*done) messages_.send(Level::error, to_string(done->error()));
+           stands_in_ = !*done;
+           if (*done) return;
+           messages_.send(Level::error, to_string(done->error()));
+           end_stand_in_after(1s);
          });
 }
 
