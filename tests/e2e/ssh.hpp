@@ -18,10 +18,10 @@ class Sshd {
   explicit Sshd(const Namespace& host)
       : Sshd(host,
              {"unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child"},
-             "mount -t tmpfs lab /run && mount --bind", "") {}
+             "mount --bind", "mount -t tmpfs lab /run\n", "") {}
   /// In a machine that runs there: words that lead into it, and where it has our files.
   Sshd(const Namespace& host, const std::vector<std::string>& into, const std::string& files)
-      : Sshd(host, into, "cp", files) {}
+      : Sshd(host, into, "cp", "", files) {}
 
   std::string log() const { return process_->err_so_far(); }
   std::string key() const { return dir_ / "key"; }
@@ -30,7 +30,7 @@ class Sshd {
 
  private:
   Sshd(const Namespace& host, std::vector<std::string> into, const std::string& put,
-       const std::string& files) {
+       const std::string& first, const std::string& files) {
     for (const char* key : {"host_key", "key"}) {
       must_run(host, {"ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", dir_ / key});
     }
@@ -50,10 +50,13 @@ PrintMotd no
 PrintLastLog no
 )",
                                             files + dir_.path()));
+    // What root's shell does here when it starts is no part of a test; it may even wait for others.
     const std::string start = fmt::format(
-        "{1} {0}/shadow /etc/shadow && mkdir -p /run/sshd && "
+        "{2}{1} {0}/shadow /etc/shadow\n"
+        "mkdir -p /run/sshd\n"
+        "! test -e /root/.bashrc || {1} /dev/null /root/.bashrc\n"
         "echo 0 >/proc/self/loginuid && exec /usr/sbin/sshd -D -e -f {0}/config",
-        files + dir_.path(), put);  // who logs in is noted, as PAM does it
+        files + dir_.path(), put, first);  // who logs in is noted, as PAM does it
     into.insert(into.end(), {"sh", "-ec", start});
     process_ = std::make_unique<Process>(host, into);
     const auto ready = [&] { return log().find("listening on ::") != std::string::npos; };
