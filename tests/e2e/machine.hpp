@@ -6,7 +6,9 @@
 #include <string>
 #include <vector>
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/file.h>
 
 #include "tests/lab/firewall.hpp"
 #include "tests/lab/process.hpp"
@@ -15,8 +17,12 @@ namespace lab {
 
 class Machine {
  public:
-  /// Its network is that of a namespace.
-  explicit Machine(const Namespace& host) : host_(host) {
+  /// Its network is that of a namespace. One at a time, for there is one hierarchy of control
+  /// groups for all of them, and each systemd takes it for its own.
+  explicit Machine(const Namespace& host)
+      : host_(host),
+        turn_(::open("/tmp/cloudron-fw-machine.lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600)) {
+    if (::flock(turn_.get(), LOCK_EX) != 0) fail("no turn");
     write_file(dir_ / "begin",
                fmt::format(kBegin, dir_.path(), CLOUDRON_FW_TESTS "/..", program()));
     systemd_ = std::make_unique<Process>(
@@ -93,6 +99,7 @@ exec env -i container=lab PATH=/usr/sbin:/usr/bin:/sbin:/bin chroot $r \
 )";
 
   const Namespace& host_;
+  Fd turn_;
   TempDir dir_;
   std::unique_ptr<Process> systemd_;
 };
