@@ -48,6 +48,25 @@ class HandMade {
   /// Ends it so that both know.
   void reset() { send(kRst | kAck, isn_ + 6, theirs_); }
   void syn(std::uint32_t sequence) { send(kSyn, sequence, 0); }
+  /// How often the last step of one handshake makes a server say hello, which closes then. A window
+  /// as long as the word keeps its FIN back, so data of an old acknowledgement ends the socket.
+  std::size_t doors(std::size_t tries, const std::function<std::size_t()>& closed) {
+    send(kSyn, isn_, 0, {}, std::string("\x02\x04\x05\xb4", 4));
+    const auto answer = wait([](const Packet& p) { return p.flags == (kSyn | kAck); });
+    if (!answer) return 0;
+    const std::uint32_t next = isn_ + 1;
+    theirs_ = answer->sequence + 1;
+    for (std::size_t said = 0; said < tries; ++said) {
+      link_.receive(0ms);
+      send(kAck, next, theirs_, {}, {}, kHello);
+      if (!wait([](const Packet& p) { return p.data == "hello"; })) return said;
+      send(kAck, next, theirs_ + kHello, {}, {}, 0);
+      if (!eventually([&] { return closed() == said + 1; })) return said;
+      send(kAck | kPsh, next, theirs_, "z", {}, 0);
+      wait([](const Packet& p) { return (p.flags & kRst) != 0; });
+    }
+    return tries;
+  }
 
   std::optional<Packet> wait(const std::function<bool(const Packet&)>& wanted) {
     const auto end = Clock::now() + 700ms;
@@ -59,8 +78,20 @@ class HandMade {
     return {};
   }
   void send(std::uint8_t flags, std::uint32_t sequence, std::uint32_t acknowledged,
-            const std::string& data = {}, const std::string& options = {}) {
-    link_.send({{from_, to_, kTcp, kPort, port_, flags, sequence, acknowledged, options, data}});
+            const std::string& data = {}, const std::string& options = {},
+            std::uint16_t window = 65'535) {
+    link_.send({{from_,
+                 to_,
+                 kTcp,
+                 kPort,
+                 port_,
+                 flags,
+                 sequence,
+                 acknowledged,
+                 options,
+                 data,
+                 {},
+                 window}});
   }
   std::uint32_t next() const { return isn_ + 6; }
   std::uint32_t theirs() const { return theirs_; }
@@ -68,6 +99,7 @@ class HandMade {
 
  private:
   static constexpr std::uint16_t kPort = 5000;
+  static constexpr std::uint16_t kHello = 5;  ///< as long as the word
   RawLink& link_;
   Ip from_;
   Ip to_;
@@ -240,6 +272,26 @@ TEST_P(OneConnectionByCookie, NoDataPassesUncountedAfterBothHaveClosed) {
     if (fin) attacker.send(kAck, attacker.next() + 1, fin->sequence + 1);
   };
   EXPECT_LE(1 + replay(attacker, close, 8), 5u);
+}
+
+/// A server that has closed answers data with a reset of the acknowledged number. Where that is an
+/// old one, connection tracking calls the reset invalid, if it is let.
+TEST_P(OneConnectionByCookie, TheLastStepAgainIsCountedAfterAResetOfAnOldNumber) {
+  fw.apply("[ports]\ntcp = [22, 2222]\n" + limit_toml("banner", "2222", "outside", "ip", "5/1h"));
+  const Process banner(net.host, {"python3", "-ISuc",
+                                  "import socket\n"
+                                  "s = socket.create_server(('::', 2222), dualstack_ipv6=True,\n"
+                                  "                         family=socket.AF_INET6)\n"
+                                  "print('ready')\n"
+                                  "while True:\n"
+                                  "  c, who = s.accept()\n"
+                                  "  c.sendall(b'hello')\n"
+                                  "  c.close()\n"
+                                  "  print('closed')\n"});
+  const auto closed = [&] { return std::ranges::count(banner.out_so_far(), 'c') + 0u; };
+  ASSERT_TRUE(eventually([&] { return !banner.out_so_far().empty(); }));
+  HandMade attacker = peer(2222);
+  EXPECT_LE(attacker.doors(20, closed), 5u);
 }
 
 TEST_P(OneConnection, ARefusedOneIsRefusedOnce) {
