@@ -49,25 +49,29 @@ void compile_bridges(Compilation& c) {
   if (!c.policy.app_networks.empty()) c.device_set(kOtherBridges, c.other_bridges());
 }
 
-/// Who may reach which addon: app address, addon address, protocol, port.
+/// Who may reach which addon: app address, addon address, protocol, port. And who is bound to whom,
+/// which an error about one of their packets goes by: both addresses, either way round.
 void addons_of_apps(Compilation& c) {
   std::map<std::string, const fw::Addon*> by_name;
   for (const fw::Addon& addon : c.policy.addons) by_name[addon.name] = &addon;
   for (fw::Family family : kFamilies) {
-    Set set;
+    Set reach;
+    Set bound;
+    auto add = [](Set& set, std::initializer_list<Bytes> key, const fw::Location& where) {
+      set.elements.push_back({concat(key), {}, {}, {}, where});
+    };
     auto bind = [&](const fw::App& app, const fw::Addon& addon) {
       for (fw::Ip from : app.addresses) {
         for (fw::Ip to : addon.addresses) {
           if (from.family != family || to.family != family) continue;
+          add(bound, {ip_bytes(from), ip_bytes(to)}, app.where);
+          add(bound, {ip_bytes(to), ip_bytes(from)}, app.where);
           for (const fw::PortRange& ports : addon.ports) {
             for (std::uint32_t port = ports.first; port <= ports.last; ++port) {
-              set.elements.push_back({concat({ip_bytes(from), ip_bytes(to),
-                                              u8(static_cast<std::uint8_t>(ports.protocol)),
-                                              u16(static_cast<std::uint16_t>(port))}),
-                                      {},
-                                      {},
-                                      {},
-                                      app.where});
+              add(reach,
+                  {ip_bytes(from), ip_bytes(to), u8(static_cast<std::uint8_t>(ports.protocol)),
+                   u16(static_cast<std::uint16_t>(port))},
+                  app.where);
             }
           }
         }
@@ -82,11 +86,16 @@ void addons_of_apps(Compilation& c) {
         if (const auto it = by_name.find(name); it != by_name.end()) bind(app, *it->second);
       }
     }
-    sort_elements(set);
-    set.elements.erase(std::unique(set.elements.begin(), set.elements.end()), set.elements.end());
-    Set& made = c.set(std::string("reach") + digit(family),
-                      {saddr(family), daddr(family), Field::l4proto, Field::th_dport});
-    made.elements = std::move(set.elements);
+    for (Set* set : {&reach, &bound}) {
+      sort_elements(*set);
+      const auto again = std::ranges::unique(set->elements);
+      set->elements.erase(again.begin(), again.end());
+    }
+    c.set(std::string("reach") + digit(family),
+          {saddr(family), daddr(family), Field::l4proto, Field::th_dport})
+        .elements = std::move(reach.elements);
+    c.set(std::string("bound") + digit(family), {saddr(family), daddr(family)}).elements =
+        std::move(bound.elements);
   }
 }
 
@@ -208,6 +217,20 @@ void no_routers(Compilation& c, Chain& chain) {
         in_set(Field::oifname, kAppBridges), count("isolated"), drop()});
 }
 
+/// The flow may be the receiver's own, to its addon or to anywhere; the error is a stranger's.
+void app_errors(Compilation& c) {
+  if (find(c.out.sets, kAppBridges) == nullptr) return;
+  Chain& chain = c.chain("app_errors");
+  for (fw::Family family : kFamilies) {
+    rule(chain, "of an addon, or of its app", {},
+         {is_family(family),
+          in_set(Key{{saddr(family), {}}, {daddr(family), {}}},
+                 std::string("bound") + digit(family)),
+          ret()});
+  }
+  rule(chain, "of a stranger", {}, {count("isolated"), drop()});
+}
+
 /// New flows into a bridge of containers that are no apps. They reach one another.
 void to_containers(Compilation& c, Chain& forward) {
   if (find(c.out.sets, kContainerBridges) == nullptr) return;
@@ -258,6 +281,13 @@ void app_address_rules(const Compilation& c, Chain& chain, const std::string& id
   }
 }
 
+void errors_between_apps(const Compilation& c, Chain& forward) {
+  if (!c.isolation || find(c.out.sets, kAppBridges) == nullptr) return;
+  rule(forward, "within a bridge of apps", {},
+       {in_state(kStateRelated), in_set(Field::iifname, kAppBridges),
+        in_set(Field::oifname, kAppBridges), jump("app_errors")});
+}
+
 Expr is_published() {
   constexpr std::uint32_t kDnat = 1u << 5;  // IPS_DST_NAT
   return match_masked(Field::ct_status, u32(kDnat), u32(0), Compare::not_equal);
@@ -269,7 +299,10 @@ void compile_apps(Compilation& c) {
   }
   c.counter("isolated");
   c.counter("unpublished");
-  if (c.isolation) addons_of_apps(c);
+  if (c.isolation) {
+    addons_of_apps(c);
+    app_errors(c);
+  }
   if (!c.policy.app_networks.empty()) {
     from_app(c);
     apps_to_host(c);

@@ -146,6 +146,7 @@ void compile_base(Compilation& c) {
   rule(forward, "admitted flow", {}, {c.admitted(), accept()});
   rule(forward, "first packet", {}, {in_state(kStateNew), go("forward_new")});
   rule(forward, "later packet", {}, {in_state(kStateEstablished), go("forward_established")});
+  errors_between_apps(c, forward);
   forwarded_before_blocks(forward);
   rule(forward, "blocked", {}, {jump("blocked")});
   rule(forward, "of a known flow", {}, {in_state(kStateRelated), accept()});

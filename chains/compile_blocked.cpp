@@ -65,6 +65,7 @@ void early_drop(Compilation& c, const bool (&listed)[4]) {
   for (const char* why : {"blocked", "listed"}) {
     if (std::string_view(why) == "listed" && !listed[0] && !listed[2]) continue;
     Chain& chain = c.chain(fmt::format("ingress_{}", why));
+    not_needed_at_ingress(chain, why, {count(why), drop()});
     needed_at_ingress(chain);
     rule(chain, why, {}, {count(why), drop()});
   }

@@ -9,6 +9,8 @@ using namespace build;
 namespace {
 
 constexpr std::uint8_t kIgmp = 2;
+constexpr std::uint16_t kDhcpClient = 68;
+constexpr std::uint16_t kDhcpV6Client = 546;
 
 void neighbour_sets(Compilation& c) {
   auto types = [&c](const char* name, std::initializer_list<std::uint8_t> values) {
@@ -24,10 +26,10 @@ void neighbour_sets(Compilation& c) {
 void lease_rules(Chain& chain) {
   rule(chain, "DHCP", {},
        {is_family(fw::Family::ipv4), is_protocol(fw::Protocol::udp),
-        match(Field::udp_dport, u16(68)), accept()});
+        match(Field::udp_dport, u16(kDhcpClient)), accept()});
   rule(chain, "DHCPv6", {},
        {is_family(fw::Family::ipv6), in_network(Field::ip6_daddr, kLinkLocal),
-        is_protocol(fw::Protocol::udp), match(Field::udp_dport, u16(546)), accept()});
+        is_protocol(fw::Protocol::udp), match(Field::udp_dport, u16(kDhcpV6Client)), accept()});
 }
 
 /// Errors about a packet of the host's, from whatever is on its path: of a known flow, where that
@@ -61,6 +63,17 @@ void neighbour_rules(Chain& chain) {
   rule(chain, "multicast listeners", {},
        {is_family(fw::Family::ipv6), in_network(Field::ip6_saddr, kLinkLocal),
         match(Field::l4proto, u8(58)), in_set(Field::icmpv6_type, "mld_types"), accept()});
+}
+
+void not_needed_at_ingress(Chain& chain, const std::string& id, const std::vector<Expr>& verdict) {
+  const auto add_rule = [&](std::vector<Expr> exprs) {
+    exprs.insert(exprs.end(), verdict.begin(), verdict.end());
+    rule(chain, id, {}, std::move(exprs));
+  };
+  add_rule({is_protocol(fw::Protocol::tcp)});
+  add_rule({is_protocol(fw::Protocol::udp),
+            match_masked(Field::udp_dport, {}, u16(kDhcpClient), Compare::not_equal),
+            match_masked(Field::udp_dport, {}, u16(kDhcpV6Client), Compare::not_equal)});
 }
 
 void needed_at_ingress(Chain& chain) {

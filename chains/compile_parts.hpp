@@ -72,12 +72,18 @@ void neighbour_rules(Chain& chain);
 /// What a new flow to an open port meets: the limit of the port, or nothing more.
 Verdict open_verdict(const fw::Limit* limit, fw::Protocol protocol);
 
+/// At ingress of a blocked source's packets: a verdict for the most of what is not among the below.
+void not_needed_at_ingress(Chain& chain, const std::string& id, const std::vector<Expr>& verdict);
+
 /// Accepts what a host needs on its own links, whoever is blocked: at ingress of a blocked source's
 /// packets alone; on the input and forward hook before those ask whether the source is blocked. TCP
 /// pays one test for it.
 void needed_at_ingress(Chain& chain);
 void before_blocks(Chain& chain);
 void forwarded_before_blocks(Chain& chain);
+
+/// Drops what is related to a known flow, as errors of ICMP are, from one app to another.
+void errors_between_apps(const Compilation& c, Chain& forward);
 
 /// The first packet came to an address and port of the host and was sent on by NAT.
 Expr is_published();

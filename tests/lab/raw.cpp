@@ -231,7 +231,7 @@ std::string RawLink::frame_of(const AnyPacket& p) const {
   const bool v4 = p.from.family == Family::ipv4;
   const bool alert = p.hop_limit == 1;
   std::string payload = p.payload;
-  if (p.protocol == kIcmp6 || p.protocol == kIgmp) {
+  if (p.protocol == kIcmp || p.protocol == kIcmp6 || p.protocol == kIgmp) {
     std::string summed;
     if (!v4) {
       put_ip(summed, p.from);

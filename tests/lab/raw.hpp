@@ -36,7 +36,7 @@ struct Packet {
 /// Packets as they go over the wire.
 using Frames = std::vector<std::string>;
 
-/// A packet of any protocol, with the checksum of ICMPv6 or IGMP put in at byte 2 of the payload.
+/// A packet of any protocol, with the checksum of ICMP or IGMP put in at byte 2 of the payload.
 /// Multicast goes to the group's own MAC. With a hop limit of 1 it carries a router alert.
 struct AnyPacket {
   Ip from;

@@ -3,6 +3,7 @@
 
 #include "tests/lab/apps.hpp"
 #include "tests/lab/family.hpp"
+#include "tests/lab/frames.hpp"
 
 namespace lab {
 namespace {
@@ -124,6 +125,34 @@ TEST_P(Isolation, TakingAnAddonAwayEndsWhatIsNew) {
   fw.apply(apps_toml() + app_toml("wiki", wiki, "addons = []") +
            addon_toml("mysql", mysql, {3306}));
   EXPECT_EQ(call(wiki, mysql, 3306, kShort), Outcome::timed_out);
+}
+
+/// An app's flow may be known to another, or guessed; an error about it comes from its peer alone.
+TEST_P(Isolation, AnErrorReachesAnAppFromItsAddonAndNoStranger) {
+  std::string dns = addon_toml("mysql", mysql, {5353});
+  dns.replace(dns.find("5353"), 4, "\"udp/5353\"");
+  fw.apply(apps_toml() + app_toml("wiki", wiki) + app_toml("chat", chat, "addons = []") + dns);
+  const bool v4 = family() == Family::ipv4;
+  const Packet asked{wiki.address(family()), mysql.address(family()), kUdp, 4000, 5353};
+  RawLink(wiki.inside, wiki.mac, mysql.mac).send({asked});
+  RawLink receiver(wiki.inside, wiki.mac, mysql.mac);
+  const auto error_of = [&](const App& app) {
+    const std::string unreachable(v4 ? "\x03\x03\0\0\0\0\0\0" : "\x01\x04\0\0\0\0\0\0", 8);
+    const RawLink sender(app.inside, app.mac, wiki.mac);
+    sender.send(Frames{sender.frame_of({app.address(family()), asked.from, v4 ? kIcmp : kIcmp6,
+                                        unreachable + ip_packet(asked), 64})});
+  };
+  error_of(chat);
+  error_of(mysql);
+  std::vector<Ip> heard;
+  EXPECT_TRUE(eventually([&] {
+    for (const Packet& p : receiver.receive(50ms)) {
+      if (p.to == asked.from && p.port_to == (v4 ? 3 : 1)) heard.push_back(p.from);
+    }
+    return !heard.empty();
+  }));
+  EXPECT_EQ(heard, std::vector<Ip>{mysql.address(family())});
+  EXPECT_EQ(counter(net.host, "isolated"), 1u);
 }
 
 /// Every IPv6 device has a link-local address beside the one that the policy names.
