@@ -138,6 +138,7 @@ void compile_base(Compilation& c) {
   rule(input, "blocked", {}, {jump("blocked")});
   rule(input, "of a known flow", {}, {in_state(kStateRelated), accept()});
   rule(input, "neighbours", {}, {in_state(kStateUntracked), go("CLOUDRON")});
+  admin_rules(c, input, "CLOUDRON_BEFORE");
 
   Chain& forward = c.chain("forward");
   forward.base = BaseHook{Hook::forward, kPriority, VerdictKind::accept, {}};

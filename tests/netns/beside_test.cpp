@@ -74,6 +74,26 @@ TEST_P(Beside, WhoseLabelIsClearedIsCountedOnceMoreAndThatIsTold) {
             std::string::npos);
 }
 
+/// A usual recipe: SYNs are not tracked, and the last step of a handshake is of no known
+/// connection.
+TEST_P(Beside, ASynproxyOfOthersNeedsOneRule) {
+  fw.apply();
+  net.host.sysctl("netfilter/nf_conntrack_tcp_loose", "0");
+  nft(net.host,
+      "table inet other {\n"
+      "  chain pre { type filter hook prerouting priority raw; tcp dport 80 tcp flags syn notrack; "
+      "}\n"
+      "  chain in { type filter hook input priority filter;\n"
+      "    tcp dport 80 ct state invalid,untracked synproxy mss 1460 wscale 7 timestamp sack-perm\n"
+      "    ct state invalid drop\n"
+      "  }\n"
+      "}\n");
+  EXPECT_NE(from(1).tcp(host(), 80, kShort), Outcome::served);
+  nft(net.host, "add rule inet cloudron CLOUDRON_BEFORE ct state invalid tcp dport 80 accept");
+  EXPECT_EQ(from(1).tcp(host(), 80), Outcome::served);
+  EXPECT_EQ(fw.run({"verify"}).exit, 0);
+}
+
 TEST_P(Beside, OpenPortsAreOpenForUntrackedFlows) {
   fw.apply("[ports]\ntcp = [22, 80, 7070]\nudp = [5353]\n");
   nft(net.host,
