@@ -273,6 +273,10 @@ std::optional<std::uint8_t> ValueReader::protocol(const toml::node& node) {
                       number == kTcp ? "TCP" : "UDP", number == kTcp ? "9100" : "\"udp/500\""));
   } else if (number == kIcmp || number == kIcmp6) {
     error(node, "the ICMP that a host needs is always open; remove it");
+  } else if (number == 43 || number == 44 || number == 60) {
+    error(node,
+          fmt::format("{} is a header of IPv6 that stands before a protocol; name the protocol",
+                      number));
   } else if (number < 1 || number > 255) {
     error(node, fmt::format("protocol {} is not between 1 and 255", number));
   } else {

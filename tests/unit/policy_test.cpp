@@ -566,6 +566,8 @@ TEST(PolicyProblems, WrongValues) {
       {"[[open]]\nprotocols = [\"vrpp\"]", "p:2:14: error: ", "did you mean \"vrrp\"?"},
       {"[[open]]\nprotocols = [\"tcp\"]",
        "p:2:14: error: ", "TCP is opened by its ports; write e.g. ports = [9100]"},
+      {"[[open]]\nprotocols = [44]", "p:2:14: error: ",
+       "44 is a header of IPv6 that stands before a protocol; name the protocol"},
       {"[[open]]\nprotocols = [256]", "p:2:14: error: ", "protocol 256 is not between 1 and 255"},
       {"[[open]]\nprotocols = [58]", "p:2:14: error: ", "ICMP that a host needs is always open"},
       {"[ports]\ninterfaces = [\"wg0\"]", "p:2:1: error: ", "it belongs in [[open]]"},
