@@ -7,7 +7,6 @@
 #include <memory>
 #include <optional>
 #include <set>
-#include <thread>
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
@@ -21,8 +20,6 @@
 
 #include "chains/compile_stand_in.hpp"
 #include "chains/diff.hpp"
-#include "chains/netlink/bridges.hpp"
-#include "chains/netlink/devices.hpp"
 #include "chains/netlink/encode.hpp"
 #include "chains/netlink/flow_feed.hpp"
 #include "chains/netlink/refusal_feed.hpp"
@@ -31,6 +28,8 @@
 #include "fw/base/owner.hpp"
 #include "fw/base/suggest.hpp"
 #include "fw/daemon/control.hpp"
+#include "fw/daemon/device_follower.hpp"
+#include "fw/daemon/lock_queue.hpp"
 #include "fw/daemon/messages.hpp"
 #include "fw/daemon/metrics.hpp"
 #include "fw/daemon/metrics_server.hpp"
@@ -47,7 +46,6 @@
 #include "fw/host/in_force.hpp"
 #include "fw/host/known.hpp"
 #include "fw/host/last_good.hpp"
-#include "fw/host/lock.hpp"
 #include "fw/host/panic.hpp"
 #include "fw/host/status.hpp"
 #include "fw/host/surroundings.hpp"
@@ -66,14 +64,8 @@ using chains::RefusalFeed;
 using chains::RulesetWatch;
 using ErrorOf = boost::system::error_code;
 
-constexpr auto kLockTry = 5ms;             // between two tries for the lock of the state folder
-constexpr auto kLockPatience = 10s;        // until a request is told that it is busy
 constexpr auto kCheckDelay = 2ms;          // one check for many notifications
 constexpr auto kOthersSettle = 500ms;      // and so of other programs' tables
-constexpr auto kBridgesSettle = 10ms;      // once a device is another; more where a look is dear
-constexpr auto kDevicesSettle = 300ms;     // the same, for those of the outside
-constexpr auto kDeviceLook = 1s;           // and then so often
-constexpr int kDeviceLooks = 5;            // more
 constexpr auto kCheckPeriod = 60s;         // even when nobody notified
 constexpr auto kFadePeriod = 10s;          // of who is busiest
 constexpr auto kClockPeriod = 5s;          // between two looks whether the clock was set
@@ -159,16 +151,19 @@ class Daemon final : public Host {
         kernel_(std::move(kernel)),
         store_(std::move(store)),
         watch_(std::move(watch)),
-        devices_(std::move(devices)),
+        devices_(
+            io_, std::move(devices), [this] { check_later(0ms); },
+            [this](const Error& error) {
+              messages_.send(Level::error, to_string(error));  // a check a minute remains
+            }),
         control_(io_, [this](const Peer& peer, const json::object& request, Answer answer) {
           serve(*this, peer, request, std::move(answer));
         }) {}
   ~Daemon() override {
-    if (beside_.joinable()) beside_.join();
+    queue_.join();
     engine_.reset();  // its thread hands over to io_
     release_feeds();
     watch_fd_.release();
-    devices_fd_.release();
   }
 
   Result<void> run();
@@ -186,18 +181,8 @@ class Daemon final : public Host {
               const json::object& details) override;
 
  private:
-  struct Waiting {
-    std::function<void()> work;
-    std::function<void(const Error&)> busy;
-    std::chrono::milliseconds until{};
-  };
-
   void on_signals();
   void on_watch();
-  void on_devices();
-  void devices_settled();
-  void look_at_bridges_after(std::chrono::milliseconds pause);
-  void look_at_bridges();
   bool read_changes();
   void stand_in();
   void stood_in(const Result<void>& done);
@@ -247,8 +232,6 @@ class Daemon final : public Host {
   void take_up_offences();
   void see(const chains::Refusal& refusal);
   void sentence(const Sentence& sentence);
-  void try_lock();
-  void beside(std::function<void()> work, std::function<void()> then);
 
   DaemonOptions options_;
   File only_;
@@ -258,9 +241,7 @@ class Daemon final : public Host {
   chains::Kernel kernel_;
   Store store_;
   RulesetWatch watch_;
-  chains::DeviceWatch devices_;
-  std::optional<std::vector<chains::Device>> devices_held_;  ///< that have an early drop
-  std::optional<std::vector<chains::Bridge>> bridges_held_;
+  DeviceFollower devices_;
   ControlServer control_;
   Policy policy_;
   bool apps_may_move_ = false;  ///< may_move() of what was last asked for
@@ -294,26 +275,16 @@ class Daemon final : public Host {
   bool stand_in_wait_ = false;  ///< for the lock
   bool stands_in_ = false;
   WallTime began_ = read_clocks().began;  ///< when the clock was last looked at
-  std::deque<Waiting> waiting_;
-  std::optional<StateLock> lock_;  ///< of the first that waits
-  std::thread beside_;             ///< at work for it
+  LockQueue queue_{io_, options_.state_dir};
 
   asio::posix::stream_descriptor watch_fd_{io_};
-  asio::posix::stream_descriptor devices_fd_{io_};
   asio::posix::stream_descriptor refusals_fd_{io_};
   asio::posix::stream_descriptor flows_fd_{io_};
   asio::steady_timer check_timer_{io_};
   asio::steady_timer others_timer_{io_};
   asio::steady_timer period_timer_{io_};
   asio::steady_timer stand_in_timer_{io_};
-  asio::steady_timer lock_timer_{io_};
   asio::steady_timer news_timer_{io_};
-  asio::steady_timer devices_timer_{io_};
-  asio::steady_timer looks_timer_{io_};
-  int looks_left_ = 0;
-  bool look_due_ = false;
-  std::chrono::milliseconds look_pause_ = kBridgesSettle;
-  bool devices_unsettled_ = false;
   asio::steady_timer trial_timer_{io_};
   asio::steady_timer fade_timer_{io_};
   asio::steady_timer clock_timer_{io_};
@@ -327,8 +298,7 @@ Result<void> Daemon::run() {
   reload();
   watch_fd_.assign(watch_.fd());
   on_watch();
-  devices_fd_.assign(devices_.fd());
-  on_devices();
+  devices_.begin();
   on_signals();
   fade();
   watch_clock();
@@ -385,57 +355,10 @@ void Daemon::check_if_clock_was_set() {
   if (clock_was_set(std::exchange(began_, began), began)) check();
 }
 
-// ---- The lock of the state folder: nobody waits for it in the loop, nor for what takes long.
-
+/// Clients are answered meanwhile: nothing that takes long runs in the loop (LockQueue::beside()).
 void Daemon::with_lock(std::function<void()> work, std::function<void(const Error&)> busy) {
   check_if_clock_was_set();  // before a request, which would have to start all timers anew itself
-  waiting_.push_back({std::move(work), std::move(busy), steady_now() + kLockPatience});
-  if (waiting_.size() == 1) try_lock();
-}
-
-void Daemon::try_lock() {
-  while (!waiting_.empty()) {
-    auto lock = StateLock::try_take(options_.state_dir);
-    if (lock && *lock) {
-      lock_ = std::move(*lock);
-      const Waiting next = std::move(waiting_.front());
-      next.work();
-      if (beside_.joinable()) return;  // and goes on when that is done
-      lock_.reset();
-      waiting_.pop_front();
-      continue;
-    }
-    if (!lock || steady_now() > waiting_.front().until) {
-      const Waiting next = std::move(waiting_.front());
-      next.busy(
-          lock ? Error{ErrorCode::kernel_busy, "another command is at work: try again", {}, {}, 0}
-               : lock.error());
-      waiting_.pop_front();
-      continue;
-    }
-    lock_timer_.expires_after(kLockTry);
-    lock_timer_.async_wait([this](const ErrorOf& error) {
-      if (!error) try_lock();
-    });
-    return;
-  }
-}
-
-/// Of work under the lock, as its last deed: what may take long runs in a thread of its own, and
-/// the lock is held until `then` was called in the loop. Blocks and lists of a million entries take
-/// the kernel seconds, and meanwhile clients are answered.
-void Daemon::beside(std::function<void()> work, std::function<void()> then) {
-  beside_ = std::thread([this, work = std::move(work), then = std::move(then)] {
-    work();
-    asio::post(io_, [this, then] {
-      beside_.join();
-      then();
-      if (beside_.joinable()) return;  // `then` has more to do
-      lock_.reset();
-      waiting_.pop_front();
-      try_lock();
-    });
-  });
+  queue_.with_lock(std::move(work), std::move(busy));
 }
 
 // ---- Changes by others.
@@ -446,58 +369,6 @@ void Daemon::on_watch() {
     // Without it a check each minute remains.
     if (read_changes()) on_watch();
   });
-}
-
-/// A container that starts makes a device, which is the outside's until it is put into a bridge.
-/// What a container has at its own end is there before its device is told to be up, and its first
-/// process comes after that: so its port is tied at once, and outside devices once they have
-/// settled.
-void Daemon::on_devices() {
-  devices_fd_.async_wait(asio::posix::stream_descriptor::wait_read, [this](const ErrorOf& error) {
-    if (error) return;
-    if (const auto drained = devices_.drain(); !drained) {
-      return messages_.send(Level::error, to_string(drained.error()));  // a check a minute remains
-    }
-    looks_left_ = kDeviceLooks;
-    look_at_bridges_after(look_pause_);
-    if (!std::exchange(devices_unsettled_, true)) {
-      devices_timer_.expires_after(kDevicesSettle);
-      devices_timer_.async_wait([this](const ErrorOf& cancelled) {
-        if (!cancelled) devices_settled();
-      });
-    }
-    on_devices();
-  });
-}
-
-void Daemon::devices_settled() {
-  devices_unsettled_ = false;
-  if (early_drop_devices(devices_.devices()) != devices_held_) check_later(0ms);
-  look_at_bridges_after(0ms);
-}
-
-/// One that is due earlier stays.
-void Daemon::look_at_bridges_after(std::chrono::milliseconds pause) {
-  const auto due = std::chrono::steady_clock::now() + pause;
-  if (look_due_ && looks_timer_.expiry() <= due) return;
-  look_due_ = true;
-  looks_timer_.expires_at(due);
-  looks_timer_.async_wait([this](const ErrorOf& cancelled) {
-    if (!cancelled) look_at_bridges();
-  });
-}
-
-/// Bridges are looked at some times more: of what is done inside of a container nobody tells.
-void Daemon::look_at_bridges() {
-  look_due_ = false;
-  const auto begin = std::chrono::steady_clock::now();
-  if (chains::read_bridges() != bridges_held_) check_later(0ms);
-  const auto took =
-      std::chrono::round<std::chrono::milliseconds>(std::chrono::steady_clock::now() - begin);
-  look_pause_ = std::max<std::chrono::milliseconds>(kBridgesSettle, 10 * took);
-  if (looks_left_ == 0) return;
-  --looks_left_;
-  look_at_bridges_after(kDeviceLook);
 }
 
 bool Daemon::read_changes() {
@@ -530,8 +401,8 @@ void Daemon::stand_in() {
         stand_in_wait_ = false;
         if (switched_off(options_.state_dir)) return;
         auto done = std::make_shared<Result<void>>();
-        beside([this, done, rules = rules_to_stand_in()] { *done = stand_in_.put(rules); },
-               [this, done] { stood_in(*done); });
+        queue_.beside([this, done, rules = rules_to_stand_in()] { *done = stand_in_.put(rules); },
+                      [this, done] { stood_in(*done); });
       },
       [this](const Error&) { stand_in_wait_ = false; });
 }
@@ -560,13 +431,13 @@ void Daemon::end_stand_in_after(std::chrono::milliseconds pause) {
 void Daemon::end_stand_in() {
   if (!stands_in_) return;
   auto done = std::make_shared<Result<void>>();
-  beside([this, done] { *done = stand_in_.remove(); },
-         [this, done] {
-           stands_in_ = !*done;
-           if (*done) return;
-           messages_.send(Level::error, to_string(done->error()));
-           end_stand_in_after(1s);
-         });
+  queue_.beside([this, done] { *done = stand_in_.remove(); },
+                [this, done] {
+                  stands_in_ = !*done;
+                  if (*done) return;
+                  messages_.send(Level::error, to_string(done->error()));
+                  end_stand_in_after(1s);
+                });
 }
 
 void Daemon::check_later(std::chrono::milliseconds delay) {
@@ -625,7 +496,7 @@ void Daemon::put_right() {
   if (off_) return end_stand_in();
   if (stands_in_) repair->stand_in = rules_to_stand_in();
   repair->begin = std::chrono::steady_clock::now();
-  beside([this, repair] { make(*repair); }, [this, repair] { made(*repair); });
+  queue_.beside([this, repair] { make(*repair); }, [this, repair] { made(*repair); });
 }
 
 /// In a thread of its own.
@@ -656,10 +527,8 @@ void Daemon::made(Repair& repair) {
   if (repair.wanted.unused == chains::Unused::remove) known_.holds(report->generation);
   if (repair.unheard) heard_again(report->generation);
   const std::size_t lost = lost_by_hand(*report);
-  const bool other_devices = devices_held_ && *devices_held_ != report->devices;
-  devices_held_ = report->devices;
-  const bool other_bridges = bridges_held_ && *bridges_held_ != report->bridges;
-  bridges_held_ = report->bridges;
+  const bool other_devices = devices_.hold_devices(report->devices);
+  const bool other_bridges = devices_.hold_bridges(report->bridges);
   ++counts_.checks;
   counts_.last_check = took;
   if (report->clock_step != 0ms) say_clock_set(report->clock_step);
@@ -714,7 +583,7 @@ bool Daemon::settle_trial() {
   if (!pending) return true;
   if (is_due(*pending, this_moment())) {
     auto done = std::make_shared<Result<std::optional<Overdue>>>();
-    beside(
+    queue_.beside(
         [this, done] { *done = roll_back_if_due(options_.state_dir, this_moment(), wall_clock()); },
         [this, done] { rolled_back(*done); });
     return false;
@@ -746,8 +615,7 @@ void Daemon::say_devices(bool early_drop, const chains::Description& lines) {
         Level::info,
         fmt::format("containers or bridges changed: {} of the rules are others", lines.all));
   }
-  std::vector<std::string_view> names;
-  for (const chains::Device& device : *devices_held_) names.push_back(device.name);
+  const std::vector<std::string> names = devices_.names();
   messages_.send(Level::info,
                  fmt::format("network devices changed: what is blocked is dropped early "
                              "at {}",
@@ -945,13 +813,13 @@ void Daemon::put_apps_in_force(const InventoryChange& change) {
     apps->changed = change_apps(kernel_, *held, *others);
     if (apps->changed) return apps_in_force(*apps);
   }
-  beside([this, apps] { apply_apps(*apps); },
-         [this, apps] {
-           if (apps->changed) devices_held_ = std::move(apps->devices);
-           if (apps->changed) bridges_held_ = std::move(apps->bridges);
-           apps_in_force(*apps);
-           if (apps->changed && apps->unheard) heard_again(apps->changed->generation);
-         });
+  queue_.beside([this, apps] { apply_apps(*apps); },
+                [this, apps] {
+                  if (apps->changed) devices_.hold_devices(std::move(apps->devices));
+                  if (apps->changed) devices_.hold_bridges(std::move(apps->bridges));
+                  apps_in_force(*apps);
+                  if (apps->changed && apps->unheard) heard_again(apps->changed->generation);
+                });
 }
 
 void Daemon::apps_in_force(NewApps& apps) {
