@@ -9,7 +9,6 @@
 
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/read_until.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/streambuf.hpp>
 #include <boost/asio/write.hpp>
 #include <boost/json/parse.hpp>
@@ -71,19 +70,19 @@ json::object refusal(std::string_view why) { return {{"ok", false}, {"error", wh
 json::object refusal(const Error& error) { return refusal(to_string(error)); }
 
 /// One client: reads a line, has it answered, writes the answer, and so on.
-class ControlServer::Session : public std::enable_shared_from_this<Session> {
+class ControlServer::Client final : public ClientSession {
  public:
-  Session(ControlServer& server, Local::socket socket, const Peer& peer)
-      : server_(&server),
+  Client(ControlServer& server, Local::socket socket, const Peer& peer)
+      : ClientSession(socket.get_executor()),
+        server_(server),
         socket_(std::move(socket)),
-        patience_(socket_.get_executor()),
         peer_(peer),
         input_(kControlLineMax) {}
 
-  void read() {
-    wait_at_most();
+  void read() override {
+    wait_at_most(kControlPatience);
     asio::async_read_until(socket_, input_, '\n',
-                           [self = shared_from_this()](const ErrorOf& error, std::size_t size) {
+                           [self = held()](const ErrorOf& error, std::size_t size) {
                              if (error == asio::error::not_found)
                                return self->answer(refusal("the line is too long"), true);
                              if (error) return self->close();
@@ -91,41 +90,19 @@ class ControlServer::Session : public std::enable_shared_from_this<Session> {
                            });
   }
 
-  /// Ends it; the server forgets it.
-  void close() {
-    if (server_ == nullptr) return;
-    patience_.cancel();
-    ErrorOf ignored;
-    socket_.close(ignored);
-    auto* const server = std::exchange(server_, nullptr);
-    server->sessions_.erase(place);
-  }
-  /// The server is going: it forgets all by itself.
-  void abandon() {
-    server_ = nullptr;
-    patience_.cancel();
-    ErrorOf ignored;
-    socket_.close(ignored);
-  }
-
-  const Peer& peer() const { return peer_; }
-  bool busy() const { return busy_; }
-
-  Sessions::iterator place;
+  bool busy() const override { return busy_; }
 
  private:
-  void wait_at_most() {
-    patience_.expires_after(kControlPatience);
-    patience_.async_wait([weak = weak_from_this()](const ErrorOf& error) {
-      if (error) return;
-      if (const auto self = weak.lock()) self->close();
-    });
+  std::shared_ptr<Client> held() { return std::static_pointer_cast<Client>(shared_from_this()); }
+  void close_socket() override {
+    ErrorOf ignored;
+    socket_.close(ignored);
   }
 
   void handle(std::size_t size) {
-    if (server_ == nullptr) return;
-    server_->sessions_.splice(server_->sessions_.end(), server_->sessions_, place);
-    patience_.cancel();
+    if (closed()) return;
+    heard();
+    stop_waiting();
     const auto* const bytes = static_cast<const char*>(input_.data().data());
     const std::string line(bytes, size);
     input_.consume(size);
@@ -137,30 +114,29 @@ class ControlServer::Session : public std::enable_shared_from_this<Session> {
       return answer(refusal("a request is one line that holds a JSON object"), false);
     }
     busy_ = true;
-    server_->handler_(peer_, request.get_object(), [self = shared_from_this()](json::object out) {
+    server_.handler_(peer_, request.get_object(), [self = held()](json::object out) {
       self->busy_ = false;
       self->answer(std::move(out), false);
     });
   }
 
   void answer(json::object out, bool last) {
-    if (server_ == nullptr) return;
+    if (closed()) return;
     output_ = json::serialize(out) + "\n";
     if (output_.size() > kControlAnswerMax) {
       output_ = json::serialize(refusal("the answer is too long: ask for less")) + "\n";
     }
-    wait_at_most();
+    wait_at_most(kControlPatience);
     asio::async_write(socket_, asio::buffer(output_),
-                      [self = shared_from_this(), last](const ErrorOf& error, std::size_t) {
+                      [self = held(), last](const ErrorOf& error, std::size_t) {
                         self->output_ = {};
                         if (error || last) return self->close();
                         self->read();
                       });
   }
 
-  ControlServer* server_;
+  ControlServer& server_;
   Local::socket socket_;
-  asio::steady_timer patience_;
   Peer peer_;
   asio::streambuf input_;
   std::string output_;
@@ -171,7 +147,6 @@ ControlServer::ControlServer(asio::io_context& io, Handler handler)
     : io_(io), handler_(std::move(handler)), acceptor_(io) {}
 
 ControlServer::~ControlServer() {
-  for (const auto& session : sessions_) session->abandon();
   if (!path_.empty()) ::unlink(path_.c_str());
 }
 
@@ -224,23 +199,11 @@ void ControlServer::accept_waiting() {
 
 void ControlServer::admit(Local::socket socket) {
   const Peer peer = peer_of(socket);
-  if (!may_read(socket, peer) || !make_room(peer.uid)) return;
-  const auto session = std::make_shared<Session>(*this, std::move(socket), peer);
-  session->place = sessions_.insert(sessions_.end(), session);
-  session->read();
-}
-
-/// Closes who has been silent longest where there is no room. The last places are root's.
-bool ControlServer::make_room(uid_t uid) {
-  const std::size_t most = uid == 0 ? kControlClientsMax : kControlClientsMax - kControlReserved;
-  if (sessions_.size() < most) return true;
-  for (const auto& session : sessions_) {
-    if (session->busy()) continue;
-    const auto silent = session;  // it leaves the list
-    silent->close();
-    return true;
-  }
-  return false;
+  // The last places are root's.
+  const std::size_t most =
+      peer.uid == 0 ? kControlClientsMax : kControlClientsMax - kControlReserved;
+  if (!may_read(socket, peer) || !sessions_.make_room(most)) return;
+  sessions_.begin(std::make_shared<Client>(*this, std::move(socket), peer));
 }
 
 }  // namespace fw

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <functional>
-#include <list>
 #include <memory>
 #include <string>
 
@@ -12,6 +11,7 @@
 #include <sys/types.h>
 
 #include "fw/base/result.hpp"
+#include "fw/daemon/sessions.hpp"
 
 namespace fw {
 
@@ -46,19 +46,17 @@ class ControlServer {
   std::size_t clients() const { return sessions_.size(); }
 
  private:
-  class Session;
-  using Sessions = std::list<std::shared_ptr<Session>>;  ///< who has been silent longest is first
+  class Client;
 
   void accept();
   void accept_waiting();
   void admit(boost::asio::local::stream_protocol::socket socket);
-  bool make_room(uid_t uid);
 
   boost::asio::io_context& io_;
   Handler handler_;
   boost::asio::local::stream_protocol::acceptor acceptor_;
   std::string path_;
-  Sessions sessions_;
+  ClientSessions sessions_;
 };
 
 }  // namespace fw

@@ -7,7 +7,6 @@
 #include <utility>
 
 #include <boost/beast/core/flat_buffer.hpp>
-#include <boost/beast/core/tcp_stream.hpp>
 #include <boost/beast/http/empty_body.hpp>
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/read.hpp>
@@ -49,43 +48,33 @@ Response response(http::status status, std::string text) {
 }  // namespace
 
 /// One client: reads a request, writes the answer, and so on.
-class MetricsServer::Session : public std::enable_shared_from_this<Session> {
+class MetricsServer::Client final : public ClientSession {
  public:
-  Session(MetricsServer& server, Tcp::socket socket)
-      : server_(&server), stream_(std::move(socket)) {}
+  Client(MetricsServer& server, Tcp::socket socket)
+      : ClientSession(socket.get_executor()), server_(server), socket_(std::move(socket)) {}
 
-  void read() {
+  void read() override {
     parser_.emplace();
     parser_->header_limit(kMetricsHeaderMax);
-    stream_.expires_after(kMetricsPatience);
-    http::async_read(
-        stream_, input_, *parser_,
-        [self = shared_from_this()](const ErrorOf& error, std::size_t) { self->handle(error); });
+    wait_at_most(kMetricsPatience);
+    http::async_read(socket_, input_, *parser_,
+                     [self = held()](const ErrorOf& error, std::size_t) { self->handle(error); });
   }
-
-  /// Ends it; the server forgets it.
-  void close() {
-    if (server_ == nullptr) return;
-    auto* const server = std::exchange(server_, nullptr);
-    stream_.close();
-    server->sessions_.erase(place);
-  }
-  /// The server is going: it forgets all by itself.
-  void abandon() {
-    server_ = nullptr;
-    stream_.close();
-  }
-
-  Sessions::iterator place;
 
  private:
+  std::shared_ptr<Client> held() { return std::static_pointer_cast<Client>(shared_from_this()); }
+  void close_socket() override {
+    ErrorOf ignored;
+    socket_.close(ignored);
+  }
+
   void handle(const ErrorOf& error) {
-    if (server_ == nullptr) return;
+    if (closed()) return;
     // Of what the parser did not like, the client is told; a connection that ended is just over.
     const ErrorOf end = http::error::end_of_stream;
     const bool garbage = error && error != end && error.category() == end.category();
     if (error && !garbage) return close();
-    server_->sessions_.splice(server_->sessions_.end(), server_->sessions_, place);
+    heard();
     Response out = garbage ? response(http::status::bad_request, "a request is GET /metrics\n")
                            : answer(parser_->get());
     out.keep_alive(!garbage && parser_->get().keep_alive());
@@ -102,7 +91,7 @@ class MetricsServer::Session : public std::enable_shared_from_this<Session> {
       out.set(http::field::allow, "GET");
       return out;
     }
-    const Result<std::string>& text = server_->fresh();
+    const Result<std::string>& text = server_.fresh();
     if (!text) return response(http::status::service_unavailable, to_string(text.error()) + "\n");
     Response out = response(http::status::ok, *text);
     out.set(http::field::content_type, kExposition);
@@ -112,18 +101,17 @@ class MetricsServer::Session : public std::enable_shared_from_this<Session> {
   void write(Response out) {
     output_ = std::move(out);
     output_.prepare_payload();
-    stream_.expires_after(kMetricsPatience);
-    http::async_write(stream_, output_,
-                      [self = shared_from_this()](const ErrorOf& error, std::size_t) {
-                        const bool last = !self->output_.keep_alive();
-                        self->output_ = {};
-                        if (error || last) return self->close();
-                        self->read();
-                      });
+    wait_at_most(kMetricsPatience);
+    http::async_write(socket_, output_, [self = held()](const ErrorOf& error, std::size_t) {
+      const bool last = !self->output_.keep_alive();
+      self->output_ = {};
+      if (error || last) return self->close();
+      self->read();
+    });
   }
 
-  MetricsServer* server_;
-  beast::tcp_stream stream_;
+  MetricsServer& server_;
+  Tcp::socket socket_;
   beast::flat_buffer input_{kMetricsHeaderMax};
   std::optional<http::request_parser<http::empty_body>> parser_;
   Response output_;
@@ -132,9 +120,7 @@ class MetricsServer::Session : public std::enable_shared_from_this<Session> {
 MetricsServer::MetricsServer(asio::io_context& io, Text text)
     : make_text_(std::move(text)), acceptor_(io) {}
 
-MetricsServer::~MetricsServer() {
-  for (const auto& session : sessions_) session->abandon();
-}
+MetricsServer::~MetricsServer() = default;
 
 Result<void> MetricsServer::listen(const Endpoint& at) {
   const Tcp::endpoint endpoint = to_asio(at);
@@ -158,13 +144,8 @@ void MetricsServer::accept() {
 }
 
 void MetricsServer::admit(Tcp::socket socket) {
-  if (sessions_.size() >= kMetricsClientsMax) {
-    const auto silent = sessions_.front();  // it leaves the list
-    silent->close();
-  }
-  const auto session = std::make_shared<Session>(*this, std::move(socket));
-  session->place = sessions_.insert(sessions_.end(), session);
-  session->read();
+  sessions_.make_room(kMetricsClientsMax);
+  sessions_.begin(std::make_shared<Client>(*this, std::move(socket)));
 }
 
 const Result<std::string>& MetricsServer::fresh() {

@@ -3,7 +3,6 @@
 
 #include <chrono>
 #include <functional>
-#include <list>
 #include <memory>
 #include <optional>
 #include <string>
@@ -13,6 +12,7 @@
 
 #include "fw/base/endpoint.hpp"
 #include "fw/base/result.hpp"
+#include "fw/daemon/sessions.hpp"
 
 namespace fw {
 
@@ -33,8 +33,7 @@ class MetricsServer {
   std::size_t clients() const { return sessions_.size(); }
 
  private:
-  class Session;
-  using Sessions = std::list<std::shared_ptr<Session>>;  ///< who has been silent longest is first
+  class Client;
 
   void accept();
   void admit(boost::asio::ip::tcp::socket socket);
@@ -45,7 +44,7 @@ class MetricsServer {
   Result<std::string> text_;
   std::optional<std::chrono::steady_clock::time_point> made_;
   boost::asio::ip::tcp::acceptor acceptor_;
-  Sessions sessions_;
+  ClientSessions sessions_;
 };
 
 }  // namespace fw
