@@ -92,8 +92,14 @@ json::array first_lines(const chains::Description& difference) {
   return lines;
 }
 
+/// What is opened for work beside the loop, and what was found then.
+struct Opened {
+  bool unheard = false;       ///< changes of others may not have been heard of meanwhile
+  std::string store_trouble;  ///< why the store of blocks is not used
+};
+
 /// What a repair was asked for, and what came of it.
-struct Repair {
+struct Repair : Opened {
   InForce wanted;
   std::string by;
   std::chrono::steady_clock::time_point begin;
@@ -102,17 +108,16 @@ struct Repair {
   Result<void> stood_in;
   std::chrono::microseconds took{0};
   Result<std::string> labels;  ///< label_trouble()
-  bool unheard = false;        ///< changes of others may not have been heard of meanwhile
 };
 
 /// The same of an apply that others' apps asked for.
-struct NewApps {
+struct NewApps : Opened {
   InForce wanted;
   std::chrono::steady_clock::time_point begin;
   Result<AppsChanged> changed;
   std::vector<chains::Device> devices;
   std::vector<chains::Bridge> bridges;
-  bool unheard = false;
+  std::vector<std::string> warnings;
 };
 
 /// Does nothing else follow from other addresses of its apps than that?
@@ -212,7 +217,8 @@ class Daemon final : public Host {
   std::size_t lost_by_hand(const ApplyReport& report);
   void say_sum_of_repairs();
   void say_labels(const Result<std::string>& trouble);
-  Result<Manager> manager(bool& unheard);
+  Result<Manager> manager(Opened& opened);
+  void say_warnings(std::vector<std::string> warnings, const Opened& opened);
   void heard_again(std::uint32_t generation);
   void reload();
   void take_up(InForce wanted);
@@ -268,6 +274,7 @@ class Daemon final : public Host {
   std::optional<std::int64_t> activity_seen_;  ///< the row up to which applies are counted
   std::string changed_by_;                     ///< who touched our table since the last check
   std::string label_trouble_;                  ///< as it was said last
+  std::vector<std::string> warnings_;          ///< of the last apply
   bool check_due_ = false;
   bool others_due_ = false;  ///< a check, for another program changed its rules
   bool off_ = false;
@@ -501,7 +508,7 @@ void Daemon::put_right() {
 
 /// In a thread of its own.
 void Daemon::make(Repair& repair) {
-  auto with = manager(repair.unheard);
+  auto with = manager(repair);
   repair.report = with ? with->apply(repair.wanted.policy, ApplyMode::commit, repair.wanted.unused,
                                      ListUse::remembered)
                        : Result<ApplyReport>(std::unexpected(with.error()));
@@ -523,6 +530,7 @@ void Daemon::made(Repair& repair) {
     messages_.send(Level::error, "the firewall cannot be repaired: " + to_string(report.error()));
     return check_later(1s);
   }
+  say_warnings(report->warnings, repair);
   const auto took = repair.took;
   if (repair.wanted.unused == chains::Unused::remove) known_.holds(report->generation);
   if (repair.unheard) heard_again(report->generation);
@@ -554,14 +562,15 @@ void Daemon::made(Repair& repair) {
 
 /// The kernel tells each watcher of each element that comes or goes, in a message of its own: of a
 /// million, gigabytes. So it tells nothing to this one meanwhile.
-Result<Manager> Daemon::manager(bool& unheard) {
+Result<Manager> Daemon::manager(Opened& opened) {
   auto store = Store::open(options_.state_dir);
+  if (!store) opened.store_trouble = to_string(store.error());
   auto kernel = chains::Kernel::open();
   if (!kernel) return std::unexpected(kernel.error());
   Manager manager(std::move(*kernel), options_.state_dir,
                   store ? std::optional(std::move(*store)) : std::nullopt);
-  manager.around_large_commits({[this, &unheard] {
-                                  unheard = true;
+  manager.around_large_commits({[this, &opened] {
+                                  opened.unheard = true;
                                   watch_.pause();
                                 },
                                 [this] { watch_.resume(); }});
@@ -675,6 +684,18 @@ void Daemon::say_sum_of_repairs() {
 }
 
 /// Once when it begins, changes or ends.
+/// Each once, until it is over.
+void Daemon::say_warnings(std::vector<std::string> warnings, const Opened& opened) {
+  if (!opened.store_trouble.empty()) {
+    warnings.push_back("the kernel keeps the blocks that it has: " + opened.store_trouble);
+  }
+  for (const std::string& warning : warnings) {
+    if (std::ranges::find(warnings_, warning) == warnings_.end())
+      messages_.send(Level::warning, warning);
+  }
+  warnings_ = std::move(warnings);
+}
+
 void Daemon::say_labels(const Result<std::string>& trouble) {
   if (!trouble || *trouble == label_trouble_) return;
   label_trouble_ = *trouble;
@@ -815,6 +836,7 @@ void Daemon::put_apps_in_force(const InventoryChange& change) {
   }
   queue_.beside([this, apps] { apply_apps(*apps); },
                 [this, apps] {
+                  say_warnings(std::move(apps->warnings), *apps);
                   if (apps->changed) devices_.hold_devices(std::move(apps->devices));
                   if (apps->changed) devices_.hold_bridges(std::move(apps->bridges));
                   apps_in_force(*apps);
@@ -871,7 +893,7 @@ void Daemon::say_apps_changed(const AppsChanged& changed,
 
 /// In a thread of its own.
 void Daemon::apply_apps(NewApps& apps) {
-  auto with = manager(apps.unheard);
+  auto with = manager(apps);
   auto report = with ? with->apply(apps.wanted.policy, ApplyMode::commit, apps.wanted.unused,
                                    ListUse::remembered)
                      : Result<ApplyReport>(std::unexpected(with.error()));
@@ -881,6 +903,7 @@ void Daemon::apply_apps(NewApps& apps) {
   }
   apps.devices = std::move(report->devices);
   apps.bridges = std::move(report->bridges);
+  apps.warnings = std::move(report->warnings);
   apps.changed = AppsChanged{std::move(report->difference.rules), report->generation};
 }
 

@@ -82,6 +82,21 @@ TEST_F(Guarded, WhatOthersRemoveIsBack) {
   EXPECT_EQ(fw.run({"verify"}).exit, 0);
 }
 
+TEST_F(Guarded, WithoutItsStoreItRepairsAndSaysWhatIsMissing) {
+  const std::string before = rules_only(net.host);
+  const Daemon daemon(fw);
+  write_file(fw.state_dir() + "/state.db", std::string(4096, 'x'));
+  for (int i = 0; i < 2; ++i) {
+    nft(net.host, "delete table inet cloudron");
+    EXPECT_TRUE(eventually([&] { return rules() == before; }));
+  }
+  const std::string log = daemon.process().err_so_far();
+  const std::string said = "the kernel keeps the blocks that it has";
+  const auto at = log.find(said);
+  ASSERT_NE(at, std::string::npos) << log;
+  EXPECT_EQ(log.find(said, at + 1), std::string::npos) << "once: " << log;
+}
+
 /// Rules that an admin adds with nft.
 class ByHand : public Guarded {
  protected:
