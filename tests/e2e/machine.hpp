@@ -76,7 +76,7 @@ mount -t tmpfs tmp $r/tmp
 mkdir -p $r/mnt/tmp
 mount --bind /tmp $r/mnt/tmp
 mkdir -p $r/srv/tree/build/release/bin
-cp -a {1}/packaging {1}/docs {1}/*.md $r/srv/tree
+cp -a {1}/packaging {1}/docs {1}/*.md {1}/LICENSE $r/srv/tree
 cp {2} $r/srv/tree/build/release/bin/cloudron-fw
 mount -t tmpfs cgroup $r/sys/fs/cgroup
 mkdir $r/sys/fs/cgroup/systemd
