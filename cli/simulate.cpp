@@ -7,8 +7,6 @@
 #include <CLI/CLI.hpp>
 #include <arpa/inet.h>
 #include <fmt/format.h>
-#include <ifaddrs.h>
-#include <netinet/in.h>
 #include <unistd.h>
 
 #include "capture/captures.hpp"
@@ -17,6 +15,7 @@
 #include "cli/progress.hpp"
 #include "cli/simulation.hpp"
 #include "fw/base/suggest.hpp"
+#include "fw/host/own_addresses.hpp"
 #include "fw/host/surroundings.hpp"
 
 namespace cli {
@@ -34,19 +33,7 @@ struct SimulateOptions {
 
 std::vector<fw::Ip> machine_addresses() {
   std::vector<fw::Ip> addresses;
-  ifaddrs* first = nullptr;
-  if (getifaddrs(&first) != 0) return addresses;
-  for (const ifaddrs* a = first; a != nullptr; a = a->ifa_next) {
-    if (a->ifa_addr == nullptr) continue;
-    if (a->ifa_addr->sa_family == AF_INET) {
-      const auto* in = reinterpret_cast<const sockaddr_in*>(a->ifa_addr);
-      addresses.push_back(fw::ip_from_bytes(fw::Family::ipv4, &in->sin_addr));
-    } else if (a->ifa_addr->sa_family == AF_INET6) {
-      const auto* in = reinterpret_cast<const sockaddr_in6*>(a->ifa_addr);
-      addresses.push_back(fw::ip_from_bytes(fw::Family::ipv6, &in->sin6_addr));
-    }
-  }
-  freeifaddrs(first);
+  for (const fw::OwnAddress& own : fw::own_addresses()) addresses.push_back(own.ip);
   return addresses;
 }
 

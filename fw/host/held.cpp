@@ -3,7 +3,6 @@
 
 #include <array>
 #include <filesystem>
-#include <fstream>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -19,6 +18,7 @@
 #include "fw/base/owner.hpp"
 #include "fw/host/apply.hpp"
 #include "fw/host/contents.hpp"
+#include "fw/host/pending.hpp"
 #include "fw/host/surroundings.hpp"
 #include "fw/lists/file.hpp"
 
@@ -41,10 +41,9 @@ std::uint64_t namespace_cookie() {
 }
 
 std::string this_kernel() {
-  std::ifstream file("/proc/sys/kernel/random/boot_id");
-  std::string boot;
+  const std::string boot = this_moment().boot;
   const std::uint64_t cookie = namespace_cookie();
-  if (!(file >> boot) || cookie == 0) return {};
+  if (boot.empty() || cookie == 0) return {};
   return fmt::format("{} {}", boot, cookie);
 }
 
