@@ -217,10 +217,9 @@ constexpr const char* kExitCodes =
 
 void add_audit(CLI::App& program, Context& context, int& exit) {
   CLI::App* command = program.add_subcommand(
-      "audit",
-      std::string("Look for what is weak in how containers are confined, or in the host. Each "
-                  "finding says what an attacker has of it and what ends it. ") +
-          kExitCodes);
+      "audit", std::string("Find weaknesses in how containers are confined, or in the host. Each "
+                           "finding says what an attacker gains by it, and the remedy. ") +
+                   kExitCodes);
   command->require_subcommand(1);
   command->fallthrough();
 

@@ -214,7 +214,7 @@ std::string described(const std::vector<fw::Block>& blocks) {
 void record_block(const Context& context, const LoadedPolicy& loaded, const BlockOptions& options,
                   const std::vector<fw::Block>& blocks, const fw::BlockOutcome& outcome) {
   const std::string reason = fw::printable(options.reason, 256);
-  std::string length = options.for_time.empty() ? "for good" : "for " + options.for_time;
+  std::string length = options.for_time.empty() ? "permanently" : "for " + options.for_time;
   const std::string& origin = blocks.front().origin;
   const std::string by = origin == "admin" ? "" : " by " + fw::quote(origin);
   record(
@@ -493,7 +493,8 @@ void add_block(CLI::App& program, Context& context, int& exit) {
       "reboot. An address is blocked until the last of its blocks ends.");
   add_addresses(block, *options);
   block
-      ->add_option("--for", options->for_time, "How long: 90s, 10m, 1h, 7d, 2w (default: for good)")
+      ->add_option("--for", options->for_time,
+                   "How long: 90s, 10m, 1h, 7d, 2w (default: permanently)")
       ->type_name("TIME")
       ->check(not_empty);
   block->add_option("--reason", options->reason, "Why, for 'blocks' and 'status'")

@@ -255,7 +255,7 @@ std::string plural(std::uint64_t n, const char* one, const char* many) {
 }
 
 std::string until_text(const std::optional<fw::WallTime>& until, fw::WallTime now) {
-  if (!until) return "for good";
+  if (!until) return "permanently";
   const auto left = std::chrono::ceil<std::chrono::seconds>(*until - now);
   if (left.count() <= 0) return "ended";
   // Two units are enough to know what one has: "2d 3h", "14m 5s".

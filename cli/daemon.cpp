@@ -12,9 +12,8 @@ namespace cli {
 void add_daemon(CLI::App& program, Context& context, int& exit) {
   CLI::App* command = program.add_subcommand(
       "daemon",
-      "Keep the firewall true: repair what others change, block who is refused again and again "
-      "([[offender]] in the policy), and answer on the control socket. For systemd: "
-      "cloudron-fwd.service. The firewall works without it.");
+      "Restore rules that other programs change, block sources by [[offender]], and answer on the "
+      "control socket");
   command->callback([&context, &exit] {
     const auto state_dir = std::filesystem::absolute(context.state_dir).lexically_normal();
     const auto done = fw::run_daemon({state_dir.string(), context.socket});

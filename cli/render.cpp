@@ -64,7 +64,7 @@ int run_apparmor(const Context& context, const std::string& app) {
 
 void add_render(CLI::App& program, Context& context, int& exit) {
   CLI::App* command = program.add_subcommand(
-      "render", "Print what another program of the host takes, made for the policy's apps.");
+      "render", "Generate configuration for other programs (AppArmor), from the policy's apps.");
   command->require_subcommand(1);
   command->fallthrough();
   auto app = std::make_shared<std::string>();

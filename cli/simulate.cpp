@@ -5,7 +5,6 @@
 #include <fstream>
 
 #include <CLI/CLI.hpp>
-#include <arpa/inet.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -260,7 +259,8 @@ void add_simulate(CLI::App& program, Context& context, int& exit) {
   auto options = std::make_shared<SimulateOptions>();
   CLI::App* command = program.add_subcommand(
       "simulate",
-      "What would the policy have refused in captured traffic? Reads pcap and pcapng (tcpdump, "
+      "Show what the policy would have refused in captured traffic. Reads pcap and pcapng "
+      "(tcpdump, "
       "wireshark), plain or compressed with gzip or zstd; several files are taken in order of "
       "time. Prints for each limit what it would have admitted and refused, whom and when, the "
       "smallest limit that would have refused nobody, and what would have been dropped. Needs no "

@@ -105,16 +105,16 @@ void print_dropped(const Context& context, const fw::Status& status) {
       {"blocked", "from blocked addresses"},
       {"listed", "from addresses on a block list"},
       {"closed", "to closed ports"},
-      {"unpublished", "to apps by ports that are not open"},
+      {"unpublished", "to published ports that are not open"},
       {"isolated", "from app to app"},
-      {"spoofed", "with an app's address, from elsewhere"},
+      {"spoofed", "with a spoofed app address"},
       {"syn_data", "SYNs with data to limited ports (TCP Fast Open)"},
-      {"bridge_forged", "from containers, in the name of others"},
-      {"bridge_foreign", "from containers, with a tag or of no IP"},
-      {"bridge_astray", "to containers, on the way to another's MAC address"},
-      {"bridge_group", "from containers to all on their bridge"},
-      {"panic", "for there is a panic"},
-      {"not_syn", "in the middle of connections that are not known"}};
+      {"bridge_forged", "from containers, with a spoofed address"},
+      {"bridge_foreign", "from containers, tagged or not IP"},
+      {"bridge_astray", "to containers, with another one's MAC address"},
+      {"bridge_group", "from containers, broadcast or multicast"},
+      {"panic", "new connections, during panic"},
+      {"not_syn", "TCP packets of no known connection"}};
   context.say("");
   context.say(context.styled(Style::bold, "packets dropped"));
   Table table({Table::Align::right, Table::Align::left});
@@ -282,8 +282,8 @@ int run_status(const Context& context) {
 void add_status(CLI::App& program, Context& context, int& exit) {
   CLI::App* command = program.add_subcommand(
       "status",
-      "Does the kernel hold the policy? And: new flows by open port; accepted and refused "
-      "connections, sources now tracked and the fill of the meter by limit; what was dropped; "
+      "Show whether the kernel holds the policy; new flows by open port; accepted and refused "
+      "connections, sources now tracked and the fill of the meter by limit; dropped packets; "
       "blocks and lists. Members of the group cloudron-fw are told of the policy that was applied, "
       "by the daemon.\nExit code: 0 it holds the policy, 2 it does not or something keeps the "
       "rules from "

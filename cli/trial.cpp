@@ -92,7 +92,7 @@ void print_trial(const Context& context, const std::string& policy, fw::WallTime
   context.say(context.styled(
       Style::yellow, fmt::format("{} is on trial until {} ({}), and is then rolled back", policy,
                                  time_text(until), until_text(until, fw::wall_clock()))));
-  context.say("to keep it, log in anew, and in that session: sudo cloudron-fw confirm");
+  context.say("to keep it, log in again and run: sudo cloudron-fw confirm");
   context.say("to go back at once: sudo cloudron-fw rollback");
 }
 
@@ -135,10 +135,10 @@ void print_refused(const Context& context, const LoadedPolicy& loaded) {
   if (!loaded.text) return;
   const auto at = fw::refused_at(context.state_dir, *loaded.text, fw::this_moment());
   if (!at) return;
-  context.say(context.styled(
-      Style::yellow, fmt::format("what {} says was rolled back at {}: a boot does not apply it, "
-                                 "cloudron-fw apply does",
-                                 loaded.name, time_text(*at))));
+  context.say(context.styled(Style::yellow,
+                             fmt::format("{} was rolled back at {}: a boot does not apply it, "
+                                         "cloudron-fw apply does",
+                                         loaded.name, time_text(*at))));
 }
 
 json::value trial_json(const fw::Trouble& trouble) {

@@ -226,7 +226,7 @@ void do_block(Host& host, const Peer& peer, const json::object& request, const A
             {"warnings", texts(done->warnings)}});
     host.record("block", actor,
                 fmt::format("{} {}{}{}{}", named(asked.ranges),
-                            asked.duration ? "for " + to_string(*asked.duration) : "for good",
+                            asked.duration ? "for " + to_string(*asked.duration) : "permanently",
                             by_origin(asked.origin), asked.reason.empty() ? "" : ": ",
                             printable(asked.reason, 200)),
                 {{"count", asked.ranges.size()},

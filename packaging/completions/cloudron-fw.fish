@@ -29,7 +29,7 @@ complete -c cloudron-fw -n $none -a audit -d 'What is weak in containers or the 
 complete -c cloudron-fw -n $none -a render -d 'Configuration of other programs'
 complete -c cloudron-fw -n $none -a top -d 'A live view of connections and refusals'
 complete -c cloudron-fw -n $none -a verify -d 'Does the kernel hold what was applied?'
-complete -c cloudron-fw -n $none -a daemon -d 'Keep the firewall true'
+complete -c cloudron-fw -n $none -a daemon -d 'Restore rules that other programs change'
 complete -c cloudron-fw -n $none -a panic -d 'Drop all new connections except SSH of who may'
 complete -c cloudron-fw -n $none -a reset -d 'Remove the tables from the kernel'
 

@@ -41,7 +41,7 @@ class CloudronFwAction(ActionBase):
     def ban(self, aInfo):
         request = {"do": "block", **self._client(aInfo), "origin": self._origin,
                    "reason": f"{self._origin}: {aInfo['failures']} failures"}
-        if aInfo["bantime"] >= 0:  # else for good
+        if aInfo["bantime"] >= 0:  # else permanently
             left = math.ceil(aInfo["time"] + aInfo["bantime"] - time.time())
             if left <= 0:
                 return

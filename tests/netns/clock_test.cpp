@@ -20,7 +20,7 @@ namespace json = boost::json;
 constexpr seconds kDay{86'400};
 constexpr seconds kHour{3600};
 
-/// What is blocked, and for how many seconds still; nothing: for good.
+/// What is blocked, and for how many seconds still; nothing: permanently.
 using Left = std::map<std::string, std::optional<std::int64_t>>;
 
 /// The same, though some time went by between the two: of a test on a busy machine, which is little
@@ -30,7 +30,7 @@ testing::AssertionResult alike(const Left& a, const Left& b) {
   const auto text = [](const Left& left) {
     std::string out;
     for (const auto& [address, time] : left) {
-      out += address + " " + (time ? std::to_string(*time) : "for good") + "\n";
+      out += address + " " + (time ? std::to_string(*time) : "permanently") + "\n";
     }
     return out;
   };

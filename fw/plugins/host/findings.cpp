@@ -34,7 +34,7 @@ bool is_on(const AptConf& conf, const char* key) {
 }
 
 void add_upgrades(const Facts& facts, FileTime now, Out& out) {
-  const char* const gain = "comes in by a hole that is mended already, and known to all";
+  const char* const gain = "uses a known vulnerability that an update fixes";
   if (!facts.has_unattended_upgrades) {
     add(out, Grade::high, "upgrades-missing", "unattended-upgrades is not installed", gain,
         "apt install unattended-upgrades");

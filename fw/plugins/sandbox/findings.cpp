@@ -359,8 +359,8 @@ std::vector<Finding> engine_findings(const Engine& engine) {
   if (!engine.user_namespaces) {
     add(out, Grade::medium, "engine-user-namespaces", "gives containers the host's user ids",
         "is root of the host when root leaves a container",
-        "\"userns-remap\": \"default\" in /etc/docker/daemon.json; images and containers start "
-        "anew",
+        "\"userns-remap\": \"default\" in /etc/docker/daemon.json; images and containers "
+        "must be made again",
         "");
   }
   sort_findings(out);
