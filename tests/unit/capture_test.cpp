@@ -10,6 +10,7 @@
 
 #include "capture/captures.hpp"
 #include "capture/decode.hpp"
+#include "tests/unit/samples.hpp"
 
 namespace capture {
 namespace {
@@ -389,21 +390,14 @@ std::string zstandard(const std::string& text) {
   return out;
 }
 
-/// What fuzzing begins with, where somebody asks for it.
-void leave_sample(const std::string& name, const std::string& bytes) {
-  const char* const folder = std::getenv("CLOUDRON_FW_SAMPLES");
-  if (folder != nullptr) std::ofstream(std::string(folder) + "/" + name, std::ios::binary) << bytes;
-}
-
 TEST_F(Files, EveryForm) {
   for (const Form form : kForms) {
     const std::string name = std::to_string(static_cast<int>(form));
     SCOPED_TRACE(name);
     const std::string bytes = capture_of(form, 1, frames_);
     expect_both(read(file(bytes)));
-    leave_sample(name, bytes);
-    leave_sample(name + ".gz", gzipped(bytes));
-    leave_sample(name + ".zst", zstandard(bytes));
+    for (const auto& sample : {bytes, gzipped(bytes), zstandard(bytes)})
+      leave_sample("capture", sample);
   }
 }
 

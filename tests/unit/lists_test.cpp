@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "fw/base/limits.hpp"
+#include "tests/unit/samples.hpp"
 
 namespace fw {
 namespace {
@@ -57,6 +58,7 @@ class ListFolder {
 };
 
 ListText read(const std::string& text) {
+  leave_sample("lists", text);
   const ListFolder folder;
   auto list = read_list(folder.write("list", text));
   EXPECT_TRUE(list) << to_string(list.error());

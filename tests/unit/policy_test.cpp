@@ -16,6 +16,7 @@
 #include "fw/base/limits.hpp"
 #include "fw/base/suggest.hpp"
 #include "fw/policy/parse.hpp"
+#include "tests/unit/samples.hpp"
 
 namespace fw {
 namespace {
@@ -25,7 +26,10 @@ using namespace std::string_literals;
 using std::chrono::seconds;
 namespace fs = std::filesystem;
 
-Parsed parse(const string& text) { return parse_policy(text, "p"); }
+Parsed parse(const string& text) {
+  leave_sample("policy", text);
+  return parse_policy(text, "p");
+}
 
 /// All problems, a line each.
 string said(const Parsed& parsed) {

@@ -8,6 +8,7 @@
 #include <linux/netfilter/nfnetlink_log.h>
 
 #include "chains/netlink/refusal_feed.hpp"
+#include "tests/unit/samples.hpp"
 
 namespace chains {
 namespace {
@@ -24,6 +25,7 @@ std::vector<char> message(const char* prefix) {
   mnl_attr_put_strz(header, NFULA_PREFIX, prefix);
   mnl_attr_put(header, NFULA_PAYLOAD, sizeof kPacket, kPacket);
   bytes.resize(header->nlmsg_len);
+  leave_sample("netlink", {bytes.data(), bytes.size()});
   return bytes;
 }
 

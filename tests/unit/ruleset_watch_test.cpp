@@ -10,6 +10,8 @@
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 
+#include "tests/unit/samples.hpp"
+
 namespace chains {
 namespace {
 
@@ -89,6 +91,7 @@ TEST(ChangeReader, GarbledMessagesAreCountedOrSkipped) {
   ChangeReader reader;
   RulesetChange change;
   const std::vector<char> whole[] = {of_table(NFT_MSG_DELRULE).bytes(), end_of_change().bytes()};
+  for (const auto& sample : whole) leave_sample("netlink", {sample.data(), sample.size()});
   for (int round = 0; round < 20'000; ++round) {
     std::vector<char> bytes = whole[random() % 2];
     for (int i = 0; i < 4; ++i) bytes[random() % bytes.size()] = static_cast<char>(random());

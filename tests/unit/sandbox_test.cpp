@@ -15,6 +15,7 @@
 #include "fw/plugins/sandbox/apparmor.hpp"
 #include "fw/plugins/sandbox/findings.hpp"
 #include "fw/policy/parse.hpp"
+#include "tests/unit/samples.hpp"
 
 namespace fw::sandbox {
 namespace {
@@ -30,7 +31,9 @@ using testing::Not;
 std::string answer(const std::string& name) {
   std::ifstream file(std::string(DOCKER_ANSWERS) + "/" + name + ".json");
   EXPECT_TRUE(file) << name;
-  return {std::istreambuf_iterator<char>(file), {}};
+  const std::string text(std::istreambuf_iterator<char>(file), {});
+  leave_sample("docker", text);
+  return text;
 }
 
 Container container(const std::string& name) {
