@@ -1,15 +1,35 @@
-// Walking netlink attributes from C++ (libmnl's loop macros are C).
+// Walking netlink messages and attributes from C++ (libmnl's loop macros are C).
 #pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
 
 #include <libmnl/libmnl.h>
 
 namespace chains {
 
+/// Is all of the message among the bytes that are left? As mnl_nlmsg_ok, which takes a length of
+/// 2 GiB and more for a negative one.
+inline bool message_fits(const nlmsghdr* message, int left) {
+  return mnl_nlmsg_ok(message, left) && message->nlmsg_len <= static_cast<std::uint32_t>(left);
+}
+
+/// What an attribute holds, as it came; zero where it is not as long as that.
+template <class T>
+T value_of(const nlattr* attribute) {
+  T value{};
+  if (mnl_attr_get_payload_len(attribute) == sizeof value) {
+    std::memcpy(&value, mnl_attr_get_payload(attribute), sizeof value);
+  }
+  return value;
+}
+
 /// Calls on(attribute) for every attribute that follows `offset` bytes of the message's payload.
 template <class On>
 void for_each_attribute(const nlmsghdr* message, std::size_t offset, const On& on) {
   const auto* at = static_cast<const nlattr*>(mnl_nlmsg_get_payload_offset(message, offset));
-  const auto* const end = static_cast<const char*>(mnl_nlmsg_get_payload_tail(message));
+  const auto* const end = reinterpret_cast<const char*>(message) + message->nlmsg_len;
   while (mnl_attr_ok(at, static_cast<int>(end - reinterpret_cast<const char*>(at)))) {
     on(at);
     at = mnl_attr_next(at);

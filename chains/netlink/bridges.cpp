@@ -134,7 +134,7 @@ class Routing {
       const ssize_t got = mnl_socket_recvfrom(socket_.get(), buffer_.data(), buffer_.size());
       if (got <= 0) return;
       int left = static_cast<int>(got);
-      for (auto* m = reinterpret_cast<const nlmsghdr*>(buffer_.data()); mnl_nlmsg_ok(m, left);
+      for (auto* m = reinterpret_cast<const nlmsghdr*>(buffer_.data()); message_fits(m, left);
            m = mnl_nlmsg_next(m, &left)) {
         if (m->nlmsg_seq != sequence_) continue;
         if (m->nlmsg_type == NLMSG_DONE || m->nlmsg_type == NLMSG_ERROR) return;

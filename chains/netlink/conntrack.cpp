@@ -78,7 +78,7 @@ class Conntrack {
       const ssize_t got = mnl_socket_recvfrom(socket_.get(), buffer_.data(), buffer_.size());
       if (got < 0) return conntrack_refused(errno);
       int left = static_cast<int>(got);
-      for (auto* m = reinterpret_cast<const nlmsghdr*>(buffer_.data()); mnl_nlmsg_ok(m, left);
+      for (auto* m = reinterpret_cast<const nlmsghdr*>(buffer_.data()); message_fits(m, left);
            m = mnl_nlmsg_next(m, &left)) {
         if (m->nlmsg_type == NLMSG_DONE) return {};
         if (m->nlmsg_type == NLMSG_ERROR) {

@@ -60,7 +60,7 @@ std::vector<Device> outside_devices() {
     const ssize_t got = mnl_socket_recvfrom(socket.get(), buffer.data(), buffer.size());
     if (got <= 0) break;
     int left = static_cast<int>(got);
-    for (auto* m = reinterpret_cast<const nlmsghdr*>(buffer.data()); mnl_nlmsg_ok(m, left);
+    for (auto* m = reinterpret_cast<const nlmsghdr*>(buffer.data()); message_fits(m, left);
          m = mnl_nlmsg_next(m, &left)) {
       done = done || m->nlmsg_type == NLMSG_DONE || m->nlmsg_type == NLMSG_ERROR;
       if (m->nlmsg_type != RTM_NEWLINK) continue;
@@ -87,7 +87,7 @@ std::optional<Device> device_towards(fw::Ip ip) {
   std::vector<char> buffer(kFeedBytes);
   const ssize_t got = mnl_socket_recvfrom(socket.get(), buffer.data(), buffer.size());
   const auto* answer = reinterpret_cast<const nlmsghdr*>(buffer.data());
-  if (got <= 0 || !mnl_nlmsg_ok(answer, static_cast<int>(got)) ||
+  if (got <= 0 || !message_fits(answer, static_cast<int>(got)) ||
       answer->nlmsg_type != RTM_NEWROUTE) {
     return {};
   }
@@ -130,7 +130,7 @@ Result<void> DeviceWatch::drain() {
       return fw::fail_errno(ErrorCode::kernel_refused, "network devices cannot be watched", errno);
     }
     int left = static_cast<int>(got);
-    for (auto* m = reinterpret_cast<const nlmsghdr*>(buffer); mnl_nlmsg_ok(m, left);
+    for (auto* m = reinterpret_cast<const nlmsghdr*>(buffer); message_fits(m, left);
          m = mnl_nlmsg_next(m, &left)) {
       take(m);
     }

@@ -25,10 +25,16 @@ bool is_ending(const nlattr* protocol) {
     if (mnl_attr_get_type(tcp) != CTA_PROTOINFO_TCP) return;
     for_each_nested(tcp, [&ending](const nlattr* a) {
       if (mnl_attr_get_type(a) != CTA_PROTOINFO_TCP_STATE) return;
-      ending = mnl_attr_get_u8(a) > TCP_CONNTRACK_ESTABLISHED;
+      ending = value_of<std::uint8_t>(a) > TCP_CONNTRACK_ESTABLISHED;
     });
   });
   return ending;
+}
+
+void take_address(Family family, const nlattr* a, Ip& out) {
+  const auto size = static_cast<std::size_t>(fw::address_bits(family) / 8);
+  if (mnl_attr_get_payload_len(a) != size) return;
+  out = fw::ip_from_bytes(family, mnl_attr_get_payload(a));
 }
 
 /// One direction of a flow.
@@ -47,16 +53,15 @@ Tuple read_tuple(const nlattr* attribute) {
     if (!addresses && mnl_attr_get_type(part) != CTA_TUPLE_PROTO) return;
     for_each_nested(part, [&](const nlattr* a) {
       const auto type = mnl_attr_get_type(a);
-      const void* bytes = mnl_attr_get_payload(a);
       if (addresses) {
-        if (type == CTA_IP_V4_SRC) tuple.source = fw::ip_from_bytes(Family::ipv4, bytes);
-        if (type == CTA_IP_V4_DST) tuple.destination = fw::ip_from_bytes(Family::ipv4, bytes);
-        if (type == CTA_IP_V6_SRC) tuple.source = fw::ip_from_bytes(Family::ipv6, bytes);
-        if (type == CTA_IP_V6_DST) tuple.destination = fw::ip_from_bytes(Family::ipv6, bytes);
+        if (type == CTA_IP_V4_SRC) take_address(Family::ipv4, a, tuple.source);
+        if (type == CTA_IP_V4_DST) take_address(Family::ipv4, a, tuple.destination);
+        if (type == CTA_IP_V6_SRC) take_address(Family::ipv6, a, tuple.source);
+        if (type == CTA_IP_V6_DST) take_address(Family::ipv6, a, tuple.destination);
       } else {
-        if (type == CTA_PROTO_NUM) tuple.protocol = mnl_attr_get_u8(a);
-        if (type == CTA_PROTO_SRC_PORT) tuple.source_port = ntohs(mnl_attr_get_u16(a));
-        if (type == CTA_PROTO_DST_PORT) tuple.destination_port = ntohs(mnl_attr_get_u16(a));
+        if (type == CTA_PROTO_NUM) tuple.protocol = value_of<std::uint8_t>(a);
+        if (type == CTA_PROTO_SRC_PORT) tuple.source_port = ntohs(value_of<std::uint16_t>(a));
+        if (type == CTA_PROTO_DST_PORT) tuple.destination_port = ntohs(value_of<std::uint16_t>(a));
       }
     });
   });
@@ -88,10 +93,10 @@ Flow read_flow(const nlmsghdr* message) {
         flow.ending = is_ending(a);
         break;
       case CTA_ID:
-        flow.id = ntohl(mnl_attr_get_u32(a));
+        flow.id = ntohl(value_of<std::uint32_t>(a));
         break;
       case CTA_STATUS:
-        flow.status = ntohl(mnl_attr_get_u32(a));
+        flow.status = ntohl(value_of<std::uint32_t>(a));
         break;
       case CTA_LABELS: {
         const auto* bytes = static_cast<const std::uint8_t*>(mnl_attr_get_payload(a));

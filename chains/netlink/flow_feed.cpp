@@ -15,6 +15,7 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "chains/netlink/attributes.hpp"
 #include "chains/netlink/feed_socket.hpp"
 #include "chains/netlink/flow_filter.hpp"
 
@@ -218,7 +219,7 @@ Result<void> FlowFeed::State::read_dump() {
     if (got < 0 && errno == EAGAIN) return {};
     if (got < 0) return conntrack_refused(errno);
     int left = static_cast<int>(got);
-    for (auto* m = reinterpret_cast<const nlmsghdr*>(buffer_.data()); mnl_nlmsg_ok(m, left);
+    for (auto* m = reinterpret_cast<const nlmsghdr*>(buffer_.data()); message_fits(m, left);
          m = mnl_nlmsg_next(m, &left)) {
       if (m->nlmsg_type == NLMSG_DONE) {
         end_snapshot();
@@ -254,7 +255,7 @@ Result<void> FlowFeed::State::read_events() {
     unchecked_ += static_cast<std::uint64_t>(got);
     for (std::size_t i = 0; i < static_cast<std::size_t>(got); ++i) {
       const auto* m = static_cast<const nlmsghdr*>(parts[i].iov_base);
-      if (!mnl_nlmsg_ok(m, static_cast<int>(messages[i].msg_len))) {
+      if (!message_fits(m, static_cast<int>(messages[i].msg_len))) {
         ++counts.lost;  // longer than any that is known
         want_snapshot();
         continue;

@@ -166,7 +166,7 @@ struct Kernel::Impl {
       if (got < 0) return errno;
       int left = static_cast<int>(got);
       for (auto* message = reinterpret_cast<const nlmsghdr*>(buffer.get());
-           mnl_nlmsg_ok(message, left); message = mnl_nlmsg_next(message, &left)) {
+           message_fits(message, left); message = mnl_nlmsg_next(message, &left)) {
         if (message->nlmsg_seq != wanted) continue;
         if ((message->nlmsg_flags & NLM_F_DUMP_INTR) != 0) return EINTR;
         if (message->nlmsg_type == NLMSG_DONE) return 0;
@@ -476,7 +476,7 @@ Result<void> Kernel::commit(Batch& batch) {
     }
     int left = static_cast<int>(got);
     for (auto* answer = reinterpret_cast<const nlmsghdr*>(impl_->buffer.get());
-         mnl_nlmsg_ok(answer, left); answer = mnl_nlmsg_next(answer, &left)) {
+         message_fits(answer, left); answer = mnl_nlmsg_next(answer, &left)) {
       if (answer->nlmsg_type != NLMSG_ERROR) continue;
       const int code = -static_cast<const nlmsgerr*>(mnl_nlmsg_get_payload(answer))->error;
       if (code == 0 && answer->nlmsg_seq == last) return {};

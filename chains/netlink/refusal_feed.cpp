@@ -52,7 +52,7 @@ class Request {
       if (got < 0) return errno;
       const auto* message = reinterpret_cast<const nlmsghdr*>(answer.data());
       // Packets may come before the answer does; they are not waited for yet.
-      if (!mnl_nlmsg_ok(message, static_cast<int>(got)) || message->nlmsg_type != NLMSG_ERROR) {
+      if (!message_fits(message, static_cast<int>(got)) || message->nlmsg_type != NLMSG_ERROR) {
         continue;
       }
       return -static_cast<const nlmsgerr*>(mnl_nlmsg_get_payload(message))->error;
@@ -187,7 +187,7 @@ Result<std::span<const Refusal>> RefusalFeed::drain() {
     if (got < 0 && errno == EAGAIN) break;
     if (got < 0) return refused(errno);
     int left = static_cast<int>(got);
-    for (auto* m = reinterpret_cast<const nlmsghdr*>(s.buffer.data()); mnl_nlmsg_ok(m, left);
+    for (auto* m = reinterpret_cast<const nlmsghdr*>(s.buffer.data()); message_fits(m, left);
          m = mnl_nlmsg_next(m, &left)) {
       s.read(m);
     }

@@ -2,7 +2,6 @@
 #include "chains/netlink/ruleset_watch.hpp"
 
 #include <cerrno>
-#include <cstring>
 #include <string_view>
 #include <utility>
 
@@ -37,13 +36,7 @@ std::string_view text_of(const nlattr* a) {
   return all.substr(0, all.find('\0'));
 }
 
-std::uint32_t number_of(const nlattr* a) {
-  std::uint32_t value = 0;
-  if (mnl_attr_get_payload_len(a) == sizeof value) {
-    std::memcpy(&value, mnl_attr_get_payload(a), sizeof value);
-  }
-  return ntohl(value);
-}
+std::uint32_t number_of(const nlattr* a) { return ntohl(value_of<std::uint32_t>(a)); }
 
 }  // namespace
 
@@ -140,7 +133,7 @@ Result<RulesetWatch::Drained> RulesetWatch::drain() {
                             errno);
     }
     int left = static_cast<int>(got);
-    for (auto* m = reinterpret_cast<const nlmsghdr*>(s.buffer.data()); mnl_nlmsg_ok(m, left);
+    for (auto* m = reinterpret_cast<const nlmsghdr*>(s.buffer.data()); message_fits(m, left);
          m = mnl_nlmsg_next(m, &left)) {
       RulesetChange change;
       if (s.reader.read(m, change)) s.changes.push_back(std::move(change));

@@ -10,6 +10,7 @@
 #include <linux/netfilter/nfnetlink_conntrack.h>
 #include <sys/socket.h>
 
+#include "chains/netlink/attributes.hpp"
 #include "chains/netlink/flow.hpp"
 #include "chains/netlink/handles.hpp"
 
@@ -51,7 +52,7 @@ Result<void> read_answers(mnl_socket* socket, Connections some, std::vector<Open
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return conntrack_refused(errno);
     int left = static_cast<int>(got);
-    for (auto* m = reinterpret_cast<const nlmsghdr*>(buffer.data()); mnl_nlmsg_ok(m, left);
+    for (auto* m = reinterpret_cast<const nlmsghdr*>(buffer.data()); message_fits(m, left);
          m = mnl_nlmsg_next(m, &left)) {
       ++answers;
       if (m->nlmsg_type != NLMSG_ERROR) continue;
