@@ -259,6 +259,11 @@ class Reading {
     ended_ = false;
     while (!now().ends_rule()) {
       if (const Done done = part(); !done) return done;
+      if (rule_.exprs.size() > fw::kRulePartsMax)
+        return wrong(now(),
+                     fmt::format("a rule has {} parts at most, each a test, a counter or the "
+                                 "like; values in braces are one test",
+                                 fw::kRulePartsMax));
     }
     if (rule_.exprs.empty()) return wrong(now(), "the rule says nothing");
     if (rule_.id.empty()) rule_.id = file_.path.substr(file_.path.rfind('/') + 1);

@@ -21,8 +21,10 @@ inline constexpr std::size_t kInterfaceNameMax = 15;      // IFNAMSIZ less the N
 inline constexpr std::size_t kRuleFilesMax = 64;          // in rules.d
 inline constexpr std::size_t kRuleBytesMax = 256u << 10;  // of all of them
 inline constexpr std::size_t kRulesMax = 4096;            // in one chain
-inline constexpr std::size_t kRuleValuesMax = 1024;       // in the braces of one rule
-inline constexpr std::size_t kTranslatedMax = 8;          // networks; each is a rule
+inline constexpr std::size_t kRulePartsMax = 24;  // of one rule; the kernel takes 128 expressions
+                                                  // in 4 KiB, and a part is up to three
+inline constexpr std::size_t kRuleValuesMax = 1024;  // in the braces of one rule
+inline constexpr std::size_t kTranslatedMax = 8;     // networks; each is a rule
 inline constexpr std::size_t kAppsMax = 4096;
 inline constexpr std::size_t kAppAddressesMax = 64;
 inline constexpr std::size_t kSocketPathMax = 107;  // bytes: what the kernel's address holds

@@ -7,11 +7,16 @@
 #include "chains/netlink/expressions.hpp"
 #include "chains/netlink/handles.hpp"
 #include "chains/text.hpp"
+#include "fw/base/limits.hpp"
+#include "tests/unit/samples.hpp"
 
 namespace chains {
 namespace {
 
-RulesOfFiles read(const std::string& text) { return read_rules({{"r.nft", text}}); }
+RulesOfFiles read(const std::string& text) {
+  leave_sample("rules", text);
+  return read_rules({{"r.nft", text}});
+}
 
 /// Rules of CLOUDRON_BEFORE as nft writes them.
 std::string rules(const std::string& text) {
@@ -120,6 +125,19 @@ TEST(RuleText, WhatItDoesNotKnowItSaysWithAPlaceAndARemedy) {
     EXPECT_NE(got.problems[0].what.find(bad.what), std::string::npos) << bad.text << "\n"
                                                                       << got.problems[0].what;
   }
+}
+
+TEST(RuleText, ARuleHasNoMorePartsThanTheKernelTakes) {
+  const std::string before = "add rule inet cloudron CLOUDRON_BEFORE ";
+  const auto counters = [](std::size_t count) {
+    std::string text;
+    for (std::size_t i = 0; i < count; ++i) text += "counter ";
+    return text;
+  };
+  EXPECT_EQ(read(before + counters(fw::kRulePartsMax - 1) + "accept\n").problems.size(), 0u);
+  const RulesOfFiles longer = read(before + counters(fw::kRulePartsMax) + "accept\n");
+  ASSERT_EQ(longer.problems.size(), 1u);
+  EXPECT_TRUE(longer.problems[0].what.starts_with("a rule has 24 parts at most"));
 }
 
 TEST(RuleText, EveryBadRuleIsNamed) {
