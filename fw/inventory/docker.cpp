@@ -382,10 +382,10 @@ Result<KeptText> read_inventory(std::string_view text) {
   KeptText out;
   std::map<std::string, Container> containers;
   std::array<unsigned char, 16 * 1024> room;
-  json::monotonic_resource memory(room.data(), room.size());
   while (!text.empty()) {
     const auto end = text.find('\n');
-    memory.release();  // of the line before
+    // One for each line: what is released still asks for twice as much the next time.
+    json::monotonic_resource memory(room.data(), room.size());
     const auto line = parse(text.substr(0, end), "the remembered inventory", &memory);
     if (end == std::string_view::npos || !line || !line->is_object()) {
       if (out.lines == 0) return fail(ErrorCode::io, "the remembered inventory is none");

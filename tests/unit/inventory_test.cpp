@@ -13,6 +13,7 @@
 #include "fw/base/limits.hpp"
 #include "fw/base/name.hpp"
 #include "fw/inventory/docker.hpp"
+#include "tests/unit/samples.hpp"
 
 namespace fw {
 namespace {
@@ -44,6 +45,8 @@ constexpr const char* kNetworks = R"([
 Ip ip(const char* text) { return parse_ip(text).value(); }
 
 Inventory inventory() {
+  leave_sample("docker", kContainers);
+  leave_sample("docker", kNetworks);
   Inventory out = read_docker_containers(kContainers).value();
   const Inventory networks = read_docker_networks(kNetworks).value();
   out.networks = networks.networks;
@@ -86,6 +89,7 @@ TEST(Inventory, IsWhatTheEngineTells) {
   EXPECT_TRUE(all.containers[2].addresses.empty());
   EXPECT_EQ(all.networks.size(), 3u) << "of bridges";
   EXPECT_EQ(all.left_out, std::vector<std::string>{});
+  leave_sample("docker", to_text(all));
   EXPECT_EQ(read_inventory(to_text(all)).value().inventory, all);
 }
 
@@ -407,6 +411,18 @@ TEST(Inventory, OfANetworkOfTheLanIsSaidWhatAContainerInItGets) {
   EXPECT_EQ(said.find(advice), said.rfind(advice)) << "of the one that is no LAN: " << said;
   EXPECT_NE(said.find("10.0.0.9 is outside the app networks"), std::string::npos) << said;
   EXPECT_EQ(read_inventory(to_text(all)).value().inventory, all) << "it is kept";
+}
+
+TEST(Inventory, IsKeptHoweverManyContainersHaveManyPorts) {
+  Inventory all;
+  for (int i = 0; i < 100; ++i) {
+    Container one = container(fmt::format("c{:02}", i));
+    for (std::uint16_t port = 1; port <= kEnginePortsMax; ++port)
+      one.exposes.push_back({Protocol::tcp, port, port});
+    one.publishes = one.exposes;
+    all.containers.push_back(std::move(one));
+  }
+  EXPECT_EQ(read_inventory(to_text(all)).value().inventory, all);
 }
 
 TEST(Inventory, GarbageIsAnErrorOrLeftOut) {
