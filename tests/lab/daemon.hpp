@@ -18,7 +18,7 @@ class Control {
 
   void send(const std::string& bytes) const;
   /// The next line; "" when the other side closed, or is silent for so long.
-  std::string line(Clock::duration patience = 10s);
+  std::string line(Clock::duration patience = 60s);
   boost::json::object ask(const boost::json::object& request);
 
  private:
