@@ -66,6 +66,15 @@ bool may_read(Local::socket& socket, const Peer& peer) {
 
 }  // namespace
 
+Result<json::object> read_request(std::string_view line) {
+  json::parse_options options;
+  options.max_depth = kDepthMax;
+  ErrorOf error;
+  json::value request = json::parse(line, error, {}, options);
+  if (!error && request.is_object()) return std::move(request.get_object());
+  return fail(ErrorCode::usage, "a request is one line that holds a JSON object");
+}
+
 json::object refusal(std::string_view why) { return {{"ok", false}, {"error", why}}; }
 json::object refusal(const Error& error) { return refusal(to_string(error)); }
 
@@ -106,15 +115,10 @@ class ControlServer::Client final : public ClientSession {
     const auto* const bytes = static_cast<const char*>(input_.data().data());
     const std::string line(bytes, size);
     input_.consume(size);
-    json::parse_options options;
-    options.max_depth = kDepthMax;
-    ErrorOf error;
-    const json::value request = json::parse(line, error, {}, options);
-    if (error || !request.is_object()) {
-      return answer(refusal("a request is one line that holds a JSON object"), false);
-    }
+    const auto request = read_request(line);
+    if (!request) return answer(refusal(request.error()), false);
     busy_ = true;
-    server_.handler_(peer_, request.get_object(), [self = held()](json::object out) {
+    server_.handler_(peer_, *request, [self = held()](json::object out) {
       self->busy_ = false;
       self->answer(std::move(out), false);
     });

@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
@@ -25,6 +26,9 @@ struct Peer {
 using Answer = std::function<void(boost::json::object)>;
 /// Calls the answer once, now or later.
 using Handler = std::function<void(const Peer&, const boost::json::object& request, Answer)>;
+
+/// What a line asks: the JSON object that it holds.
+Result<boost::json::object> read_request(std::string_view line);
 
 /// {"ok": false, "error": ...}
 boost::json::object refusal(const Error& error);
