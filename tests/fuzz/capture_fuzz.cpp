@@ -3,12 +3,10 @@
 #include <cstdint>
 #include <optional>
 
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include "capture/decode.hpp"
 #include "capture/reader.hpp"
 #include "simulate/firewall.hpp"
+#include "tests/fuzz/memory_file.hpp"
 
 namespace {
 
@@ -40,10 +38,8 @@ void judge(std::span<const capture::Packet> packets, simulate::Firewall& firewal
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   decode_as_all({data, size});
-  const int fd = memfd_create("capture", MFD_CLOEXEC);
-  if (fd < 0 || write(fd, data, size) != static_cast<ssize_t>(size)) __builtin_trap();
-  auto reader = capture::Reader::open("/proc/self/fd/" + std::to_string(fd));
-  close(fd);
+  const MemoryFile file({data, size});
+  auto reader = capture::Reader::open(file.path());
   if (!reader) return 0;
   std::array<capture::Packet, 64> packets;
   std::optional<simulate::Firewall> firewall;

@@ -1,0 +1,24 @@
+// Netlink messages of flows, refused packets and changed rulesets: nothing is read that is not in
+// them.
+#include <cstdint>
+#include <vector>
+
+#include "chains/netlink/attributes.hpp"
+#include "chains/netlink/flow.hpp"
+#include "chains/netlink/refusal_feed.hpp"
+#include "chains/netlink/ruleset_watch.hpp"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const std::vector<std::uint8_t> bytes(data, data + size);  // aligned, and not a byte more
+  auto left = static_cast<int>(size);
+  chains::ChangeReader changes;
+  chains::RulesetChange change;
+  chains::Refusal refusal;
+  for (auto* message = reinterpret_cast<const nlmsghdr*>(bytes.data());
+       chains::message_fits(message, left); message = mnl_nlmsg_next(message, &left)) {
+    chains::read_flow(message);
+    chains::read_refusal(message, refusal);
+    changes.read(message, change);
+  }
+  return 0;
+}
