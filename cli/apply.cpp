@@ -90,7 +90,6 @@ void print_report(const Context& context, const LoadedPolicy& loaded, const Appl
                                {"flows_cut", report.flows_cut},
                                {"connections_entered", report.connections_entered},
                                {"bridges_filtered", report.bridges_filtered},
-                               {"resets_tracked", report.resets_tracked},
                                {"closed_bridges", json::array(closed.begin(), closed.end())},
                                {"difference", to_json(report.difference)},
                                {"lists", to_json(report.lists.reports)},
@@ -101,11 +100,6 @@ void print_report(const Context& context, const LoadedPolicy& loaded, const Appl
     context.say(
         "packets within bridges pass the firewall now, of every bridge of this host "
         "(net.bridge.bridge-nf-call-iptables and -ip6tables are 1)");
-  }
-  if (report.resets_tracked) {
-    context.say(
-        "connection tracking knows every reset now "
-        "(net.netfilter.nf_conntrack_tcp_ignore_invalid_rst is 1)");
   }
   if (!options.dry_run) print_panic(context, trouble);
   if (report.connections_entered != 0) {

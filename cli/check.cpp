@@ -60,10 +60,9 @@ void check_lists(const fw::Policy& policy, const fw::SparedSpace& spared,
   }
 }
 
-/// A policy is as good as the kernel that it is for, once it is applied.
+/// A policy is as good as the kernel that it is for.
 void check_settings(std::vector<fw::Problem>& problems) {
   for (const fw::WeakSetting& setting : fw::weak_settings()) {
-    if (setting.applied) continue;
     problems.push_back({fw::Severity::warning, to_string(setting), {}});
   }
 }

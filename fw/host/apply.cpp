@@ -16,7 +16,6 @@
 #include "fw/host/forgotten.hpp"
 #include "fw/host/lockout.hpp"
 #include "fw/host/panic.hpp"
-#include "fw/host/settings.hpp"
 #include "fw/host/surroundings.hpp"
 #include "fw/host/uplink.hpp"
 
@@ -168,9 +167,6 @@ Result<ApplyReport> Manager::apply(const Policy& policy, ApplyMode mode, chains:
     if (!filtered) report.warnings.push_back(to_string(filtered.error()));
     report.bridges_filtered = filtered.value_or(false);
   }
-  const auto tracked = track_every_reset();
-  if (!tracked) report.warnings.push_back(to_string(tracked.error()));
-  report.resets_tracked = tracked.value_or(false);
   report.took =
       std::chrono::round<std::chrono::microseconds>(std::chrono::steady_clock::now() - begin);
   return report;

@@ -71,7 +71,6 @@ struct ApplyReport {
   std::chrono::milliseconds clock_step{0};
   std::chrono::microseconds took{0};  ///< all of it
   bool bridges_filtered = false;      ///< packets within bridges pass the firewall from now on
-  bool resets_tracked = false;        ///< connection tracking knows every reset from now on
   std::vector<std::string> warnings;
 
   /// How many lines or sets differed by more than the timers of blocks.

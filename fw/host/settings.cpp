@@ -16,10 +16,7 @@ struct Rule {
   bool (*weak)(std::int64_t);
   const char* means;
   std::int64_t better;
-  bool applied = false;
 };
-
-constexpr const char* kEveryReset = "net.netfilter.nf_conntrack_tcp_ignore_invalid_rst";
 
 bool is_on(std::int64_t value) { return value != 0; }
 bool is_off(std::int64_t value) { return value == 0; }
@@ -38,13 +35,12 @@ constexpr std::array kRules{
         "packets with any sequence number count as part of a handshake, so a few forged ones spend "
         "somebody else's budget and lock that client out",
         0},
+    Rule{SettingHarm::high, "net.netfilter.nf_conntrack_tcp_ignore_invalid_rst", is_on,
+         "forged resets need no sequence number: whoever knows the ports of a connection makes it "
+         "count again, and stall",
+         0},
     Rule{SettingHarm::medium, "net.ipv4.tcp_syncookies", is_off,
          "a flood of forged SYNs fills a program's queue, and honest clients are not served", 1},
-    Rule{SettingHarm::medium, kEveryReset, is_off,
-         "while a flood makes the host use SYN cookies, a client can end a counted connection "
-         "unseen, "
-         "and open it again uncounted",
-         1, true},
     Rule{SettingHarm::low, "net.netfilter.nf_conntrack_max", is_small_table,
          "a flood fills the table of connections sooner, and honest clients must try again",
          262'144},
@@ -68,22 +64,13 @@ std::optional<std::int64_t> read_setting(const std::string& name) {
   return value;
 }
 
-Result<bool> track_every_reset() {
-  if (read_setting(kEveryReset).value_or(1) != 0) return false;
-  std::ofstream out(path_of(kEveryReset));
-  if (out << "1\n" << std::flush) return true;
-  return fail(ErrorCode::permission,
-              fmt::format("cannot set {0} to 1 (sysctl -w {0}=1)", kEveryReset));
-}
-
 std::vector<WeakSetting> weak_settings(const ReadSetting& read) {
   std::vector<WeakSetting> out;
   for (const Rule& rule : kRules) {
     const auto value = read(rule.name);
     if (!value || !rule.weak(*value)) continue;
     out.push_back({rule.harm, rule.name, *value, rule.means,
-                   fmt::format("sysctl -w {}={}, and in /etc/sysctl.d/", rule.name, rule.better),
-                   rule.applied});
+                   fmt::format("sysctl -w {}={}, and in /etc/sysctl.d/", rule.name, rule.better)});
   }
   std::ranges::stable_sort(out, std::ranges::greater(), &WeakSetting::harm);
   return out;

@@ -7,8 +7,6 @@
 #include <string>
 #include <vector>
 
-#include "fw/base/result.hpp"
-
 namespace fw {
 
 /// high: a promise is broken by whoever tries. medium: by who can send much. low: now and then.
@@ -24,7 +22,6 @@ struct WeakSetting {
   std::int64_t value = 0;  ///< as it is
   std::string means;       ///< what an attacker, or the admin, has of it
   std::string remedy;      ///< "sysctl -w net.ipv4.tcp_syncookies=1"
-  bool applied = false;    ///< `apply` sets it right
 
   bool operator==(const WeakSetting&) const = default;
 };
@@ -33,13 +30,8 @@ struct WeakSetting {
 using ReadSetting = std::function<std::optional<std::int64_t>(const std::string& name)>;
 std::optional<std::int64_t> read_setting(const std::string& name);
 
-/// Makes connection tracking name the connection of every reset, so that rules see that one ended;
-/// says whether it did not before. A kernel before 5.14 has no such setting. Fails with what the
-/// kernel refuses.
-Result<bool> track_every_reset();
-
 /// Those that weaken a promise, the worst first. The kernel's defaults are none, but for a table of
-/// connections that is small because the machine is, and for what `apply` sets.
+/// connections that is small because the machine is.
 std::vector<WeakSetting> weak_settings(const ReadSetting& read = read_setting);
 
 /// "net.ipv4.tcp_syncookies is 0: ...; sysctl -w ...", for people.

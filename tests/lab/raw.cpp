@@ -71,7 +71,7 @@ std::string transport(const Packet& p) {
     put32(data, p.sequence);
     put32(data, p.acknowledged);
     put16(data, (5u + static_cast<unsigned>(p.options.size()) / 4) << 12 | p.flags);
-    put16(data, p.window);
+    put16(data, 65'535);
     put32(data, 0);
     data += p.options + p.data;
     checksum_at = 16;

@@ -27,10 +27,9 @@ struct Packet {
   std::uint8_t flags = 0;
   std::uint32_t sequence = 0;
   std::uint32_t acknowledged = 0;
-  std::string options{};          ///< of TCP, in whole words of four bytes
-  std::string data{};             ///< behind TCP's header
-  std::string ip_options{};       ///< of IPv4, in whole words of four bytes; not read back
-  std::uint16_t window = 65'535;  ///< of TCP; not read back
+  std::string options{};     ///< of TCP, in whole words of four bytes
+  std::string data{};        ///< behind TCP's header
+  std::string ip_options{};  ///< of IPv4, in whole words of four bytes; not read back
 };
 
 /// Packets as they go over the wire.
