@@ -30,6 +30,9 @@ class Admission {
   /// The client has closed its side; the server has closed its own.
   Bytes client_closed(int life) const { return bits({at(life) + 4}); }
   Bytes server_closed(int life) const { return bits({at(life) + 5}); }
+  /// Over because a SYN-ACK has begun the next, not by a reset, which may be forged: a life that is
+  /// over has no other use for these bits.
+  Bytes answered(int life) const { return bits({at(life) + 3, at(life) + 4, at(life) + 5}); }
 
   /// Is the flow with that label admitted?
   bool admits(const Bytes& label) const;

@@ -108,7 +108,7 @@ void syn_answered(Compilation& c) {
   rule(chain, "not of the server", {}, {match(Field::ct_direction, u8(0)), ret()});
   for (int life = 0; life < fw::kLives; ++life) {
     rule(chain, "a new connection", {},
-         {labelled(a.syn(life) | a.over(life), a.syn(life)), set_label(a.over(life)), ret()});
+         {labelled(a.syn(life) | a.over(life), a.syn(life)), set_label(a.answered(life)), ret()});
   }
   rule(chain, "a new connection", {},
        {c.unlabelled(), DynSet{DynOp::remove, {{Field::ct_id, {}}}, kAdopted, {}}});
@@ -180,7 +180,9 @@ void after_a_reset(Compilation& c) {
        {labelled(a.over(kLast), a.over(kLast)), drop()});
   for (int life = 0; life < kLast; ++life) {
     rule(chain, "no connection since", {},
-         {labelled(a.over(life) | a.syn(life) | a.over(life + 1), a.over(life)), drop()});
+         {labelled(a.over(life) | a.over(life + 1), a.over(life)),
+          match_masked(Field::ct_label, a.answered(life), a.answered(life), Compare::not_equal),
+          drop()});
   }
 }
 

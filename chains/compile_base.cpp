@@ -44,9 +44,13 @@ void edge_chains(Compilation& c) {
   Chain& forward = c.chain("forward_edge");
   rule(forward, "a SYN is answered", {},
        {is_protocol(fw::Protocol::tcp), syns, acks, go("syn_answered")});
-  rule(forward, "the server's end", {},
-       {is_protocol(fw::Protocol::tcp), no_syn, match(Field::ct_direction, u8(1)),
+  // Of servers behind this host: what comes in the name of one on the outside may be forged.
+  rule(forward, "a published server's end", {},
+       {is_protocol(fw::Protocol::tcp), no_syn, match(Field::ct_direction, u8(1)), is_published(),
         go("server_ends")});
+  rule(forward, "an addon's end", {},
+       {is_protocol(fw::Protocol::tcp), no_syn, match(Field::ct_direction, u8(1)),
+        match(Field::iifkind, device_bytes("bridge")), go("server_ends")});
   rule(forward, "the client's end", {},
        {is_protocol(fw::Protocol::tcp), no_syn, go("client_ends")});
   rule(forward, "of a known flow", {}, {in_state(kStateEstablished), jump("syn_again")});
@@ -144,10 +148,10 @@ void compile_base(Compilation& c) {
   forward.base = BaseHook{Hook::forward, kPriority, VerdictKind::accept, {}};
   rule(forward, "a connection begins or ends", {},
        {is_protocol(fw::Protocol::tcp), edge, jump("forward_edge")});
+  errors_between_apps(c, forward);
   rule(forward, "admitted flow", {}, {c.admitted(), accept()});
   rule(forward, "first packet", {}, {in_state(kStateNew), go("forward_new")});
   rule(forward, "later packet", {}, {in_state(kStateEstablished), go("forward_established")});
-  errors_between_apps(c, forward);
   forwarded_before_blocks(forward);
   rule(forward, "blocked", {}, {jump("blocked")});
   rule(forward, "of a known flow", {}, {in_state(kStateRelated), accept()});

@@ -424,12 +424,20 @@ void refuse_chains(Compilation& c, const LimitParts& p) {
   rule(refuse, "refused", where, {count(p.name("refused"))});
   // A reset goes only to who has shown the address to be its own; forged SYNs get no answer.
   // They are copied each at a rate of its own: forged SYNs do not drown what is certain.
-  const std::vector<Expr> shaken{is_protocol(fw::Protocol::tcp), in_state(kStateEstablished)};
-  rule(refuse, "after a reset", where, {shaken[0], shaken[1], jump("after_a_reset")});
+  // A SYN on the ports of a known flow may be forged, and does nothing to it.
+  const std::vector<Expr> shaken{is_protocol(fw::Protocol::tcp),
+                                 match_masked(Field::tcp_flags, u8(kSyn), u8(0)),
+                                 in_state(kStateEstablished)};
+  const auto after_handshake = [&](const char* id, Expr then) {
+    std::vector<Expr> exprs = shaken;
+    exprs.push_back(std::move(then));
+    rule(refuse, id, where, std::move(exprs));
+  };
+  after_handshake("after a reset", jump("after_a_reset"));
   // One refusal a connection: its later packets are answered without being copied.
-  rule(refuse, "refused after the handshake", where, {shaken[0], shaken[1], jump("note_refusal")});
+  after_handshake("refused after the handshake", jump("note_refusal"));
   c.log(refuse, "refused after the handshake", where, shaken, kLogReset + p.limit.name);
-  rule(refuse, "refused after the handshake", where, {shaken[0], shaken[1], RejectTcpReset{}});
+  after_handshake("refused after the handshake", RejectTcpReset{});
   c.log(refuse, "refused", where, {}, kLogRefused + p.limit.name);
   rule(refuse, "refused", where, {drop()});
 }

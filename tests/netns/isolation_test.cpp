@@ -134,7 +134,9 @@ TEST_P(Isolation, AnErrorReachesAnAppFromItsAddonAndNoStranger) {
   fw.apply(apps_toml() + app_toml("wiki", wiki) + app_toml("chat", chat, "addons = []") + dns);
   const bool v4 = family() == Family::ipv4;
   const Packet asked{wiki.address(family()), mysql.address(family()), kUdp, 4000, 5353};
+  const Packet answered{asked.to, asked.from, kUdp, 5353, 4000};
   RawLink(wiki.inside, wiki.mac, mysql.mac).send({asked});
+  RawLink(mysql.inside, mysql.mac, wiki.mac).send({answered});  // so the flow is admitted
   RawLink receiver(wiki.inside, wiki.mac, mysql.mac);
   const auto error_of = [&](const App& app) {
     const std::string unreachable(v4 ? "\x03\x03\0\0\0\0\0\0" : "\x01\x04\0\0\0\0\0\0", 8);
