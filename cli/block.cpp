@@ -3,6 +3,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 
@@ -113,8 +114,10 @@ std::optional<Named> named_by(const Context& context, const BlockOptions& option
   } else if (!options.from.empty()) {
     named.file = options.from;
     std::ifstream file(options.from);
-    if (!file.is_open()) {
-      error(fmt::format("cannot read {}: {}", options.from, std::strerror(errno)));
+    const int opened = errno;
+    const int why = std::filesystem::is_directory(options.from) ? EISDIR : opened;
+    if (!file.is_open() || why == EISDIR) {
+      error(fmt::format("cannot read {}: {}", options.from, std::strerror(why)));
     }
     read_lines(context, file, named);
   }

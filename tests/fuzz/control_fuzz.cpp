@@ -40,7 +40,7 @@ class FuzzHost : public fw::Host {
               const boost::json::object&) override {}
 
  private:
-  std::string state_dir_ = "/nonexistent";
+  std::string state_dir_ = "/dev/null/state";  // nobody can make it
   fw::Policy policy_ = fw::default_policy();
   fw::BlockGuard guard_{policy_, own_network()};
   fw::Sight sight_{policy_};

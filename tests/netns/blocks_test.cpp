@@ -189,6 +189,7 @@ TEST_P(Blocks, AWrongArgumentBlocksNothingAndIsNamed) {
   EXPECT_FALSE(blocked(1));
   expect_exit(64, {"block", address(1), "--for", "1x"}, "unknown unit");
   expect_exit(1, {"block", "--from", "/nonexistent"}, "/nonexistent");
+  expect_exit(1, {"block", "--from", "/tmp"}, "/tmp: Is a directory");
   EXPECT_NE(fw.run({"block"}).exit, 0);
   EXPECT_FALSE(blocked(1));
 }

@@ -407,7 +407,7 @@ TEST_F(OnABridge, TheTableIsPartOfAllThatIsDoneWithRules) {
   const std::string shown = fw.must({"show", "--format", "nft"}).out;
   const Output checked = run(net.host, {"nft", "-c", "-f", "-"}, shown);
   EXPECT_EQ(checked.exit, 0) << to_string(checked);
-  EXPECT_NE(fw.must({"status"}).out.find("in the name of"), std::string::npos);
+  EXPECT_NE(fw.must({"status"}).out.find("with a spoofed address"), std::string::npos);
   fw.apply(apps_toml());
   EXPECT_NE(run(net.host, {"nft", "list", "table", "bridge", "cloudron"}).exit, 0)
       << "apps are not kept apart any more";
