@@ -312,7 +312,7 @@ TEST_P(Blocks, AreOfWhoMadeThem) {
   for (const std::string& what : {address(1), network()}) {
     const unsigned who = what == address(1) ? 1 : 0x101;
     fw.must({"block", what, "--for", "4h", "--origin", "A"});
-    expect_exit(0, {"block", what, "--for", "2s", "--origin", "B"}, "is also blocked by A, ");
+    expect_exit(0, {"block", what, "--for", "6s", "--origin", "B"}, "is also blocked by A, ");
     fw.must({"block", what, "--for", "1h"});
     EXPECT_EQ(origins(), "A B admin ");
     expect_exit(3, {"unblock", what, "--origin", "A"}, "still blocked: " + what + " (B)");
