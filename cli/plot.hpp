@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "simulate/tally.hpp"
+#include "fw/simulate/tally.hpp"
 
 namespace cli {
 

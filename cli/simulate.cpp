@@ -8,12 +8,12 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include "capture/captures.hpp"
 #include "cli/commands.hpp"
 #include "cli/plot.hpp"
 #include "cli/progress.hpp"
 #include "cli/simulation.hpp"
 #include "fw/base/suggest.hpp"
+#include "fw/capture/captures.hpp"
 #include "fw/host/own_addresses.hpp"
 #include "fw/host/surroundings.hpp"
 

@@ -7,10 +7,10 @@
 
 #include <boost/json/value.hpp>
 
-#include "capture/reader.hpp"
 #include "cli/context.hpp"
-#include "simulate/compare.hpp"
-#include "simulate/hosts.hpp"
+#include "fw/capture/reader.hpp"
+#include "fw/simulate/compare.hpp"
+#include "fw/simulate/hosts.hpp"
 
 namespace cli {
 

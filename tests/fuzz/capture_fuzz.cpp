@@ -3,9 +3,9 @@
 #include <cstdint>
 #include <optional>
 
-#include "capture/decode.hpp"
-#include "capture/reader.hpp"
-#include "simulate/firewall.hpp"
+#include "fw/capture/decode.hpp"
+#include "fw/capture/reader.hpp"
+#include "fw/simulate/firewall.hpp"
 #include "tests/fuzz/memory_file.hpp"
 
 namespace {

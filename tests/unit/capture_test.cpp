@@ -8,8 +8,8 @@
 #include <zlib.h>
 #include <zstd.h>
 
-#include "capture/captures.hpp"
-#include "capture/decode.hpp"
+#include "fw/capture/captures.hpp"
+#include "fw/capture/decode.hpp"
 #include "tests/unit/samples.hpp"
 
 namespace capture {

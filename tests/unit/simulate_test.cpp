@@ -6,9 +6,9 @@
 #include <gtest/gtest.h>
 
 #include "fw/policy/parse.hpp"
-#include "simulate/compare.hpp"
-#include "simulate/firewall.hpp"
-#include "simulate/hosts.hpp"
+#include "fw/simulate/compare.hpp"
+#include "fw/simulate/firewall.hpp"
+#include "fw/simulate/hosts.hpp"
 
 namespace simulate {
 namespace {

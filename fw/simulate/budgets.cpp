@@ -1,5 +1,5 @@
 // One limit's budgets, as the kernel keeps them (chains/compile_limits.cpp says how and why).
-#include "simulate/budgets.hpp"
+#include "fw/simulate/budgets.hpp"
 
 #include <algorithm>
 #include <chrono>

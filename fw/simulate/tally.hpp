@@ -9,8 +9,8 @@
 #include <boost/unordered/unordered_flat_map.hpp>
 
 #include "fw/policy/policy.hpp"
-#include "simulate/rules.hpp"
-#include "simulate/series.hpp"
+#include "fw/simulate/rules.hpp"
+#include "fw/simulate/series.hpp"
 
 namespace simulate {
 

@@ -1,5 +1,5 @@
 // libpcap, loaded when a capture is read.
-#include "capture/libpcap.hpp"
+#include "fw/capture/libpcap.hpp"
 
 #include <dlfcn.h>
 

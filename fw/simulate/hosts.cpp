@@ -1,5 +1,5 @@
 // Which addresses in a capture are the host's own.
-#include "simulate/hosts.hpp"
+#include "fw/simulate/hosts.hpp"
 
 #include <algorithm>
 #include <map>

@@ -1,6 +1,6 @@
 // A policy's firewall, over the packets of a capture: the rules that chains/compile_*.cpp make, as
 // far as addresses, ports and time decide.
-#include "simulate/firewall.hpp"
+#include "fw/simulate/firewall.hpp"
 
 #include <algorithm>
 #include <functional>

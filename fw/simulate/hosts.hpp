@@ -5,8 +5,8 @@
 #include <span>
 #include <vector>
 
-#include "capture/packet.hpp"
 #include "fw/base/address.hpp"
+#include "fw/capture/packet.hpp"
 
 namespace simulate {
 

@@ -1,5 +1,5 @@
 // What another policy would have done with the same packets.
-#include "simulate/compare.hpp"
+#include "fw/simulate/compare.hpp"
 
 #include <algorithm>
 #include <map>

@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "capture/packet.hpp"
+#include "fw/capture/packet.hpp"
 #include "limiter/hash.hpp"
 #include "limiter/memory.hpp"
 

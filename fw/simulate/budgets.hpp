@@ -14,9 +14,9 @@
 #include "fw/base/limits.hpp"
 #include "fw/policy/fair.hpp"
 #include "fw/policy/policy.hpp"
+#include "fw/simulate/rules.hpp"
 #include "limiter/gcra.hpp"
 #include "limiter/window.hpp"
-#include "simulate/rules.hpp"
 
 namespace simulate {
 

@@ -1,12 +1,12 @@
 // What a simulation found out about one limit.
-#include "simulate/tally.hpp"
+#include "fw/simulate/tally.hpp"
 
 #include <algorithm>
 #include <limits>
 
 #include "fw/base/limits.hpp"
+#include "fw/simulate/budgets.hpp"
 #include "limiter/gcra.hpp"
-#include "simulate/budgets.hpp"
 
 namespace simulate {
 

@@ -1,5 +1,5 @@
 // The connections that a capture shows, in bounded memory.
-#include "simulate/flows.hpp"
+#include "fw/simulate/flows.hpp"
 
 #include <algorithm>
 #include <tuple>

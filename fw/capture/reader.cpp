@@ -1,15 +1,15 @@
 // Packets out of captures, through libpcap.
-#include "capture/reader.hpp"
+#include "fw/capture/reader.hpp"
 
 #include <algorithm>
 #include <array>
 
 #include <fmt/format.h>
 
-#include "capture/decode.hpp"
-#include "capture/libpcap.hpp"
-#include "capture/stream.hpp"
 #include "fw/base/suggest.hpp"
+#include "fw/capture/decode.hpp"
+#include "fw/capture/libpcap.hpp"
+#include "fw/capture/stream.hpp"
 
 namespace capture {
 

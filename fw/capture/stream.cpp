@@ -1,5 +1,5 @@
 // The bytes of a capture, decompressed on the way where need be.
-#include "capture/stream.hpp"
+#include "fw/capture/stream.hpp"
 
 #include <algorithm>
 #include <cerrno>

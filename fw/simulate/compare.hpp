@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "simulate/firewall.hpp"
+#include "fw/simulate/firewall.hpp"
 
 namespace simulate {
 

@@ -1,5 +1,5 @@
 // Several captures as one, in order of time.
-#include "capture/captures.hpp"
+#include "fw/capture/captures.hpp"
 
 #include <algorithm>
 

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "capture/reader.hpp"
+#include "fw/capture/reader.hpp"
 
 namespace capture {
 

@@ -5,7 +5,7 @@
 #include <optional>
 #include <span>
 
-#include "capture/packet.hpp"
+#include "fw/capture/packet.hpp"
 
 namespace capture {
 

@@ -8,12 +8,12 @@
 #include <span>
 #include <vector>
 
-#include "capture/packet.hpp"
+#include "fw/capture/packet.hpp"
+#include "fw/simulate/budgets.hpp"
+#include "fw/simulate/flows.hpp"
+#include "fw/simulate/rules.hpp"
+#include "fw/simulate/tally.hpp"
 #include "limiter/top.hpp"
-#include "simulate/budgets.hpp"
-#include "simulate/flows.hpp"
-#include "simulate/rules.hpp"
-#include "simulate/tally.hpp"
 
 namespace simulate {
 

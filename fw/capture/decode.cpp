@@ -1,6 +1,6 @@
 // From a frame's bytes to what a firewall cares about. A stranger wrote the bytes: each is asked
 // for before it is read.
-#include "capture/decode.hpp"
+#include "fw/capture/decode.hpp"
 
 #include <algorithm>
 

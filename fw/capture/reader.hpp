@@ -8,8 +8,8 @@
 #include <span>
 #include <string>
 
-#include "capture/packet.hpp"
 #include "fw/base/result.hpp"
+#include "fw/capture/packet.hpp"
 
 namespace capture {
 

@@ -1,5 +1,5 @@
 // A policy as a simulation asks it.
-#include "simulate/rules.hpp"
+#include "fw/simulate/rules.hpp"
 
 #include <algorithm>
 
