@@ -48,15 +48,15 @@ std::vector<std::string> names_of(const std::vector<Bridge>& bridges,
 }  // namespace
 
 std::vector<std::string> Compilation::app_bridges() const {
-  return names_of(around.bridges, [this](const Bridge& b) { return is_of_apps(b, policy); });
+  return names_of(facts.bridges, [this](const Bridge& b) { return is_of_apps(b, policy); });
 }
 
 std::vector<std::string> Compilation::container_bridges() const {
-  return names_of(around.bridges, [this](const Bridge& b) { return is_of_containers(b, policy); });
+  return names_of(facts.bridges, [this](const Bridge& b) { return is_of_containers(b, policy); });
 }
 
 std::vector<std::string> Compilation::other_bridges() const {
-  return names_of(around.bridges, [this](const Bridge& b) {
+  return names_of(facts.bridges, [this](const Bridge& b) {
     return !is_of_apps(b, policy) &&
            std::ranges::any_of(policy.app_networks, [&b](const auto& network) {
              return has_address_in(b, network.value);
@@ -89,9 +89,9 @@ void Compilation::log(Chain& chain, std::string id, const fw::Location& where,
   build::rule(chain, std::move(id), where, std::move(condition));
 }
 
-std::string manifest_text(const Surroundings& around, Admission admission) {
+std::string manifest_text(const HostFacts& facts, Admission admission) {
   auto text = [](const ListVersion& v) { return v.digest.empty() ? "none" : v.digest; };
-  return fmt::format("lists {} {} label {}", text(around.block_lists), text(around.allow_lists),
+  return fmt::format("lists {} {} label {}", text(facts.block_lists), text(facts.allow_lists),
                      admission.first_bit());
 }
 
@@ -101,9 +101,9 @@ std::string manifest_text(const SourceList& list) {
 
 namespace {
 
-Compilation begin(const fw::Policy& policy, const Surroundings& around) {
+Compilation begin(const fw::Policy& policy, const HostFacts& facts) {
   return {policy,
-          around,
+          facts,
           Admission(policy.label_bit),
           !policy.apps.empty() || !policy.addons.empty(),
           {}};
@@ -130,15 +130,15 @@ void admin_rules(const Compilation& c, Chain& chain, const std::string& admin_ch
 }
 
 Ruleset compile_of_apps(const fw::Policy& policy) {
-  const Surroundings nothing;
+  const HostFacts nothing;
   Compilation c = begin(policy, nothing);
   limits_of_apps(c);
   addons_of_apps(c);
   return finish(c);
 }
 
-Ruleset compile(const fw::Policy& policy, const Surroundings& around) {
-  Compilation c = begin(policy, around);
+Ruleset compile(const fw::Policy& policy, const HostFacts& facts) {
+  Compilation c = begin(policy, facts);
   compile_bridges(c);
   compile_rules(c);
   compile_admission(c);

@@ -53,7 +53,7 @@ struct Panic {
 };
 
 /// What a ruleset depends on beside the policy.
-struct Surroundings {
+struct HostFacts {
   std::vector<Device> devices;        ///< sorted
   std::vector<Bridge> bridges;        ///< sorted by name
   std::chrono::milliseconds tick{4};  ///< the kernel's timer resolution (1/HZ)
@@ -64,12 +64,12 @@ struct Surroundings {
   std::optional<Panic> panic;
 };
 
-/// The same policy and surroundings always give the same value. Costs no system call.
-Ruleset compile(const fw::Policy& policy, const Surroundings& around);
+/// The same policy and host_facts always give the same value. Costs no system call.
+Ruleset compile(const fw::Policy& policy, const HostFacts& facts);
 
 /// Of that, alike, what is of apps alone: budgets, and elements of sets. Both are of one app each,
 /// but for the ports that apps publish, which are not among it: so of a part of the apps it is that
-/// part. Without surroundings, none of which changes it.
+/// part. Without host_facts, none of which changes it.
 Ruleset compile_of_apps(const fw::Policy& policy);
 
 /// Names that other parts of the program need.
@@ -89,7 +89,7 @@ inline constexpr const char* kLogClosed = "cloudron-fw closed";
 inline constexpr const char* kManifest = "manifest";
 /// Key of "lists BLOCK-DIGEST ALLOW-DIGEST label FIRST-BIT".
 inline constexpr std::uint32_t kManifestLists = 1;
-std::string manifest_text(const Surroundings& around, Admission admission);
+std::string manifest_text(const HostFacts& facts, Admission admission);
 /// Keys from here on: of "list NAME DIGEST".
 inline constexpr std::uint32_t kManifestSources = 2;
 std::string manifest_text(const SourceList& list);

@@ -81,7 +81,7 @@ void first_packet(Compilation& c, const std::string& name, const std::string& ne
   }
   fast_open_rules(c, chain, syn ? Hook::input : Hook::forward);
   rule(chain, "seen", {}, {c.note_seen()});
-  if (c.around.panic) rule(chain, "panic", {}, {jump("panic")});
+  if (c.facts.panic) rule(chain, "panic", {}, {jump("panic")});
   app_address_rules(c, chain, "an app", jump("from_app"));
   rule(chain, "is it open?", {}, {go(next)});
   c.out.chains.push_back(std::move(chain));

@@ -47,9 +47,9 @@ void block_sets(Compilation& c) {
 void manifest(Compilation& c) {
   Set& set = c.set(kManifest, {Field::mark});
   set.comment = "versions of the sets too large to compare";
-  set.elements.push_back({u32(kManifestLists), {}, {}, manifest_text(c.around, c.admission), {}});
+  set.elements.push_back({u32(kManifestLists), {}, {}, manifest_text(c.facts, c.admission), {}});
   std::uint32_t key = kManifestSources;
-  for (const SourceList& list : c.around.source_lists)
+  for (const SourceList& list : c.facts.source_lists)
     set.elements.push_back({u32(key++), {}, {}, manifest_text(list), {}});
 
   Set& versions = c.set(kBlockVersions, {Field::mark});
@@ -71,7 +71,7 @@ void early_drop(Compilation& c, const bool (&listed)[4]) {
   }
   Chain& ingress = c.chain("ingress");
   ingress.base = BaseHook{Hook::ingress, -500, VerdictKind::accept, {}};
-  for (const Device& device : c.around.devices) ingress.base->devices.push_back(device.name);
+  for (const Device& device : c.facts.devices) ingress.base->devices.push_back(device.name);
   rule(ingress, "not the first packet", {},
        {is_protocol(fw::Protocol::tcp),
         match_masked(Field::tcp_flags, u8(kAck), u8(0), Compare::not_equal), accept()});
@@ -89,17 +89,17 @@ void early_drop(Compilation& c, const bool (&listed)[4]) {
 }  // namespace
 
 void compile_blocked(Compilation& c) {
-  const bool lists = !c.around.block_lists.digest.empty();
+  const bool lists = !c.facts.block_lists.digest.empty();
   c.counter("blocked");
   block_sets(c);
   if (lists) {
     c.counter("listed");
-    list_sets(c, kListedSets, c.around.block_lists);
+    list_sets(c, kListedSets, c.facts.block_lists);
   }
-  if (!c.around.allow_lists.digest.empty()) list_sets(c, kAllowedSets, c.around.allow_lists);
+  if (!c.facts.allow_lists.digest.empty()) list_sets(c, kAllowedSets, c.facts.allow_lists);
   manifest(c);
 
-  const ListVersion& v = c.around.block_lists;
+  const ListVersion& v = c.facts.block_lists;
   const bool listed[] = {v.addresses4 > 0, v.networks4 > 0, v.addresses6 > 0, v.networks6 > 0};
   auto drop_rules = [&](Chain& chain, int set, const std::string& what,
                         Field (*side)(fw::Family) = saddr) {
@@ -111,7 +111,7 @@ void compile_blocked(Compilation& c) {
     rule(chain, "blocked " + what, {},
          {is_family(family), in_set(side(family), kBlockSets[set]), count("blocked"), drop()});
   };
-  if (!c.around.devices.empty()) early_drop(c, lists ? listed : kNoLists);
+  if (!c.facts.devices.empty()) early_drop(c, lists ? listed : kNoLists);
   for (const bool v6 : {false, true}) {
     const int first = v6 ? 2 : 0;
     Chain all{v6 ? "blocked6" : "blocked", {}, {}, false};
@@ -135,12 +135,12 @@ void compile_blocked(Compilation& c) {
   // by the index: a device of the same name that was made since has another, and no early drop. And
   // by the name: the early drop goes with that.
   Chain fresh{"blocked_new", {}, {}, false};
-  if (c.around.devices.size() == 1) {
+  if (c.facts.devices.size() == 1) {
     rule(fresh, "came another way", {},
-         {match_masked(Field::iif, {}, u32(c.around.devices.front().index), Compare::not_equal),
+         {match_masked(Field::iif, {}, u32(c.facts.devices.front().index), Compare::not_equal),
           go("blocked")});
     rule(fresh, "came another way", {},
-         {match_masked(Field::iifname, {}, device_bytes(c.around.devices.front().name),
+         {match_masked(Field::iifname, {}, device_bytes(c.facts.devices.front().name),
                        Compare::not_equal),
           go("blocked")});
     rule(fresh, "networks", {}, {go("blocked_networks")});

@@ -39,7 +39,7 @@ std::string named(const char* name, fw::Family family) { return std::string(name
 class BridgeTable {
  public:
   explicit BridgeTable(Compilation& c) : c_(c) {
-    for (const Bridge& bridge : c.around.bridges) {
+    for (const Bridge& bridge : c.facts.bridges) {
       if (is_of_apps(bridge, c.policy)) bridges_.push_back(&bridge);
     }
   }

@@ -164,7 +164,7 @@ struct LimitParts {
 };
 
 bool has_trusted(const Compilation& c) {
-  return !c.policy.trusted.empty() || !c.around.allow_lists.digest.empty();
+  return !c.policy.trusted.empty() || !c.facts.allow_lists.digest.empty();
 }
 
 void trusted_rule(const Compilation& c, Chain& chain) {
@@ -187,7 +187,7 @@ Set& meter(Compilation& c, const LimitParts& p, std::string name, fw::Family f,
 
 void limit_sets(Compilation& c, const LimitParts& p) {
   const fw::Limit& limit = p.limit;
-  const milliseconds tick = c.around.tick;
+  const milliseconds tick = c.facts.tick;
   const milliseconds period{limit.rate.period};
   for (fw::Family f : kFamilies) {
     if (limit.concurrent) {
@@ -546,7 +546,7 @@ void trusted_chain(Compilation& c) {
     }
     rule(chain, "trusted", {}, {is_family(f), in_set(saddr(f), name), go("admit_uncounted")});
   }
-  for (int i = 0; i < 4 && !c.around.allow_lists.digest.empty(); ++i) {
+  for (int i = 0; i < 4 && !c.facts.allow_lists.digest.empty(); ++i) {
     const fw::Family f = i < 2 ? fw::Family::ipv4 : fw::Family::ipv6;
     rule(chain, "allowed by a list", {},
          {is_family(f), in_set(saddr(f), kAllowedSets[i]), go("admit_uncounted")});

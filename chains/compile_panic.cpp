@@ -29,7 +29,7 @@ void ssh_sources(Compilation& c) {
     for (const auto& [range, where] : c.policy.trusted) {
       if (range.family == f) ranges.push_back(range);
     }
-    for (fw::Ip caller : c.around.panic->callers) {
+    for (fw::Ip caller : c.facts.panic->callers) {
       if (caller.family == f) ranges.push_back({f, caller.bits, caller.bits});
     }
     Set& set = c.set(sources(f), {saddr(f)});
@@ -43,7 +43,7 @@ void ssh_sources(Compilation& c) {
 }  // namespace
 
 void compile_panic(Compilation& c) {
-  if (!c.around.panic) return;
+  if (!c.facts.panic) return;
   c.counter("panic");
   ssh_ports(c);
   ssh_sources(c);

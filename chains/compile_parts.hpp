@@ -10,7 +10,7 @@ namespace chains {
 /// What every part sees and adds to.
 struct Compilation {
   const fw::Policy& policy;
-  const Surroundings& around;
+  const HostFacts& facts;
   Admission admission;
   bool isolation;  ///< apps are known, so they are kept apart
   Ruleset out;

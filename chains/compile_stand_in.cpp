@@ -45,7 +45,7 @@ Set open_ports(const std::vector<fw::Located<fw::PortRange>>& open, fw::Protocol
 }  // namespace
 
 Ruleset compile_stand_in(const fw::Policy& policy, StandInOpen open) {
-  const Surroundings nothing;
+  const HostFacts nothing;
   Compilation c{policy, nothing, Admission(policy.label_bit), false, {}};
   const Bytes seen = c.admission.seen();
   const Expr let_in = match_masked(Field::ct_label, seen | c.admission.closed(), seen);

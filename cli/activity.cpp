@@ -15,11 +15,11 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
-#include "cli/by_daemon.hpp"
 #include "cli/commands.hpp"
+#include "cli/daemon_client.hpp"
 #include "fw/base/rate.hpp"
 #include "fw/base/suggest.hpp"
-#include "fw/host/surroundings.hpp"
+#include "fw/host/host_facts.hpp"
 
 namespace cli {
 namespace {

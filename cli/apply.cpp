@@ -9,8 +9,8 @@
 #include "cli/apps.hpp"
 #include "cli/commands.hpp"
 #include "cli/record.hpp"
+#include "cli/spinner.hpp"
 #include "cli/trial.hpp"
-#include "cli/waiting.hpp"
 #include "fw/host/last_good.hpp"
 #include "fw/host/lock.hpp"
 #include "fw/host/lockout.hpp"
@@ -73,7 +73,7 @@ std::vector<std::string> closed_bridges(const LoadedPolicy& loaded, const fw::Ap
 }
 
 void print_report(const Context& context, const LoadedPolicy& loaded, const ApplyOptions& options,
-                  const fw::ApplyReport& report, const fw::Pending* trial) {
+                  const fw::ApplyReport& report, const fw::TrialRecord* trial) {
   const fw::Trouble trouble = fw::read_trouble(context.state_dir);
   const auto closed = closed_bridges(loaded, report);
   if (context.json) {
@@ -167,14 +167,14 @@ std::optional<int> run_on_trial(const Context& context, const LoadedPolicy& load
 
 /// What a boot puts in force: the policy on trial while its time is not over.
 LoadedPolicy load_at_boot(const Context& context) {
-  const auto pending = fw::read_pending(context.state_dir);
-  auto in_force = fw::in_force(context.state_dir, fw::this_moment());
-  if (!pending || in_force.why != fw::InForce::Why::on_trial) return load_some_policy(context);
+  const auto pending = fw::read_trial_record(context.state_dir);
+  auto desired = fw::desired_policy(context.state_dir, fw::this_moment());
+  if (!pending || desired.why != fw::DesiredPolicy::Why::on_trial) return load_some_policy(context);
   LoadedPolicy loaded;
-  loaded.policy = std::move(in_force.policy);
+  loaded.policy = std::move(desired.policy);
   loaded.warnings = fw::check(loaded.policy);
   loaded.name = name_of(*pending) + ", which waits for its confirmation,";
-  loaded.unused = in_force.unused;
+  loaded.unused = desired.unused;
   return loaded;
 }
 
@@ -238,7 +238,7 @@ int run_apply(Context& context, const ApplyOptions& options) {
   if (!options.boot && !options.force) manager->refuse_lockout(own_session);
   if (options.accept_lists) manager->accept_lists();
   const auto apply = [&] {
-    const Waiting waiting(context, "applying " + loaded->name);
+    const Spinner waiting(context, "applying " + loaded->name);
     return manager->apply(loaded->policy,
                           options.dry_run ? fw::ApplyMode::dry_run : fw::ApplyMode::commit,
                           loaded->unused);

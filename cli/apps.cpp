@@ -3,10 +3,10 @@
 
 #include <fmt/format.h>
 
-#include "cli/waiting.hpp"
+#include "cli/spinner.hpp"
 #include "fw/docker/discovery.hpp"
 #include "fw/host/discovered.hpp"
-#include "fw/host/surroundings.hpp"
+#include "fw/host/host_facts.hpp"
 
 namespace cli {
 
@@ -16,7 +16,7 @@ void put_in_apps(const Context& context, LoadedPolicy& loaded) {
   const bool remembered = kept.read() != nullptr;
   bool answered = false;
   if (context.apps == Context::Apps::asked && !context.boot) {
-    const Waiting waiting(context, "asking the container engine for its apps");
+    const Spinner waiting(context, "asking the container engine for its apps");
     auto asked = fw::docker::ask(loaded.policy.discovery.docker);
     if (asked) {
       kept.take({.everything = true}, std::move(*asked));

@@ -21,10 +21,11 @@ namespace {
 
 namespace json = boost::json;
 using fw::Finding;
-using fw::Grade;
+using fw::FindingSeverity;
 using Style = Context::Style;
 
-constexpr std::array kGrades = {Grade::critical, Grade::high, Grade::medium, Grade::low};
+constexpr std::array kSeverities = {FindingSeverity::critical, FindingSeverity::high,
+                                    FindingSeverity::medium, FindingSeverity::low};
 
 /// What was audited, and what came of it.
 struct Audit {
@@ -34,39 +35,39 @@ struct Audit {
   bool partly = false;  ///< something could not be looked at, and that was said
 };
 
-Style style_of(Grade grade) {
-  switch (grade) {
-    case Grade::critical:
-    case Grade::high:
+Style style_of(FindingSeverity severity) {
+  switch (severity) {
+    case FindingSeverity::critical:
+    case FindingSeverity::high:
       return Style::red;
-    case Grade::medium:
+    case FindingSeverity::medium:
       return Style::yellow;
-    case Grade::low:
+    case FindingSeverity::low:
       return Style::dim;
   }
   return Style::plain;
 }
 
 int exit_of(const Audit& audit) {
-  Grade worst = Grade::low;
-  for (const Finding& finding : audit.findings) worst = std::max(worst, finding.grade);
+  FindingSeverity worst = FindingSeverity::low;
+  for (const Finding& finding : audit.findings) worst = std::max(worst, finding.severity);
   switch (worst) {
-    case Grade::critical:
+    case FindingSeverity::critical:
       return kFoundCritical;
-    case Grade::high:
+    case FindingSeverity::high:
       return kFoundHigh;
-    case Grade::medium:
+    case FindingSeverity::medium:
       return kFoundMedium;
-    case Grade::low:
+    case FindingSeverity::low:
       break;
   }
   return audit.partly ? kPartly : kOk;
 }
 
-std::size_t count(const Audit& audit, Grade grade) {
+std::size_t count(const Audit& audit, FindingSeverity severity) {
   return static_cast<std::size_t>(
       std::count_if(audit.findings.begin(), audit.findings.end(),
-                    [&](const Finding& finding) { return finding.grade == grade; }));
+                    [&](const Finding& finding) { return finding.severity == severity; }));
 }
 
 void print_text(const Context& context, const Audit& audit) {
@@ -77,10 +78,10 @@ void print_text(const Context& context, const Audit& audit) {
       subject = finding.subject;
       context.say(context.styled(Style::bold, subject));
     }
-    const std::string grade = fmt::format("{:<8}", to_string(finding.grade));
-    context.say("  " + context.styled(style_of(finding.grade), grade) + "  " + finding.what +
+    const std::string severity = fmt::format("{:<8}", to_string(finding.severity));
+    context.say("  " + context.styled(style_of(finding.severity), severity) + "  " + finding.what +
                 context.styled(Style::dim, "  [" + finding.rule + "]"));
-    for (const auto& [name, text] : {std::pair{"attacker", &finding.gain},
+    for (const auto& [name, text] : {std::pair{"attacker", &finding.impact},
                                      std::pair{audit.of == "host" ? "fix" : "docker", &finding.fix},
                                      std::pair{"compose", &finding.compose}}) {
       if (text->empty()) continue;
@@ -88,9 +89,9 @@ void print_text(const Context& context, const Audit& audit) {
     }
   }
   std::string counts;
-  for (const Grade grade : kGrades) {
-    const std::size_t n = count(audit, grade);
-    if (n > 0) counts += fmt::format("{}{} {}", counts.empty() ? "" : ", ", n, to_string(grade));
+  for (const FindingSeverity severity : kSeverities) {
+    const std::size_t n = count(audit, severity);
+    if (n > 0) counts += fmt::format("{}{} {}", counts.empty() ? "" : ", ", n, to_string(severity));
   }
   context.say(fmt::format("{}: {}", audit.scope, counts.empty() ? "nothing found" : counts));
 }
@@ -98,16 +99,17 @@ void print_text(const Context& context, const Audit& audit) {
 void print_json(const Context& context, const Audit& audit) {
   json::array findings;
   for (const Finding& finding : audit.findings) {
-    findings.push_back(json::object{{"grade", to_string(finding.grade)},
+    findings.push_back(json::object{{"severity", to_string(finding.severity)},
                                     {"rule", finding.rule},
                                     {"subject", finding.subject},
                                     {"what", finding.what},
-                                    {"gain", finding.gain},
+                                    {"impact", finding.impact},
                                     {"fix", finding.fix},
                                     {"compose", finding.compose}});
   }
   json::object counts;
-  for (const Grade grade : kGrades) counts[to_string(grade)] = count(audit, grade);
+  for (const FindingSeverity severity : kSeverities)
+    counts[to_string(severity)] = count(audit, severity);
   context.print(json::object{{"audited", audit.of},
                              {"complete", !audit.partly},
                              {"counts", std::move(counts)},

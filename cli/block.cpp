@@ -12,17 +12,17 @@
 #include <boost/json/object.hpp>
 #include <fmt/format.h>
 
-#include "cli/by_daemon.hpp"
 #include "cli/commands.hpp"
+#include "cli/daemon_client.hpp"
 #include "cli/record.hpp"
+#include "cli/spinner.hpp"
 #include "cli/trial.hpp"
-#include "cli/waiting.hpp"
 #include "fw/base/limits.hpp"
 #include "fw/base/rate.hpp"
 #include "fw/base/suggest.hpp"
 #include "fw/host/guard.hpp"
+#include "fw/host/host_facts.hpp"
 #include "fw/host/lock.hpp"
-#include "fw/host/surroundings.hpp"
 #include "fw/host/uplink.hpp"
 #include "fw/lists/lists.hpp"
 
@@ -286,7 +286,7 @@ int run_block(const Context& context, const BlockOptions& options) {
   blocks.reserve(named->ranges.size());
   bool by_daemon = false;
   const auto outcome = [&]() -> fw::Result<fw::BlockOutcome> {
-    const Waiting waiting(context, "blocking " + plural(named->ranges.size(), "entry", "entries"));
+    const Spinner waiting(context, "blocking " + plural(named->ranges.size(), "entry", "entries"));
     const auto begin = [&] {
       now = fw::wall_clock();  // not before the lock: the wait for it is no part of the block
       if (!for_good) until = now + *duration;
@@ -359,7 +359,7 @@ int run_unblock(const Context& context, const BlockOptions& options) {
   fw::WallTime now;
   bool by_daemon = false;
   const auto outcome = [&]() -> fw::Result<fw::BlockOutcome> {
-    const Waiting waiting(context, "unblocking " + plural(ranges.size(), "entry", "entries"));
+    const Spinner waiting(context, "unblocking " + plural(ranges.size(), "entry", "entries"));
     now = fw::wall_clock();
     if (auto done = unblock_by_daemon(context, ranges, options.origin)) {
       by_daemon = true;

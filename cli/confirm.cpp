@@ -6,8 +6,8 @@
 #include "cli/commands.hpp"
 #include "cli/record.hpp"
 #include "cli/trial.hpp"
+#include "fw/host/host_facts.hpp"
 #include "fw/host/lock.hpp"
-#include "fw/host/surroundings.hpp"
 
 namespace cli {
 namespace {
@@ -18,7 +18,7 @@ int run_confirm(const Context& context) {
   const auto lock = fw::StateLock::take(context.state_dir);
   if (!lock) return failed(context, lock.error());
   if (!settle_trial(context)) return kError;
-  const auto pending = fw::read_pending(context.state_dir);
+  const auto pending = fw::read_trial_record(context.state_dir);
   if (!pending) {
     context.error("nothing waits for a confirmation");
     return kError;
@@ -39,7 +39,7 @@ int run_confirm(const Context& context) {
 int run_rollback(const Context& context) {
   const auto lock = fw::StateLock::take(context.state_dir);
   if (!lock) return failed(context, lock.error());
-  const auto pending = fw::read_pending(context.state_dir);
+  const auto pending = fw::read_trial_record(context.state_dir);
   if (!pending) {
     if (context.json) context.print(json::object{{"rolled_back", nullptr}});
     context.say("nothing to do: no policy is on trial");

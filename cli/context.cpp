@@ -18,7 +18,7 @@
 #include "fw/host/block.hpp"
 #include "fw/host/exposed.hpp"
 #include "fw/host/last_good.hpp"
-#include "fw/host/pending.hpp"
+#include "fw/host/trial_record.hpp"
 
 namespace cli {
 

@@ -21,8 +21,8 @@
 #include "fw/base/endpoint.hpp"
 #include "fw/base/ip_protocol.hpp"
 #include "fw/base/suggest.hpp"
+#include "fw/host/host_facts.hpp"
 #include "fw/host/panic.hpp"
-#include "fw/host/surroundings.hpp"
 
 namespace cli {
 namespace {
@@ -310,7 +310,7 @@ Result<void> ask_policy(World& world, const Context& context) {
   auto target = fw::compile_target(world.policy, world.lists, store ? &*store : nullptr,
                                    panic ? std::optional(panic->panic) : std::nullopt);
   if (!target) return std::unexpected(target.error());
-  auto managed = fw::held_by(*target, world.lists, store ? &*store : nullptr);
+  auto managed = fw::managed_sets(*target, world.lists, store ? &*store : nullptr);
   if (!managed) return std::unexpected(managed.error());
   world.ruleset = std::move(target->ruleset);
   world.managed = std::move(*managed);
@@ -331,7 +331,7 @@ Result<void> ask_kernel(World& world) {
                              "the sender of what is asked here");
   }
   if (observed->table() != nullptr) world.ruleset = std::move(*observed->ruleset);
-  world.managed = fw::held_by(*world.kernel);
+  world.managed = fw::managed_sets(*world.kernel);
   return {};
 }
 

@@ -17,8 +17,8 @@
 #include "cli/record.hpp"
 #include "cli/trial.hpp"
 #include "fw/base/limits.hpp"
+#include "fw/host/host_facts.hpp"
 #include "fw/host/lock.hpp"
-#include "fw/host/surroundings.hpp"
 #include "fw/host/trial.hpp"
 #include "fw/lists/file.hpp"
 
@@ -45,8 +45,8 @@ void tell(int priority, const std::string& what) {
   ::syslog(priority, "%s", what.c_str());
 }
 
-std::optional<fw::Pending> same(const std::string& state_dir, const fw::Pending& trial) {
-  auto now = fw::read_pending(state_dir);
+std::optional<fw::TrialRecord> same(const std::string& state_dir, const fw::TrialRecord& trial) {
+  auto now = fw::read_trial_record(state_dir);
   return now && now->begin == trial.begin ? now : std::nullopt;
 }
 
@@ -58,7 +58,7 @@ void arm(const fw::File& timer, std::chrono::milliseconds at) {
 }
 
 /// Until the time of the trial is over; false when it has ended before.
-bool wait_for(const std::string& state_dir, fw::Pending trial) {
+bool wait_for(const std::string& state_dir, fw::TrialRecord trial) {
   const fw::File timer(::timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC));
   const fw::File changes(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
   (void)::inotify_add_watch(changes.fd(), state_dir.c_str(),
@@ -78,7 +78,7 @@ bool wait_for(const std::string& state_dir, fw::Pending trial) {
 }
 
 /// True when there is nothing more to do.
-bool roll_back(const Context& context, const fw::Pending& trial) {
+bool roll_back(const Context& context, const fw::TrialRecord& trial) {
   const std::string& state_dir = context.state_dir;
   const auto lock = fw::StateLock::take(state_dir);
   if (!lock) {
@@ -104,7 +104,7 @@ void guard(const Context& context, int from_command) {
   char word = 0;
   if (::read(from_command, &word, 1) != 1) return;  // the command ended before it began
   ::close(from_command);
-  const auto trial = fw::read_pending(context.state_dir);
+  const auto trial = fw::read_trial_record(context.state_dir);
   if (!trial || !wait_for(context.state_dir, *trial)) return;
   for (int attempt = 1; attempt <= fw::kRollBackTries; ++attempt) {
     if (roll_back(context, *trial)) return;

@@ -9,9 +9,9 @@
 #include "cli/record.hpp"
 #include "cli/trial.hpp"
 #include "fw/base/limits.hpp"
+#include "fw/host/host_facts.hpp"
 #include "fw/host/last_good.hpp"
 #include "fw/host/lock.hpp"
-#include "fw/host/surroundings.hpp"
 
 namespace cli {
 namespace {
@@ -45,7 +45,7 @@ bool somebody_gets_in(const Context& context, const fw::Policy& policy,
 
 /// Durable first: a boot or an apply that comes in between does the same.
 fw::Result<fw::ApplyReport> put_in_force(const Context& context, fw::Manager& manager,
-                                         const fw::InForce& in_force,
+                                         const fw::DesiredPolicy& desired,
                                          const std::optional<fw::PanicState>& before,
                                          const std::optional<fw::PanicState>& after) {
   if (auto saved = fw::save_panic(context.state_dir, after); !saved) {
@@ -53,7 +53,7 @@ fw::Result<fw::ApplyReport> put_in_force(const Context& context, fw::Manager& ma
   }
   // After a reset there is nothing to call off in the kernel.
   if (!after && fw::switched_off(context.state_dir)) return fw::ApplyReport{};
-  auto report = manager.apply(in_force.policy, fw::ApplyMode::commit, in_force.unused);
+  auto report = manager.apply(desired.policy, fw::ApplyMode::commit, desired.unused);
   if (!report) (void)fw::save_panic(context.state_dir, before);
   return report;
 }
@@ -71,17 +71,17 @@ int run_panic(const Context& context, const PanicOptions& options) {
     return kError;
   }
   const bool on = options.what == "on";
-  const auto in_force = fw::in_force(context.state_dir, fw::this_moment());
+  const auto desired = fw::desired_policy(context.state_dir, fw::this_moment());
   const auto before = fw::read_panic(context.state_dir);
   std::optional<fw::PanicState> after;
   if (on) after = with_caller(before, own_session());
-  if (on && !options.force && !somebody_gets_in(context, in_force.policy, *after)) return kError;
+  if (on && !options.force && !somebody_gets_in(context, desired.policy, *after)) return kError;
   if (!on && !before) {
     if (context.json) context.print(boost::json::object{{"panic", nullptr}});
     context.say("nothing to do: there is no panic");
     return kOk;
   }
-  const auto report = put_in_force(context, *manager, in_force, before, after);
+  const auto report = put_in_force(context, *manager, desired, before, after);
   if (!report) {
     context.error(report.error());
     return kError;
@@ -89,7 +89,7 @@ int run_panic(const Context& context, const PanicOptions& options) {
   if (on) {
     if (const auto done = fw::switch_on(context.state_dir); !done) context.error(done.error());
   }
-  record(context, &in_force.policy, "panic", options.what, {});
+  record(context, &desired.policy, "panic", options.what, {});
   const fw::Trouble trouble = fw::read_trouble(context.state_dir);
   if (context.json) context.print(boost::json::object{{"panic", panic_json(trouble)}});
   if (on) {

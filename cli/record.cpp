@@ -7,7 +7,7 @@
 
 #include "fw/base/limits.hpp"
 #include "fw/base/suggest.hpp"
-#include "fw/host/surroundings.hpp"
+#include "fw/host/host_facts.hpp"
 #include "fw/store/activity.hpp"
 
 namespace cli {

@@ -10,10 +10,10 @@
 
 #include "cli/commands.hpp"
 #include "cli/record.hpp"
+#include "fw/host/host_facts.hpp"
 #include "fw/host/last_good.hpp"
 #include "fw/host/lock.hpp"
 #include "fw/host/remove.hpp"
-#include "fw/host/surroundings.hpp"
 #include "fw/host/trial.hpp"
 
 namespace cli {
@@ -33,7 +33,7 @@ bool agreed() {
 
 /// Nobody waits for a confirmation any more, and nobody rolls back: everything is open.
 void end_trial(const Context& context) {
-  const auto pending = fw::read_pending(context.state_dir);
+  const auto pending = fw::read_trial_record(context.state_dir);
   if (!pending) return;
   const auto done = fw::abandon_trial(context.state_dir, *pending, fw::wall_clock());
   if (!done) context.warn("the trial is not over: " + to_string(done.error()));

@@ -7,8 +7,8 @@
 
 #include "chains/text.hpp"
 #include "cli/commands.hpp"
-#include "fw/host/contents.hpp"
 #include "fw/host/panic.hpp"
+#include "fw/host/set_contents.hpp"
 
 namespace cli {
 namespace {

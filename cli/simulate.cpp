@@ -14,8 +14,8 @@
 #include "cli/simulation.hpp"
 #include "fw/base/suggest.hpp"
 #include "fw/capture/captures.hpp"
+#include "fw/host/host_facts.hpp"
 #include "fw/host/own_addresses.hpp"
-#include "fw/host/surroundings.hpp"
 
 namespace cli {
 namespace {

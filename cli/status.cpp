@@ -8,13 +8,13 @@
 #include <boost/json/object.hpp>
 #include <fmt/format.h>
 
-#include "cli/by_daemon.hpp"
 #include "cli/commands.hpp"
+#include "cli/daemon_client.hpp"
 #include "cli/trial.hpp"
 #include "fw/base/limits.hpp"
 #include "fw/base/suggest.hpp"
-#include "fw/host/in_force.hpp"
-#include "fw/host/surroundings.hpp"
+#include "fw/host/desired_policy.hpp"
+#include "fw/host/host_facts.hpp"
 
 namespace cli {
 namespace {
@@ -225,8 +225,8 @@ void print_status(const Context& context, const Told& told) {
 fw::Result<Told> find_out(const Context& context, const LoadedPolicy& loaded) {
   auto manager = open_manager_to_read(context);
   if (!manager) return std::unexpected(manager.error());
-  const auto in_force = fw::in_force(context.state_dir, fw::this_moment());
-  auto status = fw::read_status(*manager, loaded.policy, in_force.policy, unused_now(context));
+  const auto desired = fw::desired_policy(context.state_dir, fw::this_moment());
+  auto status = fw::read_status(*manager, loaded.policy, desired.policy, unused_now(context));
   if (!status) return std::unexpected(status.error());
   fw::Store::Snapshot snapshot;
   if (manager->store()) {

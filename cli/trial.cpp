@@ -7,20 +7,20 @@
 
 #include "cli/guardian.hpp"
 #include "cli/record.hpp"
-#include "cli/waiting.hpp"
+#include "cli/spinner.hpp"
 #include "fw/base/limits.hpp"
 #include "fw/base/rate.hpp"
+#include "fw/host/host_facts.hpp"
 #include "fw/host/last_good.hpp"
-#include "fw/host/surroundings.hpp"
 
 namespace cli {
 
 namespace json = boost::json;
 using Style = Context::Style;
 
-std::string rolled_back_text(const fw::Pending& pending, const fw::RolledBack& done) {
+std::string rolled_back_text(const fw::TrialRecord& pending, const fw::RolledBack& done) {
   std::string now = "the last confirmed policy is in force";
-  if (done.why == fw::InForce::Why::built_in) now = "the built-in default policy is in force";
+  if (done.why == fw::DesiredPolicy::Why::built_in) now = "the built-in default policy is in force";
   if (done.removed) now = "there is no firewall, as before";
   return fmt::format("{} is rolled back: {}", name_of(pending), now);
 }
@@ -50,7 +50,7 @@ bool settle_trial(const Context& context) {
 
 bool no_trial_is_on(const Context& context) {
   if (!settle_trial(context)) return false;
-  const auto pending = fw::read_pending(context.state_dir);
+  const auto pending = fw::read_trial_record(context.state_dir);
   if (!pending) return true;
   context.error(fmt::format(
       "{} waits for its confirmation ({}): nothing was changed; first keep it (cloudron-fw "
@@ -60,11 +60,11 @@ bool no_trial_is_on(const Context& context) {
 }
 
 chains::Unused unused_now(const Context& context) {
-  return fw::in_force(context.state_dir, fw::this_moment()).unused;
+  return fw::desired_policy(context.state_dir, fw::this_moment()).unused;
 }
 
 void end_trial_at_boot(const Context& context) {
-  const auto pending = fw::read_pending(context.state_dir);
+  const auto pending = fw::read_trial_record(context.state_dir);
   if (!pending || !is_due(*pending, fw::this_moment())) return;
   const auto done = fw::abandon_trial(context.state_dir, *pending, fw::wall_clock());
   if (!done) context.error(done.error());
@@ -80,12 +80,12 @@ fw::Result<std::optional<fw::Trial>> apply_on_trial(const Context& context,
   if (!manager) return std::unexpected(manager.error());
   if (lockout == Lockout::refuse) manager->refuse_lockout(own_session);
   if (shrunk == fw::Shrunk::accept) manager->accept_lists();
-  fw::Pending pending;
+  fw::TrialRecord pending;
   pending.path = policy_file(context);
   pending.text = loaded.text;
-  const Waiting waiting(context, "applying " + loaded.name);
+  const Spinner waiting(context, "applying " + loaded.name);
   return fw::begin_trial(*manager, context.state_dir, loaded.policy, std::move(pending), time,
-                         [&](const fw::Pending&) { guardian->watch(); });
+                         [&](const fw::TrialRecord&) { guardian->watch(); });
 }
 
 void print_trial(const Context& context, const std::string& policy, fw::WallTime until) {

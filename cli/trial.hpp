@@ -11,7 +11,7 @@
 namespace cli {
 
 /// "POLICY is rolled back: what is in force now".
-std::string rolled_back_text(const fw::Pending& pending, const fw::RolledBack& done);
+std::string rolled_back_text(const fw::TrialRecord& pending, const fw::RolledBack& done);
 
 /// "60s" and the like, up to a day; prints what is wrong with it.
 std::optional<std::chrono::seconds> trial_time(const Context& context, const std::string& text);

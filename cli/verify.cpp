@@ -4,7 +4,7 @@
 #include <fmt/format.h>
 
 #include "cli/commands.hpp"
-#include "fw/host/in_force.hpp"
+#include "fw/host/desired_policy.hpp"
 #include "fw/host/last_good.hpp"
 #include "fw/host/status.hpp"
 
@@ -17,7 +17,7 @@ int run_verify(const Context& context) {
     context.error(manager.error());
     return kError;
   }
-  const auto wanted = fw::in_force(context.state_dir, fw::this_moment());
+  const auto wanted = fw::desired_policy(context.state_dir, fw::this_moment());
   const auto report =
       manager->apply(wanted.policy, fw::ApplyMode::dry_run, wanted.unused, fw::ListUse::remembered);
   if (!report) {
@@ -42,7 +42,7 @@ int run_verify(const Context& context) {
   if (off) {
     context.say("the firewall is off since 'cloudron-fw reset'");
   } else if (report->first) {
-    context.say(wanted.why == fw::InForce::Why::built_in
+    context.say(wanted.why == fw::DesiredPolicy::Why::built_in
                     ? "nothing was applied yet, and no table of ours is in the kernel; apply it: "
                       "sudo cloudron-fw apply"
                     : "what was last applied is gone: no table of ours is in the kernel; apply it "

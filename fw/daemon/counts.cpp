@@ -2,8 +2,8 @@
 #include "fw/daemon/counts.hpp"
 
 namespace fw {
-Result<Counts> count(chains::Kernel& kernel, Store& store, const Policy& policy, const Sight& sight,
-                     const DaemonCounts& daemon, WallTime now) {
+Result<Counts> count(chains::Kernel& kernel, Store& store, const Policy& policy,
+                     const TrafficStats& sight, const DaemonCounts& daemon, WallTime now) {
   const auto observed = kernel.read();
   if (!observed) return std::unexpected(observed.error());
   auto origins = store.origins(now);

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "chains/netlink/kernel.hpp"
-#include "fw/daemon/sight.hpp"
+#include "fw/daemon/traffic_stats.hpp"
 #include "fw/host/status.hpp"
 #include "fw/policy/policy.hpp"
 #include "fw/store/store.hpp"
@@ -48,7 +48,7 @@ struct Counts {
   std::uint64_t unlabelled = 0;                  ///< connections, as count_unlabelled()
   std::uint64_t connections = 0;                 ///< that began
   std::uint64_t open = 0;
-  std::vector<Sight::AppCount> apps;
+  std::vector<TrafficStats::AppCount> apps;
   std::map<std::string, std::uint64_t> blocks;  ///< in force, by origin
   DaemonCounts daemon;
 
@@ -56,7 +56,7 @@ struct Counts {
 };
 
 /// Asks the kernel and the store; the rest is given.
-Result<Counts> count(chains::Kernel& kernel, Store& store, const Policy& policy, const Sight& sight,
-                     const DaemonCounts& daemon, WallTime now);
+Result<Counts> count(chains::Kernel& kernel, Store& store, const Policy& policy,
+                     const TrafficStats& sight, const DaemonCounts& daemon, WallTime now);
 
 }  // namespace fw

@@ -36,19 +36,19 @@
 #include "fw/daemon/offenders.hpp"
 #include "fw/daemon/pace.hpp"
 #include "fw/daemon/requests.hpp"
-#include "fw/daemon/sight.hpp"
 #include "fw/daemon/stand_in.hpp"
+#include "fw/daemon/traffic_stats.hpp"
 #include "fw/docker/discovery.hpp"
 #include "fw/host/actor.hpp"
 #include "fw/host/block.hpp"
 #include "fw/host/change_apps.hpp"
+#include "fw/host/desired_policy.hpp"
 #include "fw/host/discovered.hpp"
-#include "fw/host/in_force.hpp"
-#include "fw/host/known.hpp"
+#include "fw/host/host_facts.hpp"
 #include "fw/host/last_good.hpp"
+#include "fw/host/observed_generation.hpp"
 #include "fw/host/panic.hpp"
 #include "fw/host/status.hpp"
-#include "fw/host/surroundings.hpp"
 #include "fw/host/trial.hpp"
 #include "fw/lists/file.hpp"
 #include "fw/store/activity.hpp"
@@ -100,7 +100,7 @@ struct Opened {
 
 /// What a repair was asked for, and what came of it.
 struct Repair : Opened {
-  InForce wanted;
+  DesiredPolicy wanted;
   std::string by;
   std::chrono::steady_clock::time_point begin;
   Result<ApplyReport> report;
@@ -112,7 +112,7 @@ struct Repair : Opened {
 
 /// The same of an apply that others' apps asked for.
 struct NewApps : Opened {
-  InForce wanted;
+  DesiredPolicy wanted;
   std::chrono::steady_clock::time_point begin;
   Result<AppsChanged> changed;
   std::vector<chains::Device> devices;
@@ -121,8 +121,8 @@ struct NewApps : Opened {
 };
 
 /// Does nothing else follow from other addresses of its apps than that?
-bool may_move(const InForce& wanted) {
-  return wanted.why == InForce::Why::confirmed && !wanted.contested;
+bool may_move(const DesiredPolicy& wanted) {
+  return wanted.why == DesiredPolicy::Why::confirmed && !wanted.contested;
 }
 
 /// Did connection tracking forget a flow whose ends did not close it? That is somebody's
@@ -147,7 +147,7 @@ Result<File> only_one(const std::string& state_dir) {
 
 }  // namespace
 
-class Daemon final : public Host {
+class Daemon final : public RequestContext {
  public:
   Daemon(const DaemonOptions& options, chains::Kernel kernel, Store store, RulesetWatch watch,
          chains::DeviceWatch devices, File only)
@@ -179,7 +179,7 @@ class Daemon final : public Host {
   const BlockGuard& guard() override;
   chains::Kernel& kernel() override { return kernel_; }
   Store& store() override { return store_; }
-  const Sight& sight() const override { return *sight_; }
+  const TrafficStats& traffic() const override { return *traffic_; }
   DaemonCounts counts() const override;
   void with_lock(std::function<void()> work, std::function<void(const Error&)> busy) override;
   void record(const std::string& what, const Actor& actor, const std::string& summary,
@@ -221,7 +221,7 @@ class Daemon final : public Host {
   void say_warnings(std::vector<std::string> warnings, const Opened& opened);
   void heard_again(std::uint32_t generation);
   void reload();
-  void take_up(InForce wanted);
+  void take_up(DesiredPolicy wanted);
   void follow_engine();
   void hear(const Result<docker::SharedNews>& told);
   void take_news();
@@ -237,7 +237,7 @@ class Daemon final : public Host {
   void learn_applies();
   void take_up_offences();
   void see(const chains::Refusal& refusal);
-  void sentence(const Sentence& sentence);
+  void ban(const BanDecision& decision);
 
   DaemonOptions options_;
   File only_;
@@ -252,10 +252,10 @@ class Daemon final : public Host {
   Policy policy_;
   bool apps_may_move_ = false;  ///< may_move() of what was last asked for
   Kept kept_{options_.state_dir};
-  Known known_;                              ///< whether the kernel holds policy_
+  ObservedGeneration known_;                 ///< whether the kernel holds policy_
   std::size_t by_hand_ = 0;                  ///< rules in the admin's chains, when last seen
   std::optional<std::uint32_t> by_hand_at_;  ///< the generation of that
-  std::optional<Sight> sight_;
+  std::optional<TrafficStats> traffic_;
   std::optional<Offenders> offenders_;
   std::optional<BlockGuard> guard_;               ///< of policy_ and the host
   std::chrono::milliseconds guard_read_until_{};  ///< then the host is asked again
@@ -342,7 +342,7 @@ void Daemon::fade() {
   fade_timer_.expires_after(kFadePeriod);
   fade_timer_.async_wait([this](const ErrorOf& error) {
     if (error) return;
-    sight_->fade();
+    traffic_->fade();
     fade();
   });
 }
@@ -495,7 +495,7 @@ void Daemon::repair() {
 void Daemon::put_right() {
   learn_applies();
   auto repair = std::make_shared<Repair>();
-  repair->wanted = in_force(options_.state_dir, this_moment(), kept_);
+  repair->wanted = desired_policy(options_.state_dir, this_moment(), kept_);
   if (repair->wanted.policy != policy_) take_up(repair->wanted);
   apps_may_move_ = may_move(repair->wanted);
   off_ = switched_off(options_.state_dir);
@@ -588,7 +588,7 @@ void Daemon::heard_again(std::uint32_t generation) {
 /// Rolls back what nobody confirmed in time; looks again when the time of a trial is over. False:
 /// it is at that now, and goes on with put_right().
 bool Daemon::settle_trial() {
-  const auto pending = read_pending(options_.state_dir);
+  const auto pending = read_trial_record(options_.state_dir);
   if (!pending) return true;
   if (is_due(*pending, this_moment())) {
     auto done = std::make_shared<Result<std::optional<Overdue>>>();
@@ -728,17 +728,17 @@ void Daemon::record(const std::string& what, const Actor& actor, const std::stri
 
 // ---- The policy, and what follows from it.
 
-void Daemon::reload() { take_up(in_force(options_.state_dir, this_moment(), kept_)); }
+void Daemon::reload() { take_up(desired_policy(options_.state_dir, this_moment(), kept_)); }
 
 /// What differs in its apps alone is a matter of every day: then nothing else begins anew.
-void Daemon::take_up(InForce wanted) {
-  const bool apps_alone = sight_ && static_cast<const PolicyBase&>(wanted.policy) == policy_;
+void Daemon::take_up(DesiredPolicy wanted) {
+  const bool apps_alone = traffic_ && static_cast<const PolicyBase&>(wanted.policy) == policy_;
   apps_may_move_ = may_move(wanted);
   policy_ = std::move(wanted.policy);
   guard_.reset();
   known_.forget();  // what the kernel held was another
-  if (apps_alone) return sight_->know(policy_.apps);
-  sight_.emplace(policy_);
+  if (apps_alone) return traffic_->know(policy_.apps);
+  traffic_.emplace(policy_);
   offenders_.emplace(policy_);
   take_up_offences();
   open_feeds();
@@ -822,7 +822,7 @@ void Daemon::put_apps_in_force(const InventoryChange& change) {
   (void)read_changes();
   if (move_apps(change)) return;
   auto apps = std::make_shared<NewApps>();
-  apps->wanted = in_force(options_.state_dir, this_moment(), kept_);
+  apps->wanted = desired_policy(options_.state_dir, this_moment(), kept_);
   apps_may_move_ = may_move(apps->wanted);
   if (apps->wanted.policy == policy_) return;
   apps->begin = std::chrono::steady_clock::now();
@@ -859,17 +859,18 @@ void Daemon::apps_in_force(NewApps& apps) {
 bool Daemon::move_apps(const InventoryChange& change) {
   const auto begin = std::chrono::steady_clock::now();
   const auto held = known_.generation();
-  if (!held || !apps_may_move_ || kept_.last_good.is_others() || read_pending(options_.state_dir)) {
+  if (!held || !apps_may_move_ || kept_.last_good.is_others() ||
+      read_trial_record(options_.state_dir)) {
     return false;
   }
   const std::optional<Policy>& policy = kept_.last_good.read();
   const Inventory* const inventory = kept_.inventory.read();
   if (!policy || inventory == nullptr) return false;
   auto moved = moved_apps(*policy, policy_, *inventory, change,
-                          [this](Ip ip) { return sight_->is_app(ip); });
+                          [this](Ip ip) { return traffic_->is_app(ip); });
   if (!moved) return false;
   const auto changed = change_apps(kernel_, *held, other_apps(policy_, *moved));
-  if (!changed || !sight_->know(moved->before, moved->after)) return false;
+  if (!changed || !traffic_->know(moved->before, moved->after)) return false;
   for (App& app : moved->after) {
     *std::ranges::find(policy_.apps, app.name, &App::name) = std::move(app);
   }
@@ -913,7 +914,7 @@ void Daemon::serve_metrics() {
   metrics_at_.reset();
   if (!policy_.metrics) return;
   metrics_.emplace(io_, [this]() -> Result<std::string> {
-    const auto all = count(kernel_, store_, policy_, *sight_, counts(), wall_clock());
+    const auto all = count(kernel_, store_, policy_, *traffic_, counts(), wall_clock());
     if (!all) return std::unexpected(all.error());
     return metrics_text(*all);
   });
@@ -1004,7 +1005,7 @@ void Daemon::on_refusals() {
 }
 
 void Daemon::see(const chains::Refusal& refusal) {
-  sight_->see(refusal);
+  traffic_->see(refusal);
   if (refusal.why == chains::Refusal::Why::limit) {
     const auto limit = std::ranges::find(policy_.limits, refusal.limit, &Limit::name);
     const std::string source = to_string(refusal.packet.source);
@@ -1016,7 +1017,7 @@ void Daemon::see(const chains::Refusal& refusal) {
                     {"RULE", limit == policy_.limits.end() ? "" : to_string(limit->where)}});
   }
   (void)guard();  // fresh, for the offenders
-  if (const auto due = offenders_->see(refusal, now_by_both())) sentence(*due);
+  if (const auto due = offenders_->see(refusal, now_by_both())) ban(*due);
 }
 
 const BlockGuard& Daemon::guard() {
@@ -1029,28 +1030,28 @@ const BlockGuard& Daemon::guard() {
   return *guard_;
 }
 
-void Daemon::sentence(const Sentence& sentence) {
+void Daemon::ban(const BanDecision& decision) {
   // Not in the kernel either when it cannot be stored: nobody could lift it. The limit still
   // refuses.
-  const auto not_blocked = [this, sentence](const Error& error) {
-    offenders_->take_back(sentence);
-    messages_.send(Level::error, fmt::format("{} is not blocked: {}", to_string(sentence.range),
+  const auto not_blocked = [this, decision](const Error& error) {
+    offenders_->take_back(decision);
+    messages_.send(Level::error, fmt::format("{} is not blocked: {}", to_string(decision.range),
                                              to_string(error)));
   };
   with_lock(
-      [this, sentence, not_blocked] {
+      [this, decision, not_blocked] {
         const WallTime now = wall_clock();
-        const std::string why = to_string(sentence.evidence);
-        const Block block{sentence.range, now + sentence.duration, why, "offender", now};
+        const std::string why = to_string(decision.evidence);
+        const Block block{decision.range, now + decision.duration, why, "offender", now};
         const auto outcome = fw::block(kernel_, store_, chains::Admission(policy_.label_bit),
                                        {block}, now, Cut::added);
         if (!outcome) return not_blocked(outcome.error());
         ++counts_.offenders;
-        const std::string who = to_string(sentence.range);
+        const std::string who = to_string(decision.range);
         const std::string text =
-            fmt::format("{} blocked for {}: {}", who, to_string(sentence.duration), why);
-        messages_.send(Level::notice, text, {{"SOURCE", who}, {"RULE", to_string(sentence.where)}});
-        record("offender", self_, text, to_json(sentence, now + sentence.duration));
+            fmt::format("{} blocked for {}: {}", who, to_string(decision.duration), why);
+        messages_.send(Level::notice, text, {{"SOURCE", who}, {"RULE", to_string(decision.where)}});
+        record("offender", self_, text, to_json(decision, now + decision.duration));
       },
       not_blocked);
 }
@@ -1073,7 +1074,7 @@ void Daemon::rest_and_read_flows() {
     }
     bool forgotten = false;
     for (const chains::FlowEvent& event : *events) {
-      sight_->see(event);
+      traffic_->see(event);
       forgotten = forgotten || was_open(event);
     }
     if (forgotten) check_later(kFlushRest);  // which enters open connections anew

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "fw/host/surroundings.hpp"
+#include "fw/host/host_facts.hpp"
 
 namespace fw {
 namespace {

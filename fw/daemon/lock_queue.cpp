@@ -35,14 +35,14 @@ void LockQueue::try_lock() {
     auto lock = StateLock::try_take(state_dir_);
     if (lock && *lock) {
       lock_ = std::move(*lock);
-      const Waiting first = std::move(waiting_.front());
+      const Spinner first = std::move(waiting_.front());
       first.work();
       if (beside_.joinable()) return;  // and goes on when that is done
       next();
       continue;
     }
     if (!lock || std::chrono::steady_clock::now() > waiting_.front().until) {
-      const Waiting first = std::move(waiting_.front());
+      const Spinner first = std::move(waiting_.front());
       first.busy(
           lock ? Error{ErrorCode::kernel_busy, "another command is at work: try again", {}, {}, 0}
                : lock.error());

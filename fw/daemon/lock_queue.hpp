@@ -34,7 +34,7 @@ class LockQueue {
   void join();
 
  private:
-  struct Waiting {
+  struct Spinner {
     std::function<void()> work;
     std::function<void(const Error&)> busy;
     std::chrono::steady_clock::time_point until;
@@ -45,7 +45,7 @@ class LockQueue {
 
   boost::asio::io_context& io_;
   std::string state_dir_;
-  std::deque<Waiting> waiting_;
+  std::deque<Spinner> waiting_;
   std::optional<StateLock> lock_;  ///< of the first that waits
   std::thread beside_;             ///< at work for it
   boost::asio::steady_timer timer_{io_};

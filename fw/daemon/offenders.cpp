@@ -57,8 +57,8 @@ Offenders::Suspect& Offenders::suspect(const Key& key) {
   return it->second;
 }
 
-std::optional<Sentence> Offenders::judge(const Key& key, const Rate& rate,
-                                         const chains::Refusal& refusal, const Instant& now) {
+std::optional<BanDecision> Offenders::judge(const Key& key, const Rate& rate,
+                                            const chains::Refusal& refusal, const Instant& now) {
   const auto before = offences_.find(key.source);
   if (before != offences_.end() && now.steady < before->second.noticed_until) return {};
   Suspect& suspect = this->suspect(key);
@@ -72,10 +72,10 @@ std::optional<Sentence> Offenders::judge(const Key& key, const Rate& rate,
   if (events.size() < rate.count) return {};
 
   const Offender& rule = rules_[key.rule];
-  Sentence sentence;
-  sentence.range = key.source;
-  sentence.where = rule.where;
-  Evidence& evidence = sentence.evidence;
+  BanDecision decision;
+  decision.range = key.source;
+  decision.where = rule.where;
+  Evidence& evidence = decision.evidence;
   evidence.what = key.closed ? "closed ports" : "limit " + suspect.limit;
   evidence.count = events.size();
   evidence.first = events.front().wall;
@@ -85,38 +85,38 @@ std::optional<Sentence> Offenders::judge(const Key& key, const Rate& rate,
     if (!known && evidence.ports.size() < kEvidencePortsMax) evidence.ports.push_back(event.port);
   }
   const bool again = before != offences_.end() && now.wall < before->second.end + rule.max;
-  sentence.times = again ? before->second.times + 1 : 1;
-  sentence.duration = rule.block;
-  for (unsigned i = 1; i < sentence.times && sentence.duration < rule.max; ++i) {
-    sentence.duration = std::min(sentence.duration * 2, rule.max);
+  decision.times = again ? before->second.times + 1 : 1;
+  decision.duration = rule.block;
+  for (unsigned i = 1; i < decision.times && decision.duration < rule.max; ++i) {
+    decision.duration = std::min(decision.duration * 2, rule.max);
   }
   quiet_.erase(suspect.place);
   suspects_.erase(key);
-  remember(sentence.range, sentence.times, now.wall + sentence.duration);
-  offences_[sentence.range].noticed_until = now.steady + kBacklog;
-  return sentence;
+  remember(decision.range, decision.times, now.wall + decision.duration);
+  offences_[decision.range].noticed_until = now.steady + kBacklog;
+  return decision;
 }
 
-std::optional<Sentence> Offenders::see(const chains::Refusal& refusal, const Instant& now) {
+std::optional<BanDecision> Offenders::see(const chains::Refusal& refusal, const Instant& now) {
   const IpRange source = source_of(refusal);
-  std::optional<Sentence> hardest;
+  std::optional<BanDecision> hardest;
   for (std::size_t i = 0; i < rules_.size(); ++i) {
     for (const bool closed : {false, true}) {
       if (!counts(rules_[i], refusal, closed)) continue;
       if (guard_.objection(source)) return {};
       const Rate& rate = closed ? *rules_[i].closed_ports : *rules_[i].refused;
-      auto sentence = judge({i, closed, source}, rate, refusal, now);
-      if (sentence && (!hardest || sentence->duration > hardest->duration)) {
-        hardest = std::move(sentence);
+      auto decision = judge({i, closed, source}, rate, refusal, now);
+      if (decision && (!hardest || decision->duration > hardest->duration)) {
+        hardest = std::move(decision);
       }
     }
   }
   return hardest;
 }
 
-void Offenders::take_back(const Sentence& sentence) {
-  const auto offence = offences_.find(sentence.range);
-  if (offence != offences_.end()) offence->second.times = sentence.times - 1;
+void Offenders::take_back(const BanDecision& decision) {
+  const auto offence = offences_.find(decision.range);
+  if (offence != offences_.end()) offence->second.times = decision.times - 1;
 }
 
 void Offenders::remember(const IpRange& range, unsigned times, WallTime end) {

@@ -38,14 +38,14 @@ struct Evidence {
 /// "20 refused by limit ssh, port 22, from 14:03:11 to 14:05:40 UTC".
 std::string to_string(const Evidence& evidence);
 
-struct Sentence {
+struct BanDecision {
   IpRange range;  ///< the client, by the prefix of the limit
   std::chrono::seconds duration{};
   unsigned times = 1;  ///< the first, the second ...
   Evidence evidence;
   Location where;  ///< of the [[offender]]
 
-  bool operator==(const Sentence&) const = default;
+  bool operator==(const BanDecision&) const = default;
 };
 
 /// Copies of refusals are still on their way when their sender is blocked; they are no repetition.
@@ -64,14 +64,14 @@ class Offenders {
   void know(BlockGuard guard) { guard_ = std::move(guard); }
 
   /// A block that is due, when this refusal completes what one of the rules is looking for.
-  std::optional<Sentence> see(const chains::Refusal& refusal, const Instant& now);
+  std::optional<BanDecision> see(const chains::Refusal& refusal, const Instant& now);
 
   /// An earlier block: until `end` and for the rule's `max` behind it the next one counts double.
   void remember(const IpRange& range, unsigned times, WallTime end);
 
   /// What was due could not be done: it does not count as a block when the next one is due, which
   /// is not before kBacklog is over.
-  void take_back(const Sentence& sentence);
+  void take_back(const BanDecision& decision);
 
   std::size_t suspects() const { return suspects_.size(); }
 
@@ -101,8 +101,8 @@ class Offenders {
   bool counts(const Offender& rule, const chains::Refusal& refusal, bool closed) const;
   IpRange source_of(const chains::Refusal& refusal) const;
   Suspect& suspect(const Key& key);
-  std::optional<Sentence> judge(const Key& key, const Rate& rate, const chains::Refusal& refusal,
-                                const Instant& now);
+  std::optional<BanDecision> judge(const Key& key, const Rate& rate, const chains::Refusal& refusal,
+                                   const Instant& now);
 
   std::vector<Offender> rules_;
   std::vector<Limit> limits_;

@@ -17,9 +17,9 @@
 #include "fw/base/suggest.hpp"
 #include "fw/host/actor.hpp"
 #include "fw/host/block.hpp"
-#include "fw/host/in_force.hpp"
+#include "fw/host/desired_policy.hpp"
+#include "fw/host/host_facts.hpp"
 #include "fw/host/status.hpp"
-#include "fw/host/surroundings.hpp"
 
 namespace fw {
 namespace {
@@ -197,16 +197,17 @@ std::optional<Ip> caller_of(const Actor& actor) {
   return remote->ip;
 }
 
-void do_block(Host& host, const Peer& peer, const json::object& request, const Answer& answer) {
-  auto read = read_block(host.guard(), request);
+void do_block(RequestContext& context, const Peer& peer, const json::object& request,
+              const Answer& answer) {
+  auto read = read_block(context.guard(), request);
   if (!read) return answer(refusal(read.error().what));
   const auto actor = actor_of_request(peer, request);  // who may be gone once it is answered
   if (!actor) return answer(refusal(actor.error().what));
   if (!is_forced(request)) {
-    const auto objections = host.guard().objections(read->ranges, caller_of(*actor));
+    const auto objections = context.guard().objections(read->ranges, caller_of(*actor));
     if (!objections.empty()) return answer(objected(objections));
   }
-  const auto work = [&host, actor = *actor, answer, asked = std::move(*read)] {
+  const auto work = [&context, actor = *actor, answer, asked = std::move(*read)] {
     const WallTime now = wall_clock();
     std::optional<WallTime> until;
     if (asked.duration) until = now + *asked.duration;
@@ -214,8 +215,8 @@ void do_block(Host& host, const Peer& peer, const json::object& request, const A
     for (const IpRange& range : asked.ranges) {
       blocks.push_back({range, until, asked.reason, asked.origin, now});
     }
-    const auto done = block(host.kernel(), host.store(), chains::Admission(host.policy().label_bit),
-                            blocks, now, Cut::added);
+    const auto done = block(context.kernel(), context.store(),
+                            chains::Admission(context.policy().label_bit), blocks, now, Cut::added);
     if (!done) return answer(refusal(done.error()));
     answer({{"ok", true},
             {"in_force", done->in_force},
@@ -224,28 +225,29 @@ void do_block(Host& host, const Peer& peer, const json::object& request, const A
             {"kept_longer", blocks_json(done->change.kept_longer)},
             {"longer_by_others", blocks_json(done->change.longer_by_others)},
             {"warnings", texts(done->warnings)}});
-    host.record("block", actor,
-                fmt::format("{} {}{}{}{}", named(asked.ranges),
-                            asked.duration ? "for " + to_string(*asked.duration) : "permanently",
-                            by_origin(asked.origin), asked.reason.empty() ? "" : ": ",
-                            printable(asked.reason, 200)),
-                {{"count", asked.ranges.size()},
-                 {"flows_cut", done->flows_cut},
-                 {"origin", printable(asked.origin)}});
+    context.record("block", actor,
+                   fmt::format("{} {}{}{}{}", named(asked.ranges),
+                               asked.duration ? "for " + to_string(*asked.duration) : "permanently",
+                               by_origin(asked.origin), asked.reason.empty() ? "" : ": ",
+                               printable(asked.reason, 200)),
+                   {{"count", asked.ranges.size()},
+                    {"flows_cut", done->flows_cut},
+                    {"origin", printable(asked.origin)}});
   };
-  host.with_lock(work, [answer](const Error& error) { answer(refusal(error)); });
+  context.with_lock(work, [answer](const Error& error) { answer(refusal(error)); });
 }
 
-void do_unblock(Host& host, const Peer& peer, const json::object& request, const Answer& answer) {
-  auto ranges = clients(host.guard(), request);
+void do_unblock(RequestContext& context, const Peer& peer, const json::object& request,
+                const Answer& answer) {
+  auto ranges = clients(context.guard(), request);
   if (!ranges) return answer(refusal(ranges.error().what));
   const auto origin = text(request, "origin");
   if (!origin) return answer(refusal(origin.error().what));
   const auto actor = actor_of_request(peer, request);
   if (!actor) return answer(refusal(actor.error().what));
-  const auto work = [&host, actor = *actor, answer, ranges = std::move(*ranges),
+  const auto work = [&context, actor = *actor, answer, ranges = std::move(*ranges),
                      origin = origin->substr(0, kOriginMax)] {
-    const auto done = unblock(host.kernel(), host.store(), ranges, wall_clock(), origin);
+    const auto done = unblock(context.kernel(), context.store(), ranges, wall_clock(), origin);
     if (!done) return answer(refusal(done.error()));
     const BlockChange& change = done->change;
     json::array not_found;
@@ -257,16 +259,16 @@ void do_unblock(Host& host, const Peer& peer, const json::object& request, const
             {"not_found", std::move(not_found)},
             {"warnings", texts(done->warnings)}});
     if (change.removed.empty()) return;
-    host.record("unblock", actor, named(ranges) + by_origin(origin),
-                {{"count", change.removed.size()}, {"origin", printable(origin)}});
+    context.record("unblock", actor, named(ranges) + by_origin(origin),
+                   {{"count", change.removed.size()}, {"origin", printable(origin)}});
   };
-  host.with_lock(work, [answer](const Error& error) { answer(refusal(error)); });
+  context.with_lock(work, [answer](const Error& error) { answer(refusal(error)); });
 }
 
-void do_blocks(Host& host, const json::object& request, const Answer& answer) {
+void do_blocks(RequestContext& context, const json::object& request, const Answer& answer) {
   const auto count = number(request, "count", 10'000, 50'000);
   if (!count) return answer(refusal(count.error().what));
-  auto snapshot = host.store().blocks(wall_clock());
+  auto snapshot = context.store().blocks(wall_clock());
   if (!snapshot) return answer(refusal(snapshot.error()));
   auto& blocks = snapshot->blocks;
   const std::size_t all = blocks.size();
@@ -363,15 +365,16 @@ json::object named_json(const std::map<std::string, std::uint64_t>& counts) {
   return out;
 }
 
-void do_counts(Host& host, const json::object& request, const Answer& answer) {
+void do_counts(RequestContext& context, const json::object& request, const Answer& answer) {
   const auto busiest = number(request, "sources", 10, 1000);
   if (!busiest) return answer(refusal(busiest.error().what));
-  const Sight& sight = host.sight();
+  const TrafficStats& traffic = context.traffic();
   const WallTime now = wall_clock();
-  const auto counts = count(host.kernel(), host.store(), host.policy(), sight, host.counts(), now);
+  const auto counts =
+      count(context.kernel(), context.store(), context.policy(), traffic, context.counts(), now);
   if (!counts) return answer(refusal(counts.error()));
   json::array apps;
-  for (const Sight::AppCount& app : counts->apps) {
+  for (const TrafficStats::AppCount& app : counts->apps) {
     apps.push_back(json::object{{"name", app.name}, {"connections", app.connections}});
   }
   const auto n = static_cast<std::size_t>(*busiest);
@@ -383,8 +386,8 @@ void do_counts(Host& host, const json::object& request, const Answer& answer) {
           {"unlabelled", counts->unlabelled},
           {"connections", counts->connections},
           {"open", counts->open},
-          {"busiest", busy_json(sight.busiest(n))},
-          {"most_refused", busy_json(sight.most_refused(n))},
+          {"busiest", busy_json(traffic.busiest(n))},
+          {"most_refused", busy_json(traffic.most_refused(n))},
           {"apps", std::move(apps)},
           {"blocks", named_json(counts->blocks)},
           {"daemon", daemon_json(counts->daemon)}});
@@ -403,11 +406,11 @@ json::array settings_json(const std::vector<WeakSetting>& settings) {
 }
 
 /// Of the policy in force; a policy file that was not applied yet is of no interest to the daemon.
-void do_status(Host& host, const Answer& answer) {
-  const auto work = [&host, answer] {
-    auto manager = Manager::open(host.state_dir());
+void do_status(RequestContext& context, const Answer& answer) {
+  const auto work = [&context, answer] {
+    auto manager = Manager::open(context.state_dir());
     if (!manager) return answer(refusal(manager.error()));
-    const InForce wanted = in_force(host.state_dir(), this_moment());
+    const DesiredPolicy wanted = desired_policy(context.state_dir(), this_moment());
     const auto status =
         read_status(*manager, wanted.policy, wanted.policy, wanted.unused, ListUse::remembered);
     if (!status) return answer(refusal(status.error()));
@@ -428,12 +431,12 @@ void do_status(Host& host, const Answer& answer) {
             {"lists", std::move(lists)},
             {"settings", settings_json(status->settings)},
             {"warnings", texts(status->warnings)},
-            {"trouble", trouble_json(read_trouble(host.state_dir()))}});
+            {"trouble", trouble_json(read_trouble(context.state_dir()))}});
   };
-  host.with_lock(work, [answer](const Error& error) { answer(refusal(error)); });
+  context.with_lock(work, [answer](const Error& error) { answer(refusal(error)); });
 }
 
-void do_activity(Host& host, const json::object& request, const Answer& answer) {
+void do_activity(RequestContext& context, const json::object& request, const Answer& answer) {
   const auto since = number(request, "since_ms", 0, INT64_MAX);
   const auto after = number(request, "after", 0, INT64_MAX);
   const auto count = number(request, "count", 1000, 1000);
@@ -442,7 +445,7 @@ void do_activity(Host& host, const json::object& request, const Answer& answer) 
     if (!*one) return answer(refusal(one->error().what));
   }
   if (!what) return answer(refusal(what.error().what));
-  auto log = ActivityLog::open(host.state_dir());
+  auto log = ActivityLog::open(context.state_dir());
   if (!log) return answer(refusal(log.error()));
   const auto rows = log->read(WallTime{std::chrono::milliseconds{*since}}, *after,
                               static_cast<std::size_t>(*count), *what);
@@ -466,13 +469,13 @@ void do_activity(Host& host, const json::object& request, const Answer& answer) 
 
 }  // namespace
 
-void serve(Host& host, const Peer& peer, const json::object& request, Answer answer) {
+void serve(RequestContext& context, const Peer& peer, const json::object& request, Answer answer) {
   const auto verb = text(request, "do");
   if (!verb) return answer(refusal(verb.error().what));
   const bool changes = *verb == "block" || *verb == "unblock";
   const auto state_dir = text(request, "state_dir");
-  if (state_dir && !state_dir->empty() && *state_dir != host.state_dir()) {
-    json::object other = refusal("the daemon keeps another state: " + host.state_dir());
+  if (state_dir && !state_dir->empty() && *state_dir != context.state_dir()) {
+    json::object other = refusal("the daemon keeps another state: " + context.state_dir());
     other["other_state"] = true;
     return answer(std::move(other));
   }
@@ -480,32 +483,33 @@ void serve(Host& host, const Peer& peer, const json::object& request, Answer ans
     return answer(refusal("only root may do that (try: sudo)"));
   }
   if (*verb == "hello") {
-    return answer({{"ok", true}, {"state_dir", host.state_dir()}, {"policy", host.policy().file}});
+    return answer(
+        {{"ok", true}, {"state_dir", context.state_dir()}, {"policy", context.policy().file}});
   }
-  if (*verb == "block") return do_block(host, peer, request, answer);
-  if (*verb == "unblock") return do_unblock(host, peer, request, answer);
-  if (*verb == "blocks") return do_blocks(host, request, answer);
-  if (*verb == "counts") return do_counts(host, request, answer);
-  if (*verb == "status") return do_status(host, answer);
-  if (*verb == "activity") return do_activity(host, request, answer);
+  if (*verb == "block") return do_block(context, peer, request, answer);
+  if (*verb == "unblock") return do_unblock(context, peer, request, answer);
+  if (*verb == "blocks") return do_blocks(context, request, answer);
+  if (*verb == "counts") return do_counts(context, request, answer);
+  if (*verb == "status") return do_status(context, answer);
+  if (*verb == "activity") return do_activity(context, request, answer);
   answer(
       refusal(fmt::format("{} is no request; there are hello, block, unblock, blocks, counts, "
                           "status and activity",
                           quote(*verb))));
 }
 
-json::object to_json(const Sentence& sentence, WallTime end) {
+json::object to_json(const BanDecision& decision, WallTime end) {
   json::array ports;
-  for (const std::uint16_t port : sentence.evidence.ports) ports.push_back(port);
-  return {{"address", to_string(sentence.range)},
-          {"times", sentence.times},
+  for (const std::uint16_t port : decision.evidence.ports) ports.push_back(port);
+  return {{"address", to_string(decision.range)},
+          {"times", decision.times},
           {"end_ms", ms_of(end)},
-          {"what", sentence.evidence.what},
-          {"count", sentence.evidence.count},
+          {"what", decision.evidence.what},
+          {"count", decision.evidence.count},
           {"ports", std::move(ports)},
-          {"first_ms", ms_of(sentence.evidence.first)},
-          {"last_ms", ms_of(sentence.evidence.last)},
-          {"rule", to_string(sentence.where)}};
+          {"first_ms", ms_of(decision.evidence.first)},
+          {"last_ms", ms_of(decision.evidence.last)},
+          {"rule", to_string(decision.where)}};
 }
 
 std::chrono::microseconds read_took(const std::string& details) {

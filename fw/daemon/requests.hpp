@@ -20,16 +20,16 @@
 namespace fw {
 
 /// What requests need of the daemon.
-class Host {
+class RequestContext {
  public:
-  virtual ~Host() = default;
+  virtual ~RequestContext() = default;
   virtual const std::string& state_dir() const = 0;
   virtual const Policy& policy() const = 0;
   /// Of that policy, and of the host as it was a second ago at most.
   virtual const BlockGuard& guard() = 0;
   virtual chains::Kernel& kernel() = 0;
   virtual Store& store() = 0;
-  virtual const Sight& sight() const = 0;
+  virtual const TrafficStats& traffic() const = 0;
   virtual DaemonCounts counts() const = 0;
   /// Calls `work` under the lock of the state folder, now or later, or else `busy`.
   virtual void with_lock(std::function<void()> work, std::function<void(const Error&)> busy) = 0;
@@ -39,13 +39,14 @@ class Host {
 };
 
 /// {"do": "block" | "unblock" | "blocks" | "counts" | "status" | "activity" | "hello", ...}
-void serve(Host& host, const Peer& peer, const boost::json::object& request, Answer answer);
+void serve(RequestContext& context, const Peer& peer, const boost::json::object& request,
+           Answer answer);
 
 /// How long an apply took, by its row of the activity log; 0 when that does not tell.
 std::chrono::microseconds read_took(const std::string& details);
 
 /// An offender's block in the activity log, and back.
-boost::json::object to_json(const Sentence& sentence, WallTime end);
+boost::json::object to_json(const BanDecision& decision, WallTime end);
 struct ReadOffence {
   IpRange range;
   unsigned times = 1;

@@ -12,11 +12,11 @@
 #include "chains/netlink/encode.hpp"
 #include "chains/rule_text.hpp"
 #include "fw/base/limits.hpp"
-#include "fw/host/contents.hpp"
 #include "fw/host/forgotten.hpp"
+#include "fw/host/host_facts.hpp"
 #include "fw/host/lockout.hpp"
 #include "fw/host/panic.hpp"
-#include "fw/host/surroundings.hpp"
+#include "fw/host/set_contents.hpp"
 #include "fw/host/uplink.hpp"
 
 namespace fw {
@@ -88,7 +88,7 @@ Manager::Manager(chains::Kernel kernel, const std::string& state_dir, std::optio
       kernel_(std::move(kernel)),
       lists_(state_dir),
       store_(std::move(store)),
-      held_(state_dir) {}
+      observed_record_(state_dir) {}
 
 Result<Target> compile_target(const Policy& policy, Lists& lists, Store* store,
                               std::optional<chains::Panic> panic, ListUse use, Shrunk shrunk) {
@@ -96,20 +96,20 @@ Result<Target> compile_target(const Policy& policy, Lists& lists, Store* store,
   ListsAsk ask{spared_here(), shrunk};
   target.lists = use == ListUse::remembered ? lists.remembered(policy, std::move(ask))
                                             : lists.resolve(policy, std::move(ask));
-  chains::Surroundings& around = target.around;
-  around.devices = early_drop_devices();
-  around.bridges = chains::read_bridges();
-  around.tick = kernel_tick();
-  around.panic = std::move(panic);
-  around.block_lists = version(target.lists, ListAction::block);
-  around.allow_lists = version(target.lists, ListAction::allow);
-  around.source_lists = lists_of_openings(policy, target.lists);
+  chains::HostFacts& facts = target.facts;
+  facts.devices = early_drop_devices();
+  facts.bridges = chains::read_bridges();
+  facts.tick = kernel_tick();
+  facts.panic = std::move(panic);
+  facts.block_lists = version(target.lists, ListAction::block);
+  facts.allow_lists = version(target.lists, ListAction::allow);
+  facts.source_lists = lists_of_openings(policy, target.lists);
   if (store != nullptr) {
     auto generation = store->generation();
     if (!generation) return std::unexpected(generation.error());
-    around.block_generation = *generation;
+    facts.block_generation = *generation;
   }
-  target.ruleset = chains::compile(policy, around);
+  target.ruleset = chains::compile(policy, facts);
   return target;
 }
 
@@ -125,14 +125,14 @@ Result<std::uint32_t> Manager::commit(const Policy& policy, const Target& target
   const WallTime began = read_clocks().began;
   if (noted) {
     wanted = fingerprint(target, anew);
-    if (held_.is(wanted, *generation, began)) return generation;
+    if (observed_record_.is(wanted, *generation, began)) return generation;
   }
-  const auto held_at = make_so(policy, target, ApplyMode::commit, unused, report, &anew);
+  const auto held_at = reconcile(policy, target, ApplyMode::commit, unused, report, &anew);
   if (!held_at) return held_at;
   // Whoever is blocked lives in no admitted flow: not even in one that was adopted just now, or
   // that an apply which died behind its commit left alone.
   cut_blocked(policy, target, report);
-  if (noted) held_.remember(wanted, *held_at, began);
+  if (noted) observed_record_.remember(wanted, *held_at, began);
   return held_at;
 }
 
@@ -145,10 +145,10 @@ Result<ApplyReport> Manager::apply(const Policy& policy, ApplyMode mode, chains:
                                state ? std::optional(state->panic) : std::nullopt, use, shrunk_);
   if (!target) return std::unexpected(target.error());
   report.lists = target->lists;
-  report.devices = target->around.devices;
-  report.bridges = target->around.bridges;
+  report.devices = target->facts.devices;
+  report.bridges = target->facts.bridges;
   if (mode == ApplyMode::dry_run) {
-    if (const auto done = make_so(policy, *target, mode, unused, report, nullptr); !done) {
+    if (const auto done = reconcile(policy, *target, mode, unused, report, nullptr); !done) {
       return std::unexpected(done.error());
     }
     return report;
@@ -247,8 +247,8 @@ Result<Manager::Adoption> Manager::adopt_all_but_blocked(chains::Admission admis
   return out;
 }
 
-Result<std::uint32_t> Manager::make_so(const Policy& policy, const Target& target, ApplyMode mode,
-                                       chains::Unused unused, ApplyReport& report, Anew* anew) {
+Result<std::uint32_t> Manager::reconcile(const Policy& policy, const Target& target, ApplyMode mode,
+                                         chains::Unused unused, ApplyReport& report, Anew* anew) {
   for (int attempt = 1;; ++attempt) {
     auto observed = kernel_.read();
     if (!observed) return std::unexpected(observed.error());
@@ -256,7 +256,7 @@ Result<std::uint32_t> Manager::make_so(const Policy& policy, const Target& targe
     const chains::Plan plan = anew != nullptr
                                   ? std::move(anew->plan)
                                   : chains::diff(observed->table(), target.ruleset, unused);
-    auto contents = Contents::plan(*observed, target, plan, lists_, store_);
+    auto contents = SetContents::plan(*observed, target, plan, lists_, store_);
     if (!contents) return std::unexpected(contents.error());
     report.first = plan.make_table;
     report.by_hand = count_by_hand(observed->table());

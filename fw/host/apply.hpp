@@ -13,7 +13,7 @@
 #include "chains/diff.hpp"
 #include "chains/netlink/kernel.hpp"
 #include "fw/host/actor.hpp"
-#include "fw/host/held.hpp"
+#include "fw/host/observed_record.hpp"
 #include "fw/lists/lists.hpp"
 #include "fw/policy/policy.hpp"
 #include "fw/store/store.hpp"
@@ -22,7 +22,7 @@ namespace fw {
 
 /// What the kernel should hold, and what that was made from.
 struct Target {
-  chains::Surroundings around;
+  chains::HostFacts facts;
   chains::Ruleset ruleset;
   EffectiveLists lists;
 };
@@ -143,8 +143,8 @@ class Manager {
 
   /// Reads the kernel, and changes it unless it is a dry run. Returns the generation at which it
   /// holds the target; with a dry run, the one that was read. `anew` is used up where nothing is.
-  Result<std::uint32_t> make_so(const Policy& policy, const Target& target, ApplyMode mode,
-                                chains::Unused unused, ApplyReport& report, Anew* anew);
+  Result<std::uint32_t> reconcile(const Policy& policy, const Target& target, ApplyMode mode,
+                                  chains::Unused unused, ApplyReport& report, Anew* anew);
   /// Unless the kernel is known to hold it. Returns the generation at which it does.
   Result<std::uint32_t> commit(const Policy& policy, const Target& target, chains::Unused unused,
                                ApplyReport& report);
@@ -153,7 +153,7 @@ class Manager {
   chains::Kernel kernel_;
   Lists lists_;
   std::optional<Store> store_;
-  Held held_;
+  ObservedRecord observed_record_;
   FindSession guard_;
   AroundLarge around_large_;
   Shrunk shrunk_ = Shrunk::keep_last_good;

@@ -4,8 +4,8 @@
 #include "chains/netlink/conntrack.hpp"
 #include "chains/netlink/encode.hpp"
 #include "fw/base/limits.hpp"
-#include "fw/host/contents.hpp"
-#include "fw/host/surroundings.hpp"
+#include "fw/host/host_facts.hpp"
+#include "fw/host/set_contents.hpp"
 
 namespace fw {
 namespace {
@@ -21,7 +21,7 @@ Result<bool> put_in_force(chains::Kernel& kernel, Store& store, const BlockChang
     const auto versions = kernel.elements(chains::kBlockVersions);
     if (!versions) return std::unexpected(versions.error());
     if (versions->empty()) return false;
-    const HeldBlocks held = held_blocks(*versions);
+    const ObservedBlocks held = observed_blocks(*versions);
     if (held.are(change.generation, began)) return true;
 
     chains::Batch batch(*generation);
@@ -37,7 +37,7 @@ Result<bool> put_in_force(chains::Kernel& kernel, Store& store, const BlockChang
       for (const char* set : chains::kBlockSets) chains::encode_flush_set(set, batch);
       encode_block_delta({{}, blocked_at(snapshot->blocks, now)}, now, batch);
     }
-    encode_held_blocks(change.generation, began, batch);
+    encode_observed_blocks(change.generation, began, batch);
     const auto committed = kernel.commit(batch);
     if (committed) return true;
     if (committed.error().code != ErrorCode::kernel_busy || attempt == kApplyTries) {

@@ -4,8 +4,8 @@
 #include <algorithm>
 
 #include "fw/base/limits.hpp"
+#include "fw/host/host_facts.hpp"
 #include "fw/host/state_file.hpp"
-#include "fw/host/surroundings.hpp"
 #include "fw/inventory/docker.hpp"
 
 namespace fw {

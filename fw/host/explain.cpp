@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <memory>
 
-#include "fw/host/contents.hpp"
-#include "fw/host/surroundings.hpp"
+#include "fw/host/host_facts.hpp"
+#include "fw/host/set_contents.hpp"
 
 namespace fw {
 namespace {
@@ -29,7 +29,7 @@ bool has(const AddressSet& set, Ip ip, bool networks) {
 
 }  // namespace
 
-Result<chains::Managed> held_by(const Target& target, Lists& lists, Store* store) {
+Result<chains::Managed> managed_sets(const Target& target, Lists& lists, Store* store) {
   auto listed = lists.content(target.lists.block);
   if (!listed) return std::unexpected(listed.error());
   auto allowed = lists.content(target.lists.allow);
@@ -59,7 +59,7 @@ Result<chains::Managed> held_by(const Target& target, Lists& lists, Store* store
   };
 }
 
-chains::Managed held_by(chains::Kernel& kernel) {
+chains::Managed managed_sets(chains::Kernel& kernel) {
   return [&kernel](const chains::Set& set, const chains::Bytes& key) -> std::optional<bool> {
     const auto found = kernel.find_element(set.name, key);
     if (!found) return std::nullopt;

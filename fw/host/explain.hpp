@@ -8,11 +8,11 @@
 namespace fw {
 
 /// Of a target, by its lists and the store's blocks; without a store nobody is blocked.
-Result<chains::Managed> held_by(const Target& target, Lists& lists, Store* store);
+Result<chains::Managed> managed_sets(const Target& target, Lists& lists, Store* store);
 
 /// Of the kernel, by one question a set; a set that cannot be asked is not known. `kernel` outlives
 /// it.
-chains::Managed held_by(chains::Kernel& kernel);
+chains::Managed managed_sets(chains::Kernel& kernel);
 
 /// What the kernel has learned of a source, at time 0. It tells when an element ends, not how many
 /// tokens are left: of a bucket at least what came back since it was last asked, of a named limit

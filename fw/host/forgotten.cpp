@@ -3,7 +3,7 @@
 
 #include "chains/netlink/conntrack.hpp"
 #include "chains/netlink/tracked.hpp"
-#include "fw/host/surroundings.hpp"
+#include "fw/host/host_facts.hpp"
 
 namespace fw {
 

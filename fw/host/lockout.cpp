@@ -13,8 +13,8 @@
 #include "chains/netlink/devices.hpp"
 #include "chains/text.hpp"
 #include "fw/base/suggest.hpp"
-#include "fw/host/contents.hpp"
-#include "fw/host/surroundings.hpp"
+#include "fw/host/host_facts.hpp"
+#include "fw/host/set_contents.hpp"
 #include "fw/policy/parse.hpp"
 
 namespace fw {
@@ -143,7 +143,7 @@ std::optional<std::string> why_locked_out(const Policy& policy, const Target& ta
   if (const auto closed = ssh_closed(policy)) return "with this policy " + *closed;
   if (!session) return {};
   Membership membership(target, lists, store);
-  const auto& devices = target.around.devices;
+  const auto& devices = target.facts.devices;
   const chains::Device other = devices.empty() ? chains::Device{} : devices.front();
   const chains::Device device = chains::device_towards(session->remote).value_or(other);
   chains::State state;

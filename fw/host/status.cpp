@@ -8,9 +8,9 @@
 #include "chains/compile.hpp"
 #include "chains/text.hpp"
 #include "fw/base/ip_protocol.hpp"
-#include "fw/host/in_force.hpp"
+#include "fw/host/desired_policy.hpp"
+#include "fw/host/host_facts.hpp"
 #include "fw/host/last_good.hpp"
-#include "fw/host/surroundings.hpp"
 
 namespace fw {
 namespace {
@@ -123,9 +123,9 @@ Trouble read_trouble(const std::string& state_dir) {
   Trouble out;
   out.panic = read_panic(state_dir);
   out.nobody_gets_in = out.panic && out.panic->panic.callers.empty() &&
-                       in_force(state_dir, this_moment()).policy.trusted.empty();
+                       desired_policy(state_dir, this_moment()).policy.trusted.empty();
   out.off = switched_off(state_dir);
-  if (const auto pending = read_pending(state_dir)) {
+  if (const auto pending = read_trial_record(state_dir)) {
     out.trial =
         Trouble::Trial{name_of(*pending), pending->until_wall, time_left(*pending, this_moment())};
   }

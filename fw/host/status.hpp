@@ -9,8 +9,8 @@
 
 #include "fw/host/apply.hpp"
 #include "fw/host/panic.hpp"
-#include "fw/host/pending.hpp"
 #include "fw/host/settings.hpp"
+#include "fw/host/trial_record.hpp"
 
 namespace fw {
 

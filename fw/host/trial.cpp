@@ -2,16 +2,16 @@
 #include "fw/host/trial.hpp"
 
 #include "fw/host/discovered.hpp"
+#include "fw/host/host_facts.hpp"
 #include "fw/host/last_good.hpp"
 #include "fw/host/remove.hpp"
-#include "fw/host/surroundings.hpp"
 #include "fw/policy/parse.hpp"
 
 namespace fw {
 namespace {
 
 /// The policy of a record, as it was when the trial began.
-Result<Policy> policy_of(const std::string& state_dir, const Pending& pending) {
+Result<Policy> policy_of(const std::string& state_dir, const TrialRecord& pending) {
   if (!pending.text) return default_policy();
   Parsed parsed = parse_policy(*pending.text, pending.path);
   KeptInventory kept(state_dir);
@@ -20,7 +20,7 @@ Result<Policy> policy_of(const std::string& state_dir, const Pending& pending) {
               "the policy on trial cannot be read any more; go back: cloudron-fw rollback");
 }
 
-void set_end(Pending& pending, std::chrono::seconds time) {
+void set_end(TrialRecord& pending, std::chrono::seconds time) {
   pending.until = this_moment().uptime + time;
   pending.until_wall = wall_clock() + time;
 }
@@ -28,28 +28,28 @@ void set_end(Pending& pending, std::chrono::seconds time) {
 }  // namespace
 
 Result<std::optional<Trial>> begin_trial(Manager& manager, const std::string& state_dir,
-                                         const Policy& policy, Pending pending,
+                                         const Policy& policy, TrialRecord pending,
                                          std::chrono::seconds time,
-                                         const std::function<void(const Pending&)>& begun) {
+                                         const std::function<void(const TrialRecord&)>& begun) {
   const auto now = manager.apply(policy, ApplyMode::dry_run, chains::Unused::keep);
   if (!now) return std::unexpected(now.error());
   if (!now->changed) return std::nullopt;
   pending.begin = this_moment();
-  pending.before = now->first ? Pending::Before::nothing : Pending::Before::policy;
+  pending.before = now->first ? TrialRecord::Before::nothing : TrialRecord::Before::policy;
   set_end(pending, time);
-  if (auto saved = save_pending(state_dir, pending); !saved) {
+  if (auto saved = save_trial_record(state_dir, pending); !saved) {
     return std::unexpected(saved.error());
   }
   begun(pending);
   auto report = manager.apply(policy, ApplyMode::commit, chains::Unused::keep);
   if (!report) {
     // The kernel holds what it held.
-    if (auto gone = forget_pending(state_dir); !gone) return std::unexpected(gone.error());
+    if (auto gone = forget_trial_record(state_dir); !gone) return std::unexpected(gone.error());
     return std::unexpected(report.error());
   }
-  pending.phase = Pending::Phase::waiting;
+  pending.phase = TrialRecord::Phase::waiting;
   set_end(pending, time);  // the time that loading took is no part of it
-  if (auto saved = save_pending(state_dir, pending); !saved) {
+  if (auto saved = save_trial_record(state_dir, pending); !saved) {
     const auto back = roll_back(manager, state_dir, pending, wall_clock());
     return std::unexpected(back ? saved.error() : back.error());
   }
@@ -57,8 +57,8 @@ Result<std::optional<Trial>> begin_trial(Manager& manager, const std::string& st
 }
 
 Result<ApplyReport> confirm(Manager& manager, const std::string& state_dir,
-                            const Pending& pending) {
-  if (pending.phase != Pending::Phase::waiting) {
+                            const TrialRecord& pending) {
+  if (pending.phase != TrialRecord::Phase::waiting) {
     return fail(ErrorCode::usage,
                 "the apply of " + name_of(pending) +
                     " did not come to an end: roll it back (cloudron-fw rollback), and try again");
@@ -68,7 +68,7 @@ Result<ApplyReport> confirm(Manager& manager, const std::string& state_dir,
   auto kept = pending.text ? save_last_good(state_dir, pending.path, *pending.text)
                            : forget_last_good(state_dir);
   if (kept) kept = forget_refused(state_dir);
-  if (kept) kept = forget_pending(state_dir);
+  if (kept) kept = forget_trial_record(state_dir);
   if (!kept) return std::unexpected(kept.error());
   auto report = manager.apply(*policy, ApplyMode::commit);
   if (report) return report;
@@ -80,31 +80,31 @@ Result<ApplyReport> confirm(Manager& manager, const std::string& state_dir,
   return nothing;
 }
 
-Result<RolledBack> roll_back(Manager& manager, const std::string& state_dir, const Pending& pending,
-                             WallTime now) {
+Result<RolledBack> roll_back(Manager& manager, const std::string& state_dir,
+                             const TrialRecord& pending, WallTime now) {
   RolledBack out;
   if (auto refused = refuse_policy(state_dir, pending, now); !refused) {
     return std::unexpected(refused.error());
   }
-  if (pending.before == Pending::Before::nothing) {
+  if (pending.before == TrialRecord::Before::nothing) {
     const auto removed = remove_tables(manager.kernel());
     if (!removed) return std::unexpected(removed.error());
     if (auto off = switch_off(state_dir); !off) return std::unexpected(off.error());
     out.removed = true;
   } else {
-    const InForce earlier = confirmed(state_dir);
+    const DesiredPolicy earlier = confirmed(state_dir);
     auto report = manager.apply(earlier.policy, ApplyMode::commit);
     if (!report) return std::unexpected(report.error());
     out.why = earlier.why;
     out.report = std::move(*report);
   }
-  if (auto gone = forget_pending(state_dir); !gone) return std::unexpected(gone.error());
+  if (auto gone = forget_trial_record(state_dir); !gone) return std::unexpected(gone.error());
   return out;
 }
 
 Result<std::optional<Overdue>> roll_back_if_due(const std::string& state_dir, const Moment& now,
                                                 WallTime wall) {
-  auto pending = read_pending(state_dir);
+  auto pending = read_trial_record(state_dir);
   if (!pending || !is_due(*pending, now)) return std::nullopt;
   auto manager = Manager::open(state_dir);
   if (!manager) return std::unexpected(manager.error());
@@ -113,9 +113,9 @@ Result<std::optional<Overdue>> roll_back_if_due(const std::string& state_dir, co
   return Overdue{std::move(*pending), std::move(*done)};
 }
 
-Result<void> abandon_trial(const std::string& state_dir, const Pending& pending, WallTime now) {
+Result<void> abandon_trial(const std::string& state_dir, const TrialRecord& pending, WallTime now) {
   if (auto refused = refuse_policy(state_dir, pending, now); !refused) return refused;
-  return forget_pending(state_dir);
+  return forget_trial_record(state_dir);
 }
 
 }  // namespace fw

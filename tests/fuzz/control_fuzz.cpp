@@ -31,7 +31,7 @@ class FuzzHost : public fw::Host {
   const fw::BlockGuard& guard() override { return guard_; }
   chains::Kernel& kernel() override { throw Decoded(); }
   fw::Store& store() override { throw Decoded(); }
-  const fw::Sight& sight() const override { return sight_; }
+  const fw::TrafficStats& sight() const override { return sight_; }
   fw::DaemonCounts counts() const override { return {}; }
   void with_lock(std::function<void()>, std::function<void(const fw::Error&)> busy) override {
     busy({fw::ErrorCode::io, "another command is at work"});
@@ -43,7 +43,7 @@ class FuzzHost : public fw::Host {
   std::string state_dir_ = "/dev/null/state";  // nobody can make it
   fw::Policy policy_ = fw::default_policy();
   fw::BlockGuard guard_{policy_, own_network()};
-  fw::Sight sight_{policy_};
+  fw::TrafficStats sight_{policy_};
 };
 
 }  // namespace
@@ -55,7 +55,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const fw::Peer root{.pid = 0, .uid = 0, .may_change = true};
   int answers = 0;
   try {
-    fw::serve(host, root, *request, [&answers](const boost::json::object& answer) {
+    fw::serve(context, root, *request, [&answers](const boost::json::object& answer) {
       boost::json::serialize(answer);
       ++answers;
     });

@@ -22,7 +22,7 @@ int milliseconds_left(Clock::time_point end) {
 }
 
 /// An attempt under way: first the connection, then a word there and back.
-struct Pending {
+struct TrialRecord {
   Fd fd;
   const Protocol* protocol;
   bool connected = false;
@@ -54,15 +54,15 @@ struct Pending {
 };
 
 /// Waits for news of any attempt; moves those that are over to `done`.
-void progress(std::vector<Pending>& pending, std::vector<Try>& done, Clock::duration patience,
+void progress(std::vector<TrialRecord>& pending, std::vector<Try>& done, Clock::duration patience,
               Clock::time_point wake) {
   std::vector<pollfd> polled;
-  for (const Pending& one : pending) polled.push_back({one.fd.get(), one.wanted(), 0});
+  for (const TrialRecord& one : pending) polled.push_back({one.fd.get(), one.wanted(), 0});
   if (!pending.empty()) wake = std::min(wake, pending.front().result.from + patience);
   ::poll(polled.data(), polled.size(), milliseconds_left(wake));
   const auto now = Clock::now();
   for (std::size_t i = pending.size(); i-- > 0;) {
-    Pending& one = pending[i];
+    TrialRecord& one = pending[i];
     bool over = polled[i].revents != 0 && one.advance();
     if (!over && now - one.result.from >= patience) {
       one.result.outcome = Outcome::timed_out;
@@ -126,7 +126,7 @@ Outcome Client::tcp(Ip to, std::uint16_t port, Clock::duration patience) const {
 }
 
 Outcome Client::udp(Ip to, std::uint16_t port, Clock::duration patience) const {
-  Pending one{start(SOCK_DGRAM, to, port), &protocol_, false, {}};
+  TrialRecord one{start(SOCK_DGRAM, to, port), &protocol_, false, {}};
   if (one.advance()) return one.result.outcome;
   pollfd polled{one.fd.get(), POLLIN, 0};
   if (::poll(&polled, 1, milliseconds_left(Clock::now() + patience)) != 1) {
@@ -138,12 +138,12 @@ Outcome Client::udp(Ip to, std::uint16_t port, Clock::duration patience) const {
 
 std::vector<Try> Client::tries(Ip to, const PortList& ports, Pace pace) const {
   std::vector<Try> done;
-  std::vector<Pending> pending;
+  std::vector<TrialRecord> pending;
   const auto begin = Clock::now();
   for (std::size_t started = 0; done.size() < pace.count;) {
     const auto next = begin + pace.gap * static_cast<std::int64_t>(started);
     if (started < pace.count && Clock::now() >= next) {
-      Pending one{{}, &protocol_, false, {}};
+      TrialRecord one{{}, &protocol_, false, {}};
       one.result.from = Clock::now();
       one.fd = start(SOCK_STREAM, to, ports[started % ports.size()]);
       pending.push_back(std::move(one));

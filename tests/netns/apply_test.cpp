@@ -245,7 +245,7 @@ TEST_P(Again, WithNothingToDoNothingIsTouched) {
 }
 
 TEST_P(Again, WhatTheKernelHoldsIsKnownAfterEachApply) {
-  const auto note = [this] { return read_file(fw.state_dir() + "/held"); };
+  const auto note = [this] { return read_file(fw.state_dir() + "/observed"); };
   for (const char* const policy : {"", "[mail]\nenabled = true\n"}) {
     fw.apply(policy);
     const std::string known = note();

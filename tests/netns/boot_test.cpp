@@ -175,7 +175,7 @@ TEST_P(Boot, WithThePolicyLostTheLastGoodIsInForceUntilTheDefaultIsApplied) {
 }
 
 TEST_P(Boot, WithStrangeThingsInTheStateFolderTheRulesAreInForce) {
-  const std::string held = fw.state_dir() + "/held";
+  const std::string held = fw.state_dir() + "/observed";
   fs::create_directory(fw.state_dir());
   const std::vector<std::string> commands = {"mkfifo " + held, "mkdir " + held,
                                              "ln -s /dev/zero " + held, "truncate -s 1T " + held};

@@ -74,11 +74,10 @@ TEST(Bridges, RoutedNamesDevices) {
 }
 
 Ruleset with_ports(std::vector<BridgePort> ports) {
-  Surroundings around;
-  around.bridges = {bridge("br0", "172.18.0.1")};
-  around.bridges.front().ports = std::move(ports);
-  return compile(parsed_policy("[[app]]\nname = \"wiki\"\naddresses = [\"172.18.16.2\"]\n"),
-                 around);
+  HostFacts facts;
+  facts.bridges = {bridge("br0", "172.18.0.1")};
+  facts.bridges.front().ports = std::move(ports);
+  return compile(parsed_policy("[[app]]\nname = \"wiki\"\naddresses = [\"172.18.16.2\"]\n"), facts);
 }
 
 std::vector<std::string> elements_of(const Ruleset& ruleset, const char* name) {
@@ -112,12 +111,12 @@ TEST(BridgeTable, AnAddressOfTwoIsThatOfTheFirst) {
 }
 
 TEST(BridgeTable, IsThereOnlyWhileAppsAreKeptApart) {
-  Surroundings around;
-  around.bridges = {bridge("br0", "172.18.0.1")};
-  EXPECT_FALSE(compile(parsed_policy(""), around).bridge);
-  around.bridges = {bridge("vmbr0", "10.0.0.1")};
+  HostFacts facts;
+  facts.bridges = {bridge("br0", "172.18.0.1")};
+  EXPECT_FALSE(compile(parsed_policy(""), facts).bridge);
+  facts.bridges = {bridge("vmbr0", "10.0.0.1")};
   EXPECT_FALSE(
-      compile(parsed_policy("[[app]]\nname = \"wiki\"\naddresses = [\"172.18.16.2\"]\n"), around)
+      compile(parsed_policy("[[app]]\nname = \"wiki\"\naddresses = [\"172.18.16.2\"]\n"), facts)
           .bridge);
 }
 

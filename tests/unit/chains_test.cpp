@@ -15,10 +15,10 @@
 namespace chains {
 namespace {
 
-Surroundings one_device() {
-  Surroundings around;
-  around.devices = {{"eth0", 7}};
-  return around;
+HostFacts one_device() {
+  HostFacts facts;
+  facts.devices = {{"eth0", 7}};
+  return facts;
 }
 
 fw::Policy policy_of(std::string_view text) {
@@ -115,7 +115,7 @@ TEST(Compile, SshIsFiveSlotsOfTenSecondsAndATick) {
 }
 
 TEST(Compile, TheTickIsThatOfTheKernel) {
-  Surroundings slow = one_device();
+  HostFacts slow = one_device();
   slow.tick = std::chrono::milliseconds{10};
   const Ruleset ruleset = compile(fw::default_policy(), slow);
   EXPECT_EQ(find(ruleset.sets, "ssh.5/10s.slot4.1")->timeout_default.count(), 10'010);

@@ -369,13 +369,13 @@ class Connect : public testing::TestWithParam<fw::Family> {
     return connect_to_host(ruleset, v4 ? kClient4 : kClient6, v4 ? kHost4 : kHost6, port,
                            {"eth0", 7}, managed, state, now);
   }
-  static Surroundings surroundings() {
-    Surroundings around;
-    around.devices = {{"eth0", 7}};
-    return around;
+  static HostFacts host_facts() {
+    HostFacts facts;
+    facts.devices = {{"eth0", 7}};
+    return facts;
   }
 
-  Ruleset ruleset = compile(fw::default_policy(), surroundings());
+  Ruleset ruleset = compile(fw::default_policy(), host_facts());
   Managed managed = nothing;
   State state;
 };

@@ -110,7 +110,7 @@ std::map<std::string, std::string> rules(const Facts& facts,
                                          const Policy& policy = default_policy()) {
   std::map<std::string, std::string> all;
   for (const Finding& finding : findings(facts, policy, kNow)) {
-    all[finding.rule] = std::string(to_string(finding.grade)) + ": " + finding.what;
+    all[finding.rule] = std::string(to_string(finding.severity)) + ": " + finding.what;
   }
   return all;
 }

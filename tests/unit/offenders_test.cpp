@@ -46,23 +46,23 @@ TEST(Offenders, AreThoseWhoAreRefusedSoOftenInThePeriod) {
   EXPECT_FALSE(offenders.see(refused("198.18.0.1"), at(1s)));
   EXPECT_FALSE(offenders.see(refused("198.18.0.2"), at(2s))) << "somebody else";
   EXPECT_FALSE(offenders.see(refused("198.18.0.1"), at(10'500ms))) << "the first is out of it";
-  const auto sentence = offenders.see(refused("198.18.0.1"), at(11s));
-  ASSERT_TRUE(sentence);
-  EXPECT_EQ(to_string(sentence->range), "198.18.0.1");
-  EXPECT_EQ(sentence->duration, 1h);
-  EXPECT_EQ(sentence->evidence, (Evidence{"limit ssh", 3, {22}, at(1s).wall, at(11s).wall}));
-  EXPECT_EQ(to_string(sentence->evidence),
+  const auto decision = offenders.see(refused("198.18.0.1"), at(11s));
+  ASSERT_TRUE(decision);
+  EXPECT_EQ(to_string(decision->range), "198.18.0.1");
+  EXPECT_EQ(decision->duration, 1h);
+  EXPECT_EQ(decision->evidence, (Evidence{"limit ssh", 3, {22}, at(1s).wall, at(11s).wall}));
+  EXPECT_EQ(to_string(decision->evidence),
             "3 refused by limit ssh, port 22, from 00:00:01 to 00:00:11 UTC");
-  EXPECT_EQ(sentence->where, (Location{"p", 1, 1}));
+  EXPECT_EQ(decision->where, (Location{"p", 1, 1}));
 }
 
 TEST(Offenders, AnIpv6NetworkIsOne) {
   Offenders offenders(policy(kThree));
   (void)offenders.see(refused("2001:db8::1"), at(0s));
   (void)offenders.see(refused("2001:db8::2"), at(0s));
-  const auto sentence = offenders.see(refused("2001:db8::ffff:3"), at(0s));
-  ASSERT_TRUE(sentence);
-  EXPECT_EQ(to_string(sentence->range), "2001:db8::/64");
+  const auto decision = offenders.see(refused("2001:db8::ffff:3"), at(0s));
+  ASSERT_TRUE(decision);
+  EXPECT_EQ(to_string(decision->range), "2001:db8::/64");
 }
 
 TEST(Offenders, BehindATranslatorEachAddressIsOne) {
@@ -71,25 +71,25 @@ TEST(Offenders, BehindATranslatorEachAddressIsOne) {
     EXPECT_FALSE(offenders.see(refused("64:ff9b::c000:201"), at(0s)));
     EXPECT_FALSE(offenders.see(refused("64:ff9b::c000:202"), at(0s)));
   }
-  const auto sentence = offenders.see(refused("64:ff9b::c000:201"), at(0s));
-  ASSERT_TRUE(sentence);
-  EXPECT_EQ(to_string(sentence->range), "64:ff9b::c000:201");
+  const auto decision = offenders.see(refused("64:ff9b::c000:201"), at(0s));
+  ASSERT_TRUE(decision);
+  EXPECT_EQ(to_string(decision->range), "64:ff9b::c000:201");
 }
 
 TEST(Offenders, RepetitionDoublesUpToTheMost) {
   Offenders offenders(policy(kThree));
   std::chrono::seconds now = 0s;
   for (const auto expected : {3600s, 7200s, 10'800s, 10'800s}) {
-    std::optional<Sentence> sentence;
-    for (int i = 0; i < 3; ++i) sentence = offenders.see(refused("198.18.0.1"), at(now));
-    ASSERT_TRUE(sentence);
-    EXPECT_EQ(sentence->duration, expected);
+    std::optional<BanDecision> decision;
+    for (int i = 0; i < 3; ++i) decision = offenders.see(refused("198.18.0.1"), at(now));
+    ASSERT_TRUE(decision);
+    EXPECT_EQ(decision->duration, expected);
     now += expected;
   }
   now += 3h;
-  std::optional<Sentence> sentence;
-  for (int i = 0; i < 3; ++i) sentence = offenders.see(refused("198.18.0.1"), at(now));
-  EXPECT_EQ(sentence->duration, 1h) << "long ago";
+  std::optional<BanDecision> decision;
+  for (int i = 0; i < 3; ++i) decision = offenders.see(refused("198.18.0.1"), at(now));
+  EXPECT_EQ(decision->duration, 1h) << "long ago";
 }
 
 TEST(Offenders, WhatWasOnItsWayAtTheBlockIsNoRepetition) {
@@ -106,10 +106,10 @@ TEST(Offenders, ABlockThatCouldNotBeMadeIsNoRepetition) {
   Offenders offenders(policy(kThree));
   std::chrono::seconds now = 0s;
   const auto next = [&] {
-    std::optional<Sentence> sentence;
-    for (int i = 0; i < 3; ++i) sentence = offenders.see(refused("198.18.0.1"), at(now));
+    std::optional<BanDecision> decision;
+    for (int i = 0; i < 3; ++i) decision = offenders.see(refused("198.18.0.1"), at(now));
     now += 6s;
-    return sentence;
+    return decision;
   };
   for (int i = 0; i < 2; ++i) {
     const auto failed = next();
@@ -155,9 +155,9 @@ TEST(Offenders, ClosedPortsAreDifferentOnes) {
   Offenders offenders(policy("[[offender]]\nclosed_ports = \"3/1m\"\n"));
   for (int i = 0; i < 10; ++i) EXPECT_FALSE(offenders.see(closed("198.18.0.1", 23), at(0s)));
   EXPECT_FALSE(offenders.see(closed("198.18.0.1", 24), at(1s)));
-  const auto sentence = offenders.see(closed("198.18.0.1", 25), at(2s));
-  ASSERT_TRUE(sentence);
-  EXPECT_EQ(sentence->evidence.ports, (std::vector<std::uint16_t>{23, 24, 25}));
+  const auto decision = offenders.see(closed("198.18.0.1", 25), at(2s));
+  ASSERT_TRUE(decision);
+  EXPECT_EQ(decision->evidence.ports, (std::vector<std::uint16_t>{23, 24, 25}));
 }
 
 TEST(Offenders, MemoryIsBounded) {

@@ -51,15 +51,15 @@ Container good() {
 }
 const Engine kEngine{true, true, false, false};
 
-std::map<std::string, Grade> rules(const std::vector<Finding>& findings) {
-  std::map<std::string, Grade> all;
+std::map<std::string, FindingSeverity> rules(const std::vector<Finding>& findings) {
+  std::map<std::string, FindingSeverity> all;
   for (const Finding& finding : findings) {
-    all[finding.rule] = std::max(all[finding.rule], finding.grade);
+    all[finding.rule] = std::max(all[finding.rule], finding.severity);
   }
   return all;
 }
-std::map<std::string, Grade> rules(const Container& c, const Engine& engine = kEngine,
-                                   const Policy& policy = default_policy()) {
+std::map<std::string, FindingSeverity> rules(const Container& c, const Engine& engine = kEngine,
+                                             const Policy& policy = default_policy()) {
   return rules(findings(c, engine, policy));
 }
 
@@ -68,7 +68,7 @@ Container with_mount(const std::string& source, bool writable) {
   c.mounts = {{"bind", source, "/inside", writable, "rprivate"}};
   return c;
 }
-std::map<std::string, Grade> mounted(const std::string& source, bool writable) {
+std::map<std::string, FindingSeverity> mounted(const std::string& source, bool writable) {
   return rules(with_mount(source, writable));
 }
 
@@ -130,44 +130,46 @@ TEST(DockerAnswers, ThatAreStrangeAreErrors) {
 TEST(Sandbox, NothingAgainstAHardenedContainer) { EXPECT_THAT(rules(good()), IsEmpty()); }
 
 TEST(Sandbox, AContainerWithoutAnyOption) {
-  const std::map<std::string, Grade> expected = {{"capabilities-kept", Grade::low},
-                                                 {"new-privileges", Grade::medium},
-                                                 {"root-user", Grade::medium},
-                                                 {"host-cgroups", Grade::low},
-                                                 {"default-bridge", Grade::low},
-                                                 {"root-writable", Grade::medium},
-                                                 {"pids", Grade::medium},
-                                                 {"memory", Grade::medium},
-                                                 {"cpu", Grade::low},
-                                                 {"health-check", Grade::low}};
+  const std::map<std::string, FindingSeverity> expected = {
+      {"capabilities-kept", FindingSeverity::low},
+      {"new-privileges", FindingSeverity::medium},
+      {"root-user", FindingSeverity::medium},
+      {"host-cgroups", FindingSeverity::low},
+      {"default-bridge", FindingSeverity::low},
+      {"root-writable", FindingSeverity::medium},
+      {"pids", FindingSeverity::medium},
+      {"memory", FindingSeverity::medium},
+      {"cpu", FindingSeverity::low},
+      {"health-check", FindingSeverity::low}};
   EXPECT_EQ(rules(container("plain"), Engine{false, true, false, false}), expected);
 }
 
 TEST(Sandbox, AContainerWithEveryFlaw) {
   const auto found = rules(container("flawed"));
-  const std::map<std::string, Grade> expected = {{"docker-socket", Grade::critical},
-                                                 {"capability", Grade::critical},
-                                                 {"host-files-writable", Grade::critical},
-                                                 {"host-files", Grade::high},
-                                                 {"seccomp", Grade::high},
-                                                 {"apparmor", Grade::high},
-                                                 {"host-network", Grade::high},
-                                                 {"host-processes", Grade::high},
-                                                 {"host-ipc", Grade::medium},
-                                                 {"host-name", Grade::low},
-                                                 {"host-cgroups", Grade::low},
-                                                 {"device", Grade::medium},
-                                                 {"device-rule", Grade::medium},
-                                                 {"mount-propagation", Grade::medium},
-                                                 {"capabilities-kept", Grade::low},
-                                                 {"new-privileges", Grade::medium},
-                                                 {"root-user", Grade::medium},
-                                                 {"root-writable", Grade::medium},
-                                                 {"pids", Grade::medium},
-                                                 {"memory", Grade::medium},
-                                                 {"cpu", Grade::low},
-                                                 {"restart", Grade::low},
-                                                 {"health-check", Grade::low}};
+  const std::map<std::string, FindingSeverity> expected = {
+      {"docker-socket", FindingSeverity::critical},
+      {"capability", FindingSeverity::critical},
+      {"host-files-writable", FindingSeverity::critical},
+      {"host-files", FindingSeverity::high},
+      {"seccomp", FindingSeverity::high},
+      {"apparmor", FindingSeverity::high},
+      {"host-network", FindingSeverity::high},
+      {"host-processes", FindingSeverity::high},
+      {"host-ipc", FindingSeverity::medium},
+      {"host-name", FindingSeverity::low},
+      {"host-cgroups", FindingSeverity::low},
+      {"device", FindingSeverity::medium},
+      {"device-rule", FindingSeverity::medium},
+      {"mount-propagation", FindingSeverity::medium},
+      {"capabilities-kept", FindingSeverity::low},
+      {"new-privileges", FindingSeverity::medium},
+      {"root-user", FindingSeverity::medium},
+      {"root-writable", FindingSeverity::medium},
+      {"pids", FindingSeverity::medium},
+      {"memory", FindingSeverity::medium},
+      {"cpu", FindingSeverity::low},
+      {"restart", FindingSeverity::low},
+      {"health-check", FindingSeverity::low}};
   EXPECT_EQ(found, expected);
 }
 
@@ -175,40 +177,42 @@ TEST(Sandbox, APrivilegedContainer) {
   const auto all = findings(container("privileged"), kEngine, default_policy());
   ASSERT_FALSE(all.empty());
   EXPECT_EQ(all.front().rule, "privileged");
-  EXPECT_EQ(all.front().grade, Grade::critical);
+  EXPECT_EQ(all.front().severity, FindingSeverity::critical);
   EXPECT_EQ(all.front().compose, "in web: privileged: false") << "the service of Compose";
   Container c = good();
   c.privileged = true;
   c.cap_add = {"SYS_ADMIN"};
   c.apparmor_profile = "unconfined";
-  EXPECT_THAT(rules(c), ElementsAre(std::pair{"privileged", Grade::critical})) << "said once";
+  EXPECT_THAT(rules(c), ElementsAre(std::pair{"privileged", FindingSeverity::critical}))
+      << "said once";
 }
 
 TEST(Sandbox, TheGravestComesFirstAndEachSaysWhatEndsIt) {
   const auto found = findings(container("flawed"), kEngine, default_policy());
   for (std::size_t i = 0; i < found.size(); ++i) {
-    EXPECT_GE(found[i == 0 ? 0 : i - 1].grade, found[i].grade);
+    EXPECT_GE(found[i == 0 ? 0 : i - 1].severity, found[i].severity);
     EXPECT_EQ(found[i].subject, "flawed");
-    EXPECT_FALSE(found[i].what.empty() || found[i].gain.empty() || found[i].fix.empty() ||
+    EXPECT_FALSE(found[i].what.empty() || found[i].impact.empty() || found[i].fix.empty() ||
                  found[i].compose.empty())
         << found[i].rule;
   }
 }
 
 TEST(Sandbox, WhatAHostsFilesAreWorth) {
-  using Rules = std::map<std::string, Grade>;
-  const Rules socket = {{"docker-socket", Grade::critical}};
+  using Rules = std::map<std::string, FindingSeverity>;
+  const Rules socket = {{"docker-socket", FindingSeverity::critical}};
   EXPECT_EQ(mounted("/var/run/docker.sock", true), socket);
   EXPECT_EQ(mounted("/run/docker.sock", false), socket) << "read-only does not help";
   EXPECT_EQ(mounted("/var/run/", false), socket) << "the folder that holds it";
   EXPECT_EQ(mounted("/srv/../run//docker.sock", true), socket);
-  EXPECT_EQ(mounted("/", false), (Rules{{"host-files", Grade::critical}}));
-  EXPECT_EQ(mounted("/", true), (Rules{{"host-files-writable", Grade::critical}}));
-  EXPECT_EQ(mounted("/etc/", true), (Rules{{"host-files-writable", Grade::critical}}));
-  EXPECT_EQ(mounted("/etc/ssh", false), (Rules{{"host-files", Grade::high}}));
-  EXPECT_EQ(mounted("/var/lib", true), (Rules{{"host-files-writable", Grade::critical}}));
+  EXPECT_EQ(mounted("/", false), (Rules{{"host-files", FindingSeverity::critical}}));
+  EXPECT_EQ(mounted("/", true), (Rules{{"host-files-writable", FindingSeverity::critical}}));
+  EXPECT_EQ(mounted("/etc/", true), (Rules{{"host-files-writable", FindingSeverity::critical}}));
+  EXPECT_EQ(mounted("/etc/ssh", false), (Rules{{"host-files", FindingSeverity::high}}));
+  EXPECT_EQ(mounted("/var/lib", true), (Rules{{"host-files-writable", FindingSeverity::critical}}));
   EXPECT_EQ(mounted("/etc/localtime", false), Rules{});
-  EXPECT_EQ(mounted("/etc/localtime", true), (Rules{{"host-files-writable", Grade::critical}}));
+  EXPECT_EQ(mounted("/etc/localtime", true),
+            (Rules{{"host-files-writable", FindingSeverity::critical}}));
   EXPECT_EQ(mounted("/etcetera", true), Rules{});
   EXPECT_EQ(mounted("/srv/wiki", true), Rules{});
   Container volume = with_mount("/var/lib/docker/volumes/wiki/_data", true);
@@ -220,7 +224,7 @@ TEST(Sandbox, WhoIsRoot) {
   for (const char* root : {"", "root", "0", "00", "0:10001", "root:users"}) {
     Container c = good();
     c.user = root;
-    EXPECT_THAT(rules(c), ElementsAre(std::pair{"root-user", Grade::medium})) << root;
+    EXPECT_THAT(rules(c), ElementsAre(std::pair{"root-user", FindingSeverity::medium})) << root;
   }
   for (const char* other : {"1", "100", "www-data", "10:0"}) {
     Container c = good();
@@ -233,10 +237,10 @@ TEST(Sandbox, UserNamespaces) {
   const Engine mapped{true, true, true, false};
   Container c = good();
   c.user = "";
-  EXPECT_EQ(rules(c, mapped).at("root-user"), Grade::low);
+  EXPECT_EQ(rules(c, mapped).at("root-user"), FindingSeverity::low);
   c.userns_mode = "host";
-  EXPECT_EQ(rules(c, mapped).at("root-user"), Grade::medium);
-  EXPECT_EQ(rules(c, mapped).at("user-namespace"), Grade::high);
+  EXPECT_EQ(rules(c, mapped).at("root-user"), FindingSeverity::medium);
+  EXPECT_EQ(rules(c, mapped).at("user-namespace"), FindingSeverity::high);
   EXPECT_FALSE(rules(c).contains("user-namespace")) << "there is none to leave";
 }
 
@@ -244,15 +248,15 @@ TEST(Sandbox, CapabilitiesByEveryName) {
   for (const char* name : {"SYS_ADMIN", "CAP_SYS_ADMIN", "sys_admin", "cap_sys_admin", "ALL"}) {
     Container c = good();
     c.cap_add = {name};
-    EXPECT_THAT(rules(c), ElementsAre(std::pair{"capability", Grade::critical})) << name;
+    EXPECT_THAT(rules(c), ElementsAre(std::pair{"capability", FindingSeverity::critical})) << name;
   }
   Container c = good();
   c.cap_add = {"NET_BIND_SERVICE", "CHOWN"};
   EXPECT_THAT(rules(c), IsEmpty()) << "those that Docker gives by itself";
   c.cap_add = {"NET_ADMIN"};
-  EXPECT_EQ(rules(c).at("capability"), Grade::high);
+  EXPECT_EQ(rules(c).at("capability"), FindingSeverity::high);
   c.network_mode = "host";
-  EXPECT_EQ(rules(c).at("capability"), Grade::critical) << "it opens the host's firewall";
+  EXPECT_EQ(rules(c).at("capability"), FindingSeverity::critical) << "it opens the host's firewall";
 }
 
 TEST(Sandbox, SecurityOptions) {
@@ -260,15 +264,16 @@ TEST(Sandbox, SecurityOptions) {
   c.security_opt = {"no-new-privileges:true"};
   EXPECT_THAT(rules(c), IsEmpty());
   c.security_opt = {"no-new-privileges=false"};
-  EXPECT_EQ(rules(c).at("new-privileges"), Grade::medium);
+  EXPECT_EQ(rules(c).at("new-privileges"), FindingSeverity::medium);
   EXPECT_THAT(rules(c, {true, true, false, true}), IsEmpty()) << "the daemon says so for all";
   c.security_opt = {"no-new-privileges", "seccomp:unconfined"};
-  EXPECT_EQ(rules(c).at("seccomp"), Grade::high);
+  EXPECT_EQ(rules(c).at("seccomp"), FindingSeverity::high);
   c = good();
   c.apparmor_profile = "unconfined";
-  EXPECT_EQ(rules(c).at("apparmor"), Grade::high);
+  EXPECT_EQ(rules(c).at("apparmor"), FindingSeverity::high);
   c.apparmor_profile = "";
-  EXPECT_EQ(rules(c).at("apparmor"), Grade::high) << "the host has it, the container does not";
+  EXPECT_EQ(rules(c).at("apparmor"), FindingSeverity::high)
+      << "the host has it, the container does not";
   EXPECT_THAT(rules(c, {false, true, false, false}), IsEmpty()) << "that is said of the engine";
 }
 
@@ -278,7 +283,7 @@ TEST(Sandbox, PublishedPortsBesideThePolicy) {
   const auto said = [&](const std::vector<Finding>& all, const std::string& rule) {
     std::set<std::string> texts;
     for (const Finding& f : all) {
-      if (f.rule == rule) texts.insert(std::string(to_string(f.grade)) + " " + f.compose);
+      if (f.rule == rule) texts.insert(std::string(to_string(f.severity)) + " " + f.compose);
     }
     return texts;
   };
@@ -301,7 +306,7 @@ TEST(Sandbox, ImagesThatMove) {
   for (const char* image : {"nginx", "nginx:latest", "localhost:5000/nginx"}) {
     Container c = good();
     c.image = image;
-    EXPECT_THAT(rules(c), ElementsAre(std::pair{"image-latest", Grade::low})) << image;
+    EXPECT_THAT(rules(c), ElementsAre(std::pair{"image-latest", FindingSeverity::low})) << image;
   }
   for (const char* image :
        {"nginx:1.25", "localhost:5000/nginx:1", "nginx@sha256:00", "sha256:4c63a7e04b81"}) {
@@ -320,7 +325,7 @@ TEST(Sandbox, AStrangersTextCannotHideNorPaint) {
   c.device_rules = {"c *:* rwm\r"};
   c.mounts = {{"bind", "/etc/\x1b[1m", "/a\nb", true, "shared"}};
   for (const Finding& f : findings(c, kEngine, default_policy())) {
-    for (const std::string& text : {f.subject, f.what, f.gain, f.fix, f.compose}) {
+    for (const std::string& text : {f.subject, f.what, f.impact, f.fix, f.compose}) {
       EXPECT_EQ(text.find_first_of("\x1b\n\r"), std::string::npos) << f.rule << ": " << text;
     }
   }
@@ -339,9 +344,10 @@ TEST(Sandbox, AStrangersTextCannotHideNorPaint) {
 TEST(Sandbox, WhatTheEngineLacks) {
   EXPECT_THAT(engine_findings({true, true, true, false}), IsEmpty());
   EXPECT_EQ(rules(engine_findings({false, false, false, false})),
-            (std::map<std::string, Grade>{{"engine-seccomp", Grade::high},
-                                          {"engine-apparmor", Grade::medium},
-                                          {"engine-user-namespaces", Grade::medium}}));
+            (std::map<std::string, FindingSeverity>{
+                {"engine-seccomp", FindingSeverity::high},
+                {"engine-apparmor", FindingSeverity::medium},
+                {"engine-user-namespaces", FindingSeverity::medium}}));
 }
 
 TEST(AppArmor, AProfileForAnApp) {

@@ -21,9 +21,9 @@ using std::chrono::days;
 constexpr days kUpgradesLate{7};
 constexpr std::size_t kPackagesShown = 8;
 
-void add(Out& out, Grade grade, const char* rule, std::string what, std::string gain,
+void add(Out& out, FindingSeverity severity, const char* rule, std::string what, std::string impact,
          std::string fix) {
-  out.push_back({grade, rule, "host", std::move(what), std::move(gain), std::move(fix), {}});
+  out.push_back({severity, rule, "host", std::move(what), std::move(impact), std::move(fix), {}});
 }
 
 /// "0" and nothing are off; "1", "7", "1d" and "always" are on.
@@ -34,15 +34,15 @@ bool is_on(const AptConf& conf, const char* key) {
 }
 
 void add_upgrades(const Facts& facts, FileTime now, Out& out) {
-  const char* const gain = "uses a known vulnerability that an update fixes";
+  const char* const impact = "uses a known vulnerability that an update fixes";
   if (!facts.has_unattended_upgrades) {
-    add(out, Grade::high, "upgrades-missing", "unattended-upgrades is not installed", gain,
-        "apt install unattended-upgrades");
+    add(out, FindingSeverity::high, "upgrades-missing", "unattended-upgrades is not installed",
+        impact, "apt install unattended-upgrades");
     return;
   }
   const auto enable = facts.apt.find("apt::periodic::enable");
   if (enable != facts.apt.end() && enable->second == "0") {
-    add(out, Grade::high, "upgrades-off", "apt's periodic work is switched off", gain,
+    add(out, FindingSeverity::high, "upgrades-off", "apt's periodic work is switched off", impact,
         "take APT::Periodic::Enable \"0\" out of /etc/apt/apt.conf.d");
     return;
   }
@@ -50,20 +50,20 @@ void add_upgrades(const Facts& facts, FileTime now, Out& out) {
        {std::pair{"apt::periodic::update-package-lists", "APT::Periodic::Update-Package-Lists"},
         std::pair{"apt::periodic::unattended-upgrade", "APT::Periodic::Unattended-Upgrade"}}) {
     if (is_on(facts.apt, key)) continue;
-    add(out, Grade::high, "upgrades-off",
+    add(out, FindingSeverity::high, "upgrades-off",
         fmt::format("upgrades do not come by themselves: {} is "
                     "not set",
                     name),
-        gain, fmt::format("{} \"1\"; in /etc/apt/apt.conf.d/20auto-upgrades", name));
+        impact, fmt::format("{} \"1\"; in /etc/apt/apt.conf.d/20auto-upgrades", name));
   }
   if (!out.empty()) return;
   if (!facts.upgrades_ran) {
-    add(out, Grade::medium, "upgrades-never-ran", "unattended-upgrades has never run", gain,
-        "systemctl enable --now apt-daily.timer apt-daily-upgrade.timer");
+    add(out, FindingSeverity::medium, "upgrades-never-ran", "unattended-upgrades has never run",
+        impact, "systemctl enable --now apt-daily.timer apt-daily-upgrade.timer");
   } else if (now - *facts.upgrades_ran > kUpgradesLate) {
     const auto age = std::chrono::floor<days>(now - *facts.upgrades_ran).count();
-    add(out, Grade::medium, "upgrades-late",
-        fmt::format("unattended-upgrades last ran {} days ago", age), gain,
+    add(out, FindingSeverity::medium, "upgrades-late",
+        fmt::format("unattended-upgrades last ran {} days ago", age), impact,
         "journalctl -u apt-daily-upgrade; /var/log/unattended-upgrades says why");
   }
 }
@@ -73,7 +73,8 @@ void add_ssh(const Facts& facts, Out& out) {
   const auto how = root_by_password(facts.sshd);
   if (!how) return;
   const std::string where = to_string(how->where);
-  add(out, how->match.empty() ? Grade::high : Grade::medium, "ssh-root-password",
+  add(out, how->match.empty() ? FindingSeverity::high : FindingSeverity::medium,
+      "ssh-root-password",
       fmt::format("root may log in by password over SSH{} ({})",
                   how->match.empty() ? "" : fmt::format(" (Match {})", printable(how->match)),
                   printable(where, 128)),
@@ -98,7 +99,7 @@ void add_listeners(const Running& running, const Policy& policy, Out& out) {
         listener.program.empty()
             ? "an unknown program"
             : fmt::format("{} (process {})", printable(listener.program, 32), listener.pid);
-    add(out, Grade::low, "listener",
+    add(out, FindingSeverity::low, "listener",
         fmt::format("{} listens on {}/{}, which the policy does not open", who,
                     to_string(listener.protocol), listener.port),
         "reaches it from apps' networks that you trust, and from everywhere while no firewall is "
@@ -116,7 +117,7 @@ void add_forwarding(const Running& running, const Policy& policy, Out& out) {
   if (running.forwards4) fix += "net.ipv4.ip_forward=0";
   if (running.forwards6)
     fix += std::string(fix.empty() ? "" : ", ") + "net.ipv6.conf.all.forwarding=0";
-  add(out, Grade::low, "forwarding",
+  add(out, FindingSeverity::low, "forwarding",
       fmt::format("forwards {} although the policy names no app", families),
       "goes through this host into networks behind it",
       fmt::format("name the apps in [[app]]; without containers and VPNs: sysctl {}", fix));
@@ -124,11 +125,11 @@ void add_forwarding(const Running& running, const Policy& policy, Out& out) {
 
 void add_settings(const Running& running, Out& out) {
   for (const WeakSetting& setting : running.settings) {
-    const Grade grade = setting.harm == SettingHarm::high     ? Grade::high
-                        : setting.harm == SettingHarm::medium ? Grade::medium
-                                                              : Grade::low;
-    add(out, grade, "sysctl", fmt::format("{} is {}", setting.name, setting.value), setting.means,
-        setting.remedy);
+    const FindingSeverity severity = setting.harm == SettingHarm::high     ? FindingSeverity::high
+                                     : setting.harm == SettingHarm::medium ? FindingSeverity::medium
+                                                                           : FindingSeverity::low;
+    add(out, severity, "sysctl", fmt::format("{} is {}", setting.name, setting.value),
+        setting.means, setting.remedy);
   }
 }
 
@@ -140,7 +141,7 @@ void add_reboot(const Facts& facts, Out& out) {
     packages += (i > 0 ? ", " : "") + printable(facts.reboot_packages[i], 48);
   }
   if (facts.reboot_packages.size() > shown) packages += ", ...";
-  add(out, Grade::medium, "reboot",
+  add(out, FindingSeverity::medium, "reboot",
       packages.empty() ? "waits for a reboot" : fmt::format("waits for a reboot: {}", packages),
       "uses the hole that the upgrade closes: the old kernel or library still runs",
       "reboot; Unattended-Upgrade::Automatic-Reboot \"true\"; does it at night");
@@ -159,15 +160,15 @@ std::vector<Finding> findings(const Facts& facts, const Policy& policy, FileTime
     add_listeners(*facts.running, policy, out);
   }
   for (const std::string& file : facts.unread) {
-    add(out, Grade::low, "unread", fmt::format("not everything could be read: {}", file), "",
-        "sudo cloudron-fw audit host");
+    add(out, FindingSeverity::low, "unread", fmt::format("not everything could be read: {}", file),
+        "", "sudo cloudron-fw audit host");
   }
   sort_findings(out);
   if (out.size() > kFindingsMax) {
     const std::size_t more = out.size() - kFindingsMax;
-    const Grade grade = out[kFindingsMax].grade;
+    const FindingSeverity severity = out[kFindingsMax].severity;
     out.resize(kFindingsMax);
-    add(out, grade, "more", fmt::format("{} more findings are not shown", more), "", "");
+    add(out, severity, "more", fmt::format("{} more findings are not shown", more), "", "");
   }
   return out;
 }

@@ -24,10 +24,10 @@ using docker::Engine;
 /// Collects the findings of one container.
 using Out = std::vector<Finding>;
 
-void add(Out& out, Grade grade, const char* rule, std::string what, std::string gain,
+void add(Out& out, FindingSeverity severity, const char* rule, std::string what, std::string impact,
          std::string fix, std::string compose) {
   out.push_back(
-      {grade, rule, {}, std::move(what), std::move(gain), std::move(fix), std::move(compose)});
+      {severity, rule, {}, std::move(what), std::move(impact), std::move(fix), std::move(compose)});
 }
 
 /// "CAP_SYS_ADMIN", "sys_admin" and "SYS_ADMIN" are one.
@@ -41,34 +41,39 @@ std::string capability_name(std::string_view text) {
 
 struct Capability {
   std::string_view name;
-  Grade grade;
-  const char* gain;
+  FindingSeverity severity;
+  const char* impact;
 };
 
 /// Those that Docker does not give by itself. The list: capabilities(7).
 constexpr std::array kCapabilities = {
-    Capability{"ALL", Grade::critical, "loads kernel modules, mounts disks: root of the host"},
-    Capability{"SYS_ADMIN", Grade::critical, "mounts what it likes and leaves the container"},
-    Capability{"SYS_MODULE", Grade::critical, "loads a module into the kernel"},
-    Capability{"SYS_RAWIO", Grade::critical, "reads and writes the machine's memory and disks"},
-    Capability{"DAC_READ_SEARCH", Grade::critical,
+    Capability{"ALL", FindingSeverity::critical,
+               "loads kernel modules, mounts disks: root of the host"},
+    Capability{"SYS_ADMIN", FindingSeverity::critical,
+               "mounts what it likes and leaves the container"},
+    Capability{"SYS_MODULE", FindingSeverity::critical, "loads a module into the kernel"},
+    Capability{"SYS_RAWIO", FindingSeverity::critical,
+               "reads and writes the machine's memory and disks"},
+    Capability{"DAC_READ_SEARCH", FindingSeverity::critical,
                "opens any file of the host's disk by its number (open_by_handle_at)"},
-    Capability{"BPF", Grade::high, "loads programs into the kernel and reads its memory"},
-    Capability{"PERFMON", Grade::high, "reads the kernel's memory by its counters"},
-    Capability{"SYS_PTRACE", Grade::high,
+    Capability{"BPF", FindingSeverity::high, "loads programs into the kernel and reads its memory"},
+    Capability{"PERFMON", FindingSeverity::high, "reads the kernel's memory by its counters"},
+    Capability{"SYS_PTRACE", FindingSeverity::high,
                "takes over other processes of the container, and with the host's processes the "
                "host"},
-    Capability{"SYS_BOOT", Grade::high, "reboots the host, or into another kernel"},
-    Capability{"SYS_TIME", Grade::high, "sets the host's clock: certificates and logs go wrong"},
-    Capability{"MAC_ADMIN", Grade::high, "takes AppArmor's rules away"},
-    Capability{"MAC_OVERRIDE", Grade::high, "is not held by AppArmor"},
-    Capability{"SYSLOG", Grade::medium, "reads the kernel's log with the addresses of its parts"},
-    Capability{"NET_ADMIN", Grade::high,
+    Capability{"SYS_BOOT", FindingSeverity::high, "reboots the host, or into another kernel"},
+    Capability{"SYS_TIME", FindingSeverity::high,
+               "sets the host's clock: certificates and logs go wrong"},
+    Capability{"MAC_ADMIN", FindingSeverity::high, "takes AppArmor's rules away"},
+    Capability{"MAC_OVERRIDE", FindingSeverity::high, "is not held by AppArmor"},
+    Capability{"SYSLOG", FindingSeverity::medium,
+               "reads the kernel's log with the addresses of its parts"},
+    Capability{"NET_ADMIN", FindingSeverity::high,
                "changes addresses, routes and firewall rules of its network"},
-    Capability{"SYS_RESOURCE", Grade::medium, "passes the limits of processes and files"},
-    Capability{"SYS_NICE", Grade::medium, "takes the processor from all others"},
-    Capability{"IPC_LOCK", Grade::low, "locks memory that others need"},
-    Capability{"WAKE_ALARM", Grade::low, "wakes the machine"},
+    Capability{"SYS_RESOURCE", FindingSeverity::medium, "passes the limits of processes and files"},
+    Capability{"SYS_NICE", FindingSeverity::medium, "takes the processor from all others"},
+    Capability{"IPC_LOCK", FindingSeverity::low, "locks memory that others need"},
+    Capability{"WAKE_ALARM", FindingSeverity::low, "wakes the machine"},
 };
 
 /// Docker's own fourteen, from its documentation of `--cap-add`.
@@ -82,20 +87,21 @@ void add_capability(const Container& container, const std::string& name, Out& ou
   }
   const auto known = std::find_if(kCapabilities.begin(), kCapabilities.end(),
                                   [&](const Capability& c) { return c.name == name; });
-  Grade grade = known == kCapabilities.end() ? Grade::medium : known->grade;
-  std::string gain =
-      known == kCapabilities.end() ? "does what only root of the host should" : known->gain;
+  FindingSeverity severity =
+      known == kCapabilities.end() ? FindingSeverity::medium : known->severity;
+  std::string impact =
+      known == kCapabilities.end() ? "does what only root of the host should" : known->impact;
   const bool all_networks = container.network_mode == "host";
   if (name == "NET_ADMIN" && all_networks) {
-    grade = Grade::critical;
-    gain = "opens the firewall: with the host's network this is the host's";
+    severity = FindingSeverity::critical;
+    impact = "opens the firewall: with the host's network this is the host's";
   }
   if (name == "SYS_PTRACE" && container.pid_mode == "host") {
-    grade = Grade::critical;
-    gain = "takes over any process of the host, root's too";
+    severity = FindingSeverity::critical;
+    impact = "takes over any process of the host, root's too";
   }
   const std::string shown = printable(name, 32);
-  add(out, grade, "capability", fmt::format("has the capability {}", shown), std::move(gain),
+  add(out, severity, "capability", fmt::format("has the capability {}", shown), std::move(impact),
       fmt::format("without --cap-add {}", shown), fmt::format("cap_add: without {}", shown));
 }
 
@@ -107,7 +113,7 @@ void add_capabilities(const Container& container, Out& out) {
   for (const std::string& text : container.cap_drop) dropped.insert(capability_name(text));
   if (dropped.contains("ALL")) return;
   const bool forges = !dropped.contains("NET_RAW");
-  add(out, Grade::low, "capabilities-kept",
+  add(out, FindingSeverity::low, "capabilities-kept",
       forges ? "keeps Docker's default capabilities, NET_RAW among them"
              : "keeps Docker's default capabilities",
       forges ? "sends forged packets to its neighbours on the bridge (ARP, DNS)"
@@ -127,7 +133,7 @@ bool has_option(const Container& container, std::string_view name, std::string_v
 
 void add_profiles(const Container& container, const Engine& engine, Out& out) {
   if (has_option(container, "seccomp", "unconfined")) {
-    add(out, Grade::high, "seccomp", "runs without a seccomp filter",
+    add(out, FindingSeverity::high, "seccomp", "runs without a seccomp filter",
         "reaches every system call of the kernel, the broken ones too",
         "without --security-opt seccomp=unconfined", "security_opt: without seccomp:unconfined");
   }
@@ -138,14 +144,15 @@ void add_profiles(const Container& container, const Engine& engine, Out& out) {
   const bool unconfined =
       has_option(container, "apparmor", "unconfined") || (without_profile && !container.privileged);
   if (unconfined) {
-    add(out, engine.apparmor ? Grade::high : Grade::medium, "apparmor",
+    add(out, engine.apparmor ? FindingSeverity::high : FindingSeverity::medium, "apparmor",
         "runs without an AppArmor profile", "writes to /proc and /sys, mounts, when it may",
         "--security-opt apparmor=docker-default, or a profile of its own: cloudron-fw render "
         "apparmor",
         "security_opt: [apparmor:docker-default]");
   }
   if (!engine.no_new_privileges && !has_option(container, "no-new-privileges", "true")) {
-    add(out, Grade::medium, "new-privileges", "may gain privileges by programs with setuid",
+    add(out, FindingSeverity::medium, "new-privileges",
+        "may impact privileges by programs with setuid",
         "becomes root in the container by a weak setuid program",
         "--security-opt no-new-privileges", "security_opt: [no-new-privileges:true]");
   }
@@ -160,12 +167,12 @@ bool is_root(std::string user) {
 void add_user(const Container& container, const Engine& engine, Out& out) {
   const bool mapped = engine.user_namespaces && container.userns_mode != "host";
   if (engine.user_namespaces && !mapped) {
-    add(out, Grade::high, "user-namespace", "is taken out of Docker's user namespace",
+    add(out, FindingSeverity::high, "user-namespace", "is taken out of Docker's user namespace",
         "is root of the host for the kernel, where others are nobody", "without --userns=host",
         "userns_mode: without host");
   }
   if (!is_root(container.user)) return;
-  add(out, mapped ? Grade::low : Grade::medium, "root-user",
+  add(out, mapped ? FindingSeverity::low : FindingSeverity::medium, "root-user",
       container.user.empty() ? "runs as root (no user is set)"
                              : fmt::format("runs as root (user {})", quote(container.user)),
       mapped ? "owns every file of the container"
@@ -176,39 +183,42 @@ void add_user(const Container& container, const Engine& engine, Out& out) {
 struct Shared {
   std::string Container::*mode;
   const char* rule;
-  Grade grade;
+  FindingSeverity severity;
   const char* what;
-  const char* gain;
+  const char* impact;
   const char* fix;
   const char* compose;
 };
 
 const std::array kShared = {
-    Shared{&Container::network_mode, "host-network", Grade::high, "shares the host's network",
+    Shared{&Container::network_mode, "host-network", FindingSeverity::high,
+           "shares the host's network",
            "listens on any port, reaches what listens on the host's loopback, and no limit of an "
            "app holds it",
            "--network NAME instead of host, with -p for its ports",
            "network_mode: without host; ports: [...]"},
-    Shared{&Container::pid_mode, "host-processes", Grade::high, "sees the host's processes",
+    Shared{&Container::pid_mode, "host-processes", FindingSeverity::high,
+           "sees the host's processes",
            "reads their command lines, and as root their environment and files (/proc/PID/root)",
            "without --pid=host", "pid: without host"},
-    Shared{&Container::ipc_mode, "host-ipc", Grade::medium, "shares the host's memory segments",
+    Shared{&Container::ipc_mode, "host-ipc", FindingSeverity::medium,
+           "shares the host's memory segments",
            "reads and changes shared memory of the host's programs (databases, desktops)",
            "without --ipc=host", "ipc: private"},
-    Shared{&Container::uts_mode, "host-name", Grade::low, "shares the host's name",
+    Shared{&Container::uts_mode, "host-name", FindingSeverity::low, "shares the host's name",
            "renames the host, once it has SYS_ADMIN", "without --uts=host", "uts: without host"},
-    Shared{&Container::cgroupns_mode, "host-cgroups", Grade::low, "sees the host's control groups",
-           "learns the names of all containers and services", "--cgroupns=private",
-           "cgroup: private"},
+    Shared{&Container::cgroupns_mode, "host-cgroups", FindingSeverity::low,
+           "sees the host's control groups", "learns the names of all containers and services",
+           "--cgroupns=private", "cgroup: private"},
 };
 
 void add_namespaces(const Container& container, Out& out) {
   for (const Shared& shared : kShared) {
     if (container.*shared.mode != "host") continue;
-    add(out, shared.grade, shared.rule, shared.what, shared.gain, shared.fix, shared.compose);
+    add(out, shared.severity, shared.rule, shared.what, shared.impact, shared.fix, shared.compose);
   }
   if (container.network_mode == "default" || container.network_mode == "bridge") {
-    add(out, Grade::low, "default-bridge", "is on Docker's default bridge",
+    add(out, FindingSeverity::low, "default-bridge", "is on Docker's default bridge",
         "talks to every other container there, whatever app it belongs to",
         "--network NAME, after docker network create NAME", "networks: [NAME]");
   }
@@ -236,7 +246,7 @@ void add_ports(const Container& container, const Policy& policy, Out& out) {
     const std::string compose =
         fmt::format("ports: [\"127.0.0.1:{}:{}{}\"]", port.host_port, port.container_port, udp);
     if (opened == open.end()) {
-      add(out, Grade::low, "port-closed",
+      add(out, FindingSeverity::low, "port-closed",
           fmt::format("publishes {} on all addresses, but the policy does not open it", name),
           "reaches it from other containers, and from everywhere while no firewall is in force",
           fix, compose);
@@ -245,7 +255,7 @@ void add_ports(const Container& container, const Policy& policy, Out& out) {
     const bool internal = std::find(kInternalPorts.begin(), kInternalPorts.end(),
                                     port.container_port) != kInternalPorts.end();
     const std::string where = to_string(opened->where);
-    add(out, internal ? Grade::high : Grade::low, "port-open",
+    add(out, internal ? FindingSeverity::high : FindingSeverity::low, "port-open",
         fmt::format("publishes {} on all addresses, and the policy opens it ({})", name,
                     where.empty() ? "by default" : printable(where, 128)),
         internal ? "guesses the password of a database or a broker from anywhere"
@@ -256,28 +266,28 @@ void add_ports(const Container& container, const Policy& policy, Out& out) {
 
 void add_limits(const Container& container, Out& out) {
   if (container.pids_limit <= 0) {
-    add(out, Grade::medium, "pids", "may start any number of processes",
+    add(out, FindingSeverity::medium, "pids", "may start any number of processes",
         "stops the host with a fork bomb", "--pids-limit 256", "pids_limit: 256");
   }
   if (container.memory <= 0) {
-    add(out, Grade::medium, "memory", "may use all memory",
+    add(out, FindingSeverity::medium, "memory", "may use all memory",
         "makes the kernel kill other apps' and the host's processes", "--memory 512m",
         "mem_limit: 512m");
   }
   if (!container.cpu_limited) {
-    add(out, Grade::low, "cpu", "may use every processor", "slows all others down (mining)",
-        "--cpus 1", "cpus: 1.0");
+    add(out, FindingSeverity::low, "cpu", "may use every processor",
+        "slows all others down (mining)", "--cpus 1", "cpus: 1.0");
   }
   const bool endless = container.restart == "always" || container.restart == "unless-stopped" ||
                        (container.restart == "on-failure" && container.restarts_max == 0);
   if (endless) {
-    add(out, Grade::low, "restart",
+    add(out, FindingSeverity::low, "restart",
         fmt::format("is started again without end ({})", printable(container.restart, 20)),
         "tries an exploit that crashes it as often as it takes", "--restart on-failure:5",
         "restart: on-failure:5");
   }
   if (!container.health_check) {
-    add(out, Grade::low, "health-check", "has no health check",
+    add(out, FindingSeverity::low, "health-check", "has no health check",
         "keeps it hanging, and nobody notices", "--health-cmd 'COMMAND'",
         "healthcheck: { test: [CMD, COMMAND] }");
   }
@@ -290,14 +300,14 @@ void add_image(const Container& container, Out& out) {
   const auto colon = image.find(':', name);
   if (colon != std::string::npos && image.substr(colon) != ":latest") return;
   const std::string shown = printable(image.substr(0, colon), 100);
-  add(out, Grade::low, "image-latest", fmt::format("runs whatever {} is by now", shown),
+  add(out, FindingSeverity::low, "image-latest", fmt::format("runs whatever {} is by now", shown),
       "reaches you by the next pull when the image's name is taken over",
       fmt::format("{}:VERSION or {}@sha256:DIGEST", shown, shown),
       fmt::format("image: {}:VERSION", shown));
 }
 
 void add_privileged(Out& out) {
-  add(out, Grade::critical, "privileged", "is privileged",
+  add(out, FindingSeverity::critical, "privileged", "is privileged",
       "has every capability and device, no seccomp, no AppArmor: root of the host",
       "without --privileged; --cap-add for what it needs", "privileged: false");
 }
@@ -318,7 +328,7 @@ std::vector<Finding> findings(const Container& container, const Engine& engine,
   add_user(container, engine, out);
   add_namespaces(container, out);
   if (!container.read_only_root) {
-    add(out, Grade::medium, "root-writable", "may write to its root file system",
+    add(out, FindingSeverity::medium, "root-writable", "may write to its root file system",
         "replaces the app's programs and stays after the hole is closed",
         "--read-only --tmpfs /tmp", "read_only: true");
   }
@@ -328,9 +338,9 @@ std::vector<Finding> findings(const Container& container, const Engine& engine,
   sort_findings(out);
   if (out.size() > kFindingsMax) {
     const std::size_t more = out.size() - kFindingsMax;
-    const Grade grade = out[kFindingsMax].grade;
+    const FindingSeverity severity = out[kFindingsMax].severity;
     out.resize(kFindingsMax);
-    add(out, grade, "more", fmt::format("{} more findings are not shown", more), "", "", "");
+    add(out, severity, "more", fmt::format("{} more findings are not shown", more), "", "", "");
   }
   const std::string subject =
       printable(container.name.empty() ? container.id.substr(0, 12) : container.name);
@@ -346,19 +356,19 @@ std::vector<Finding> findings(const Container& container, const Engine& engine,
 std::vector<Finding> engine_findings(const Engine& engine) {
   Out out;
   if (!engine.seccomp) {
-    add(out, Grade::high, "engine-seccomp", "has no seccomp filter for containers",
+    add(out, FindingSeverity::high, "engine-seccomp", "has no seccomp filter for containers",
         "reaches every system call of the kernel from any container",
         "take \"seccomp-profile\": \"unconfined\" out of /etc/docker/daemon.json", "");
   }
   if (!engine.apparmor) {
-    add(out, Grade::medium, "engine-apparmor", "has no AppArmor on this host",
+    add(out, FindingSeverity::medium, "engine-apparmor", "has no AppArmor on this host",
         "is held by one layer less in every container",
         "apt install apparmor, then reboot (kernel command line: apparmor=1 security=apparmor)",
         "");
   }
   if (!engine.user_namespaces) {
-    add(out, Grade::medium, "engine-user-namespaces", "gives containers the host's user ids",
-        "is root of the host when root leaves a container",
+    add(out, FindingSeverity::medium, "engine-user-namespaces",
+        "gives containers the host's user ids", "is root of the host when root leaves a container",
         "\"userns-remap\": \"default\" in /etc/docker/daemon.json; images and containers "
         "must be made again",
         "");

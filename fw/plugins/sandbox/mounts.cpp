@@ -47,8 +47,8 @@ bool has_engine_socket(const std::string& path) {
 
 struct Folder {
   std::string_view path;
-  Grade writable;
-  Grade readable;
+  FindingSeverity writable;
+  FindingSeverity readable;
   const char* write_gain;
   const char* read_gain;
 };
@@ -58,41 +58,47 @@ constexpr const char* kReplaces = "replaces programs that root of the host runs"
 
 /// Whole trees; the first that fits counts.
 constexpr std::array kFolders = {
-    Folder{"/dev", Grade::critical, Grade::high, "writes to the host's disks and memory",
-           "reads what the host's devices give"},
-    Folder{"/proc", Grade::critical, Grade::high,
+    Folder{"/dev", FindingSeverity::critical, FindingSeverity::high,
+           "writes to the host's disks and memory", "reads what the host's devices give"},
+    Folder{"/proc", FindingSeverity::critical, FindingSeverity::high,
            "sets a program that the kernel runs as root of the host (core_pattern)",
            "sees the host's processes with their environment, and secrets in it"},
-    Folder{"/sys", Grade::critical, Grade::medium,
+    Folder{"/sys", FindingSeverity::critical, FindingSeverity::medium,
            "runs programs as root of the host by settings of the kernel (uevent_helper, cgroups)",
            "learns the host's hardware and addresses of the kernel"},
-    Folder{"/etc", Grade::critical, Grade::high,
+    Folder{"/etc", FindingSeverity::critical, FindingSeverity::high,
            "makes itself a user, a cron job or a service of the host", kReadsSecrets},
-    Folder{"/root", Grade::critical, Grade::high, "adds its own SSH key to root's",
-           "reads root's SSH keys and history"},
-    Folder{"/home", Grade::high, Grade::medium, "adds its own SSH key to a user's",
-           "reads users' SSH keys and files"},
-    Folder{"/boot", Grade::critical, Grade::medium, "changes the kernel that boots next",
+    Folder{"/root", FindingSeverity::critical, FindingSeverity::high,
+           "adds its own SSH key to root's", "reads root's SSH keys and history"},
+    Folder{"/home", FindingSeverity::high, FindingSeverity::medium,
+           "adds its own SSH key to a user's", "reads users' SSH keys and files"},
+    Folder{"/boot", FindingSeverity::critical, FindingSeverity::medium,
+           "changes the kernel that boots next",
            "reads the kernel, and what a boot password is hashed to"},
-    Folder{"/usr", Grade::critical, Grade::low, kReplaces, "learns which programs are out of date"},
-    Folder{"/bin", Grade::critical, Grade::low, kReplaces, "learns which programs are out of date"},
-    Folder{"/sbin", Grade::critical, Grade::low, kReplaces,
+    Folder{"/usr", FindingSeverity::critical, FindingSeverity::low, kReplaces,
            "learns which programs are out of date"},
-    Folder{"/lib", Grade::critical, Grade::low, kReplaces, "learns which programs are out of date"},
-    Folder{"/lib64", Grade::critical, Grade::low, kReplaces,
+    Folder{"/bin", FindingSeverity::critical, FindingSeverity::low, kReplaces,
            "learns which programs are out of date"},
-    Folder{"/opt", Grade::high, Grade::low, kReplaces, "learns which programs are out of date"},
-    Folder{"/run", Grade::critical, Grade::high, "talks to the host's services by their sockets",
+    Folder{"/sbin", FindingSeverity::critical, FindingSeverity::low, kReplaces,
+           "learns which programs are out of date"},
+    Folder{"/lib", FindingSeverity::critical, FindingSeverity::low, kReplaces,
+           "learns which programs are out of date"},
+    Folder{"/lib64", FindingSeverity::critical, FindingSeverity::low, kReplaces,
+           "learns which programs are out of date"},
+    Folder{"/opt", FindingSeverity::high, FindingSeverity::low, kReplaces,
+           "learns which programs are out of date"},
+    Folder{"/run", FindingSeverity::critical, FindingSeverity::high,
+           "talks to the host's services by their sockets",
            "talks to the host's services by their sockets: read-only does not keep it from that"},
-    Folder{"/var/lib/docker", Grade::critical, Grade::high,
+    Folder{"/var/lib/docker", FindingSeverity::critical, FindingSeverity::high,
            "changes files of every container and image", "reads files of every container"},
-    Folder{"/var/lib/containerd", Grade::critical, Grade::high,
+    Folder{"/var/lib/containerd", FindingSeverity::critical, FindingSeverity::high,
            "changes files of every container and image", "reads files of every container"},
-    Folder{"/var/lib/cloudron-fw", Grade::critical, Grade::medium,
+    Folder{"/var/lib/cloudron-fw", FindingSeverity::critical, FindingSeverity::medium,
            "lifts blocks and changes the firewall at the next boot", "reads whom you have blocked"},
-    Folder{"/var/spool/cron", Grade::critical, Grade::medium, "runs what it likes as root",
-           "learns what runs when"},
-    Folder{"/var/log", Grade::medium, Grade::low, "wipes its traces",
+    Folder{"/var/spool/cron", FindingSeverity::critical, FindingSeverity::medium,
+           "runs what it likes as root", "learns what runs when"},
+    Folder{"/var/log", FindingSeverity::medium, FindingSeverity::low, "wipes its traces",
            "reads names, addresses and what programs logged by mistake"},
 };
 
@@ -123,15 +129,15 @@ const Folder* sensitive(const std::string& path) {
 
 std::string shown(const std::string& path) { return printable(path, kPathShown); }
 
-Finding found(Grade grade, const char* rule, std::string what, std::string gain) {
-  return {grade, rule, {}, std::move(what), std::move(gain), {}, {}};
+Finding found(FindingSeverity severity, const char* rule, std::string what, std::string impact) {
+  return {severity, rule, {}, std::move(what), std::move(impact), {}, {}};
 }
 
 void add_tree(const docker::Mount& mount, std::vector<Finding>& out) {
   const std::string path = normal(mount.source);
   const std::string pair = shown(mount.source) + ":" + shown(mount.destination);
   if (has_engine_socket(path)) {
-    Finding finding = found(Grade::critical, "docker-socket",
+    Finding finding = found(FindingSeverity::critical, "docker-socket",
                             fmt::format("has the container engine's socket: {}", pair),
                             "starts a privileged container and is root of the host; a read-only "
                             "mount does not keep anybody from talking to a socket");
@@ -148,14 +154,14 @@ void add_tree(const docker::Mount& mount, std::vector<Finding>& out) {
                                      [&](auto harmless) { return is_or_below(path, harmless); })) {
     return;
   }
-  const Grade grade =
-      whole ? Grade::critical : (mount.writable ? folder->writable : folder->readable);
+  const FindingSeverity severity =
+      whole ? FindingSeverity::critical : (mount.writable ? folder->writable : folder->readable);
   Finding finding =
-      found(grade, mount.writable ? "host-files-writable" : "host-files",
+      found(severity, mount.writable ? "host-files-writable" : "host-files",
             fmt::format("{} the host's {}", mount.writable ? "writes to" : "reads", shown(path)),
             whole ? "has the host's sockets, keys and programs: root of the host"
                   : (mount.writable ? folder->write_gain : folder->read_gain));
-  if (mount.writable && folder->readable < Grade::high && !whole) {
+  if (mount.writable && folder->readable < FindingSeverity::high && !whole) {
     finding.fix = fmt::format("-v {}:ro", pair);
     finding.compose = fmt::format("volumes: [\"{}:ro\"]", pair);
   } else {
@@ -170,7 +176,7 @@ void add_tree(const docker::Mount& mount, std::vector<Finding>& out) {
 
 void add_propagation(const docker::Mount& mount, std::vector<Finding>& out) {
   if (mount.propagation != "shared" && mount.propagation != "rshared") return;
-  Finding finding = found(Grade::medium, "mount-propagation",
+  Finding finding = found(FindingSeverity::medium, "mount-propagation",
                           fmt::format("what it mounts below {} is mounted on the host too ({})",
                                       shown(mount.destination), mount.propagation),
                           "puts files of its own over the host's, once it may mount");
@@ -205,7 +211,7 @@ void add_devices(const docker::Container& container, std::vector<Finding>& out) 
     const std::string path = normal(device.host_path);
     const bool everything = is_everything(path);
     Finding finding = found(
-        everything ? Grade::critical : Grade::medium, "device",
+        everything ? FindingSeverity::critical : FindingSeverity::medium, "device",
         fmt::format("has the host's device {} ({})", shown(path), printable(device.permissions, 8)),
         everything ? "reads and writes every file of the host, past its "
                      "permissions"
@@ -217,7 +223,7 @@ void add_devices(const docker::Container& container, std::vector<Finding>& out) 
   for (const std::string& rule : container.device_rules) {
     const bool all = rule.find('*') != std::string::npos;
     Finding finding =
-        found(all ? Grade::high : Grade::medium, "device-rule",
+        found(all ? FindingSeverity::high : FindingSeverity::medium, "device-rule",
               fmt::format("may use devices by the rule {}", quote(printable(rule))),
               "makes the device file itself and uses it: CAP_MKNOD is among Docker's defaults");
     finding.fix = fmt::format("without --device-cgroup-rule {}", quote(printable(rule)));

@@ -1,5 +1,5 @@
 // A policy on trial.
-#include "fw/host/pending.hpp"
+#include "fw/host/trial_record.hpp"
 
 #include <charconv>
 #include <ctime>
@@ -66,19 +66,19 @@ Moment this_moment() {
   return now;
 }
 
-bool is_due(const Pending& pending, const Moment& now) {
+bool is_due(const TrialRecord& pending, const Moment& now) {
   return pending.begin.boot != now.boot || now.uptime >= pending.until;
 }
 
-milliseconds time_left(const Pending& pending, const Moment& now) {
+milliseconds time_left(const TrialRecord& pending, const Moment& now) {
   return is_due(pending, now) ? milliseconds{0} : pending.until - now.uptime;
 }
 
-std::string name_of(const Pending& pending) {
+std::string name_of(const TrialRecord& pending) {
   return pending.text ? pending.path : "the built-in default policy";
 }
 
-std::optional<Pending> read_pending(const std::string& state_dir) {
+std::optional<TrialRecord> read_trial_record(const std::string& state_dir) {
   const auto whole = read_state_file(state_dir, kPending, kPendingMax);
   if (!whole) return {};
   std::string_view rest = *whole;
@@ -87,32 +87,34 @@ std::optional<Pending> read_pending(const std::string& state_dir) {
   const auto until = number(header["until"]);
   const auto until_wall = number(header["until-wall"]);
   if (!begin || !until || !until_wall) return {};
-  Pending out;
+  TrialRecord out;
   out.begin = {header["boot"], milliseconds{*begin}};
   out.until = milliseconds{*until};
   out.until_wall = wall(*until_wall);
-  out.phase = header["phase"] == "waiting" ? Pending::Phase::waiting : Pending::Phase::begun;
-  out.before = header["before"] == "nothing" ? Pending::Before::nothing : Pending::Before::policy;
+  out.phase =
+      header["phase"] == "waiting" ? TrialRecord::Phase::waiting : TrialRecord::Phase::begun;
+  out.before =
+      header["before"] == "nothing" ? TrialRecord::Before::nothing : TrialRecord::Before::policy;
   out.path = header["path"];
   if (header["policy"] == "file") out.text = std::string(rest);
   return out;
 }
 
-Result<void> save_pending(const std::string& state_dir, const Pending& pending) {
+Result<void> save_trial_record(const std::string& state_dir, const TrialRecord& pending) {
   const std::string header = fmt::format(
       "boot {}\nbegin {}\nuntil {}\nuntil-wall {}\nphase {}\nbefore {}\npath {}\npolicy {}\n\n",
       pending.begin.boot, pending.begin.uptime.count(), pending.until.count(),
-      ms_of(pending.until_wall), pending.phase == Pending::Phase::waiting ? "waiting" : "begun",
-      pending.before == Pending::Before::nothing ? "nothing" : "policy", pending.path,
+      ms_of(pending.until_wall), pending.phase == TrialRecord::Phase::waiting ? "waiting" : "begun",
+      pending.before == TrialRecord::Before::nothing ? "nothing" : "policy", pending.path,
       pending.text ? "file" : "built-in");
   return write_state_file(state_dir, kPending, header + pending.text.value_or(""));
 }
 
-Result<void> forget_pending(const std::string& state_dir) {
+Result<void> forget_trial_record(const std::string& state_dir) {
   return remove_state_file(state_dir, kPending);
 }
 
-Result<void> refuse_policy(const std::string& state_dir, const Pending& pending, WallTime now) {
+Result<void> refuse_policy(const std::string& state_dir, const TrialRecord& pending, WallTime now) {
   if (!pending.text) return {};  // without a file a boot goes by what was last applied
   return write_state_file(
       state_dir, kRefused,
@@ -125,7 +127,7 @@ Result<void> forget_refused(const std::string& state_dir) {
 
 std::optional<WallTime> refused_at(const std::string& state_dir, const std::string& text,
                                    const Moment& now) {
-  const auto pending = read_pending(state_dir);
+  const auto pending = read_trial_record(state_dir);
   if (pending && pending->text == text && is_due(*pending, now)) return pending->until_wall;
   const auto note = read_state_file(state_dir, kRefused, kRefusedMax);
   if (!note) return {};

@@ -1,5 +1,5 @@
 // What the host is like.
-#include "fw/host/surroundings.hpp"
+#include "fw/host/host_facts.hpp"
 
 #include <algorithm>
 #include <array>

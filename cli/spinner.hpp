@@ -12,12 +12,12 @@ namespace cli {
 
 /// While it lives, a terminal shows what is going on and for how long, from the first second on;
 /// the line is gone afterwards. Where stderr is no terminal, or with --quiet, nothing is written.
-class Waiting {
+class Spinner {
  public:
-  Waiting(const Context& context, std::string what);
-  ~Waiting();
-  Waiting(const Waiting&) = delete;
-  Waiting& operator=(const Waiting&) = delete;
+  Spinner(const Context& context, std::string what);
+  ~Spinner();
+  Spinner(const Spinner&) = delete;
+  Spinner& operator=(const Spinner&) = delete;
 
  private:
   void tell(const std::string& what);

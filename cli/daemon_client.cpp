@@ -1,5 +1,5 @@
 // What the daemon does for commands.
-#include "cli/by_daemon.hpp"
+#include "cli/daemon_client.hpp"
 
 #include <algorithm>
 #include <cerrno>

@@ -9,7 +9,7 @@ namespace fw {
 /// The generation at which it does, for as long as every change since then was of other tables. For
 /// who is told of every change (chains::RulesetWatch). Whoever relies on it commits at that
 /// generation: the kernel refuses it when there was a change that has not been told yet.
-class Known {
+class ObservedGeneration {
  public:
   void holds(std::uint32_t generation) { generation_ = generation; }
   void forget() { generation_.reset(); }

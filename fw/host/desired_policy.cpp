@@ -1,5 +1,5 @@
 // Which policy the kernel must hold.
-#include "fw/host/in_force.hpp"
+#include "fw/host/desired_policy.hpp"
 
 #include "fw/host/discovered.hpp"
 #include "fw/host/last_good.hpp"
@@ -7,10 +7,10 @@
 
 namespace fw {
 
-InForce in_force(const std::string& state_dir, const Moment& now, Kept& kept) {
-  const auto pending = read_pending(state_dir);
+DesiredPolicy desired_policy(const std::string& state_dir, const Moment& now, Kept& kept) {
+  const auto pending = read_trial_record(state_dir);
   if (!pending || is_due(*pending, now)) return confirmed(kept);
-  InForce out{InForce::Why::on_trial, default_policy(), chains::Unused::keep, false};
+  DesiredPolicy out{DesiredPolicy::Why::on_trial, default_policy(), chains::Unused::keep, false};
   if (!pending->text) return out;
   Parsed parsed = parse_policy(*pending->text, pending->path);
   if (!parsed.ok()) return confirmed(kept);
@@ -20,11 +20,12 @@ InForce in_force(const std::string& state_dir, const Moment& now, Kept& kept) {
   return out;
 }
 
-InForce confirmed(Kept& kept) {
+DesiredPolicy confirmed(Kept& kept) {
   const std::optional<Policy>& last_good = kept.last_good.read();
-  if (!last_good) return {InForce::Why::built_in, default_policy(), chains::Unused::remove, false};
+  if (!last_good)
+    return {DesiredPolicy::Why::built_in, default_policy(), chains::Unused::remove, false};
   auto discovered = with_remembered(*last_good, kept.inventory);
-  return {InForce::Why::confirmed, std::move(discovered.policy), chains::Unused::remove,
+  return {DesiredPolicy::Why::confirmed, std::move(discovered.policy), chains::Unused::remove,
           discovered.contested};
 }
 

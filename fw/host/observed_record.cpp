@@ -1,5 +1,5 @@
 // What the kernel was last seen to hold.
-#include "fw/host/held.hpp"
+#include "fw/host/observed_record.hpp"
 
 #include <array>
 #include <filesystem>
@@ -17,9 +17,9 @@
 #include "chains/netlink/encode.hpp"
 #include "fw/base/owner.hpp"
 #include "fw/host/apply.hpp"
-#include "fw/host/contents.hpp"
-#include "fw/host/pending.hpp"
-#include "fw/host/surroundings.hpp"
+#include "fw/host/host_facts.hpp"
+#include "fw/host/set_contents.hpp"
+#include "fw/host/trial_record.hpp"
 #include "fw/lists/file.hpp"
 
 namespace fw {
@@ -62,8 +62,8 @@ Anew make_anew(const Target& target) {
 }
 
 Digest fingerprint(const Target& target, const Anew& anew) {
-  std::string outside = fmt::format("{}", target.around.block_generation);
-  for (const chains::Device& device : target.around.devices) {
+  std::string outside = fmt::format("{}", target.facts.block_generation);
+  for (const chains::Device& device : target.facts.devices) {
     outside += fmt::format(" {} {}", device.name, device.index);
   }
   std::vector<Bytes> parts{std::as_bytes(std::span(outside))};
@@ -73,9 +73,10 @@ Digest fingerprint(const Target& target, const Anew& anew) {
   return digest_bytes(parts);
 }
 
-Held::Held(const std::string& state_dir) : path_(state_dir + "/held"), kernel_(this_kernel()) {}
+ObservedRecord::ObservedRecord(const std::string& state_dir)
+    : path_(state_dir + "/observed"), kernel_(this_kernel()) {}
 
-bool Held::is(const Digest& target, std::uint32_t generation, WallTime began) const {
+bool ObservedRecord::is(const Digest& target, std::uint32_t generation, WallTime began) const {
   if (kernel_.empty()) return false;
   const auto open = open_regular(path_);
   if (!open) return false;
@@ -90,7 +91,8 @@ bool Held::is(const Digest& target, std::uint32_t generation, WallTime began) co
   return then && !clock_was_set(*then, began);
 }
 
-void Held::remember(const Digest& target, std::uint32_t generation, WallTime began) const {
+void ObservedRecord::remember(const Digest& target, std::uint32_t generation,
+                              WallTime began) const {
   if (kernel_.empty() || is(target, generation, began)) return;
   // Whatever stands in its place is neither waited for nor followed.
   const File file(

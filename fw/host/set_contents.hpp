@@ -15,11 +15,12 @@
 
 namespace fw {
 
-class Contents {
+class SetContents {
  public:
   /// Decides what each set must lose and gain; loads only what that needs.
-  static Result<Contents> plan(const chains::Observed& observed, const Target& target,
-                               const chains::Plan& plan, Lists& lists, std::optional<Store>& store);
+  static Result<SetContents> plan(const chains::Observed& observed, const Target& target,
+                                  const chains::Plan& plan, Lists& lists,
+                                  std::optional<Store>& store);
 
   bool empty() const { return lists_.empty() && sources_.empty() && !blocks_; }
   std::vector<ContentChange> summary() const;
@@ -88,19 +89,19 @@ std::string manifest_note(const chains::Ruleset* table, std::uint32_t key);
 
 /// The version of the blocks that the kernel holds, the greatest, and Clocks::began when it got it;
 /// 0 and nothing if there is none.
-struct HeldBlocks {
+struct ObservedBlocks {
   std::uint64_t version = 0;
   std::optional<WallTime> began;
 
   /// These very blocks, with timers that end when the blocks do.
   bool are(std::uint64_t generation, WallTime began_now) const;
-  bool operator==(const HeldBlocks&) const = default;
+  bool operator==(const ObservedBlocks&) const = default;
 };
-HeldBlocks held_blocks(const std::vector<chains::Element>& versions);
+ObservedBlocks observed_blocks(const std::vector<chains::Element>& versions);
 /// A time in milliseconds since 1970, in digits; nothing when it is none.
 std::optional<WallTime> parse_began(std::string_view text);
 /// Appends that note.
-void encode_held_blocks(std::uint64_t generation, WallTime began, chains::Batch& batch);
+void encode_observed_blocks(std::uint64_t generation, WallTime began, chains::Batch& batch);
 
 /// True for the addresses of pieces.
 std::function<bool(Ip)> is_among(const BlockedNow& pieces);

@@ -1,5 +1,5 @@
 // Who is busiest.
-#include "fw/daemon/sight.hpp"
+#include "fw/daemon/traffic_stats.hpp"
 
 #include <algorithm>
 #include <map>
@@ -24,11 +24,12 @@ IpRange source_of(const limiter::Key& key) {
 
 }  // namespace
 
-Sight::Sight(const Policy& policy) : connections_(kSourcesWatched), refusals_(kSourcesWatched) {
+TrafficStats::TrafficStats(const Policy& policy)
+    : connections_(kSourcesWatched), refusals_(kSourcesWatched) {
   know(policy.apps);
 }
 
-void Sight::know(const std::vector<App>& apps) {
+void TrafficStats::know(const std::vector<App>& apps) {
   std::map<std::string, std::uint64_t> counted;
   for (AppCount& app : apps_) counted.emplace(std::move(app.name), app.connections);
   apps_.clear();
@@ -40,7 +41,7 @@ void Sight::know(const std::vector<App>& apps) {
   }
 }
 
-bool Sight::know(const std::vector<App>& before, const std::vector<App>& after) {
+bool TrafficStats::know(const std::vector<App>& before, const std::vector<App>& after) {
   if (!std::ranges::equal(before, after, {}, &App::name, &App::name)) return false;
   for (const App& app : before) {
     for (const Ip ip : app.addresses) app_of_.erase(ip);
@@ -52,7 +53,7 @@ bool Sight::know(const std::vector<App>& before, const std::vector<App>& after) 
   return true;
 }
 
-void Sight::see(const chains::FlowEvent& event) {
+void TrafficStats::see(const chains::FlowEvent& event) {
   using Kind = chains::FlowEvent::Kind;
   switch (event.kind) {
     case Kind::snapshot:
@@ -75,18 +76,18 @@ void Sight::see(const chains::FlowEvent& event) {
   }
 }
 
-void Sight::see(const chains::Refusal& refusal) {
+void TrafficStats::see(const chains::Refusal& refusal) {
   if (refusal.why == chains::Refusal::Why::other) return;
   ++refused_;
   refusals_.add(key_of(refusal.packet.source));
 }
 
-void Sight::fade() {
+void TrafficStats::fade() {
   connections_.halve();
   refusals_.halve();
 }
 
-std::vector<Busy> Sight::sources(const limiter::Top& top, std::size_t n) {
+std::vector<Busy> TrafficStats::sources(const limiter::Top& top, std::size_t n) {
   std::vector<Busy> out;
   for (const auto& entry : top.largest(n)) {
     if (entry.count != 0) out.push_back({source_of(entry.key), entry.count, entry.error});

@@ -27,9 +27,9 @@ Digest fingerprint(const Target& target, const Anew& anew);
 /// target at a generation of its ruleset. Every change of nf_tables, by whomever, is a new
 /// generation, so what was true at it is true while it lasts, and while the clock is not set:
 /// `began` is of read_clocks. A note that is torn or lost says no.
-class Held {
+class ObservedRecord {
  public:
-  explicit Held(const std::string& state_dir);
+  explicit ObservedRecord(const std::string& state_dir);
 
   bool is(const Digest& target, std::uint32_t generation, WallTime began) const;
   /// Not being able to write costs time later, nothing else.

@@ -1,5 +1,5 @@
 // The sets that lists and blocks fill.
-#include "fw/host/contents.hpp"
+#include "fw/host/set_contents.hpp"
 
 #include <algorithm>
 #include <charconv>
@@ -9,7 +9,7 @@
 #include <fmt/format.h>
 
 #include "chains/netlink/encode.hpp"
-#include "fw/host/surroundings.hpp"
+#include "fw/host/host_facts.hpp"
 
 namespace fw {
 namespace {
@@ -134,12 +134,12 @@ std::optional<int> manifest_label(const std::vector<chains::Element>& manifest) 
   return word(note, 3) == "label" && fits ? std::optional(bit) : std::nullopt;
 }
 
-bool HeldBlocks::are(std::uint64_t generation, WallTime began_now) const {
+bool ObservedBlocks::are(std::uint64_t generation, WallTime began_now) const {
   return version == generation && began && !clock_was_set(*began, began_now);
 }
 
-HeldBlocks held_blocks(const std::vector<chains::Element>& versions) {
-  HeldBlocks held;
+ObservedBlocks observed_blocks(const std::vector<chains::Element>& versions) {
+  ObservedBlocks held;
   for (const chains::Element& element : versions) {
     std::uint32_t version = 0;
     if (element.key.size() != sizeof version) continue;
@@ -158,18 +158,18 @@ std::optional<WallTime> parse_began(std::string_view text) {
   return WallTime{std::chrono::milliseconds{ms}};
 }
 
-void encode_held_blocks(std::uint64_t generation, WallTime began, Batch& batch) {
+void encode_observed_blocks(std::uint64_t generation, WallTime began, Batch& batch) {
   chains::encode_block_version(
       generation, fmt::format("{} {}", kClockNote, began.time_since_epoch().count()), batch);
 }
 
-Result<std::optional<Contents::ListChange>> Contents::plan_lists(ListAction action,
-                                                                 const std::string& held,
-                                                                 const Target& target,
-                                                                 const chains::Plan& plan,
-                                                                 Lists& lists) {
+Result<std::optional<SetContents::ListChange>> SetContents::plan_lists(ListAction action,
+                                                                       const std::string& held,
+                                                                       const Target& target,
+                                                                       const chains::Plan& plan,
+                                                                       Lists& lists) {
   const bool block = action == ListAction::block;
-  const auto& wanted = block ? target.around.block_lists : target.around.allow_lists;
+  const auto& wanted = block ? target.facts.block_lists : target.facts.allow_lists;
   if (wanted.digest.empty()) return std::nullopt;
   ListChange change;
   change.action = action;
@@ -194,7 +194,7 @@ Result<std::optional<Contents::ListChange>> Contents::plan_lists(ListAction acti
   return change;
 }
 
-Result<std::optional<Contents::SourceChange>> Contents::plan_source(
+Result<std::optional<SetContents::SourceChange>> SetContents::plan_source(
     const chains::SourceList& wanted, const chains::Ruleset* table, const Target& target,
     const chains::Plan& plan, Lists& lists) {
   const std::string held = held_list(table, wanted.name);
@@ -215,10 +215,10 @@ Result<std::optional<Contents::SourceChange>> Contents::plan_source(
   return change;
 }
 
-Result<Contents> Contents::plan(const chains::Observed& observed, const Target& target,
-                                const chains::Plan& plan, Lists& lists,
-                                std::optional<Store>& store) {
-  Contents out;
+Result<SetContents> SetContents::plan(const chains::Observed& observed, const Target& target,
+                                      const chains::Plan& plan, Lists& lists,
+                                      std::optional<Store>& store) {
+  SetContents out;
   const std::string note = manifest_note(observed.table(), chains::kManifestLists);
   for (const ListAction action : {ListAction::block, ListAction::allow}) {
     auto change =
@@ -226,7 +226,7 @@ Result<Contents> Contents::plan(const chains::Observed& observed, const Target& 
     if (!change) return std::unexpected(change.error());
     if (*change) out.lists_.push_back(std::move(**change));
   }
-  for (const chains::SourceList& wanted : target.around.source_lists) {
+  for (const chains::SourceList& wanted : target.facts.source_lists) {
     auto change = plan_source(wanted, observed.table(), target, plan, lists);
     if (!change) return std::unexpected(change.error());
     if (*change) out.sources_.push_back(std::move(**change));
@@ -238,11 +238,11 @@ Result<Contents> Contents::plan(const chains::Observed& observed, const Target& 
     blocks.made[i] = plan.makes_set(chains::kBlockSets[i]);
     any = any || blocks.made[i];
   }
-  blocks.generation = target.around.block_generation;
+  blocks.generation = target.facts.block_generation;
   const Clocks clocks = read_clocks();
   blocks.at = clocks.now;
   blocks.began = clocks.began;
-  const HeldBlocks held = held_blocks(observed.block_versions);
+  const ObservedBlocks held = observed_blocks(observed.block_versions);
   const bool stay = !plan.makes_set(chains::kBlockVersions) && held.version == blocks.generation &&
                     held.began.has_value();
   if (held.began && clock_was_set(*held.began, blocks.began)) {
@@ -260,7 +260,7 @@ Result<Contents> Contents::plan(const chains::Observed& observed, const Target& 
   return out;
 }
 
-std::vector<ContentChange> Contents::summary() const {
+std::vector<ContentChange> SetContents::summary() const {
   std::vector<ContentChange> out;
   for (const ListChange& change : lists_) {
     ContentChange line;
@@ -288,7 +288,7 @@ std::vector<ContentChange> Contents::summary() const {
   return out;
 }
 
-void Contents::encode(Batch& batch) const {
+void SetContents::encode(Batch& batch) const {
   for (const ListChange& change : lists_) {
     for (int i = 0; i < 4; ++i) {
       const char* const name = change.sets[i];
@@ -323,7 +323,7 @@ void Contents::encode(Batch& batch) const {
   }
   if (!blocks_->all && !blocks_->retimed) return;
   chains::encode_flush_set(chains::kBlockVersions, batch);
-  encode_held_blocks(blocks_->generation, blocks_->began, batch);
+  encode_observed_blocks(blocks_->generation, blocks_->began, batch);
 }
 
 namespace {
@@ -351,7 +351,7 @@ std::function<bool(Ip)> is_among(std::vector<SharedSet> sets) {
 
 Result<SourceContents> source_contents(const Target& target, Lists& lists) {
   SourceContents out;
-  for (const chains::SourceList& list : target.around.source_lists) {
+  for (const chains::SourceList& list : target.facts.source_lists) {
     auto content = shared_content(lists, target.lists.content_of(list.name));
     if (!content) return std::unexpected(content.error());
     for (const Family family : {Family::ipv4, Family::ipv6})
@@ -422,7 +422,7 @@ Result<chains::ManagedElements> managed_elements(const Target& target, Lists& li
   auto sources = source_contents(target, lists);
   if (!sources) return std::unexpected(sources.error());
   return [listed = *listed, allowed = *allowed, sources = std::move(*sources),
-          blocked = std::move(blocked), now, generation = target.around.block_generation](
+          blocked = std::move(blocked), now, generation = target.facts.block_generation](
              const chains::Set& set, const std::function<void(const std::string&)>& element) {
     for (const auto& [names, content] :
          {std::pair{chains::kListedSets, listed.get()}, {chains::kAllowedSets, allowed.get()}}) {

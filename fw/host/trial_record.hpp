@@ -20,7 +20,7 @@ struct Moment {
 Moment this_moment();
 
 /// What the state folder remembers of a trial, from before the kernel holds anything of it.
-struct Pending {
+struct TrialRecord {
   enum class Phase { begun, waiting };    ///< waiting: the kernel holds the policy
   enum class Before { policy, nothing };  ///< nothing: there was no table
 
@@ -32,25 +32,25 @@ struct Pending {
   std::string path;                 ///< of the policy file, absolute
   std::optional<std::string> text;  ///< of the policy file; none for the built-in default
 
-  bool operator==(const Pending&) const = default;
+  bool operator==(const TrialRecord&) const = default;
 };
 
 /// Its time is over, or it is of another boot.
-bool is_due(const Pending& pending, const Moment& now);
+bool is_due(const TrialRecord& pending, const Moment& now);
 /// 0 when it is due.
-std::chrono::milliseconds time_left(const Pending& pending, const Moment& now);
+std::chrono::milliseconds time_left(const TrialRecord& pending, const Moment& now);
 /// "/etc/cloudron-fw/policy.toml" or "the built-in default policy".
-std::string name_of(const Pending& pending);
+std::string name_of(const TrialRecord& pending);
 
 /// Nothing when no trial is on.
-std::optional<Pending> read_pending(const std::string& state_dir);
+std::optional<TrialRecord> read_trial_record(const std::string& state_dir);
 /// On disk when it returns.
-Result<void> save_pending(const std::string& state_dir, const Pending& pending);
-Result<void> forget_pending(const std::string& state_dir);
+Result<void> save_trial_record(const std::string& state_dir, const TrialRecord& pending);
+Result<void> forget_trial_record(const std::string& state_dir);
 
 /// A policy that was not confirmed must not come into force by itself: not at a boot either, while
 /// its file still holds it.
-Result<void> refuse_policy(const std::string& state_dir, const Pending& pending, WallTime now);
+Result<void> refuse_policy(const std::string& state_dir, const TrialRecord& pending, WallTime now);
 /// The admin applied a policy: that is a new word.
 Result<void> forget_refused(const std::string& state_dir);
 /// When it was rolled back; nothing when it was not. Counts the text of a trial that is due too.

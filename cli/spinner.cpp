@@ -1,5 +1,5 @@
 // A sign of life for what takes longer than a second.
-#include "cli/waiting.hpp"
+#include "cli/spinner.hpp"
 
 #include <chrono>
 #include <utility>
@@ -9,12 +9,12 @@
 
 namespace cli {
 
-Waiting::Waiting(const Context& context, std::string what) {
+Spinner::Spinner(const Context& context, std::string what) {
   if (context.quiet || context.boot || isatty(STDERR_FILENO) == 0) return;
   teller_ = std::thread([this, what = std::move(what)] { tell(what); });
 }
 
-Waiting::~Waiting() {
+Spinner::~Spinner() {
   if (!teller_.joinable()) return;
   {
     const std::lock_guard lock(mutex_);
@@ -24,7 +24,7 @@ Waiting::~Waiting() {
   teller_.join();
 }
 
-void Waiting::tell(const std::string& what) {
+void Spinner::tell(const std::string& what) {
   std::unique_lock lock(mutex_);
   int seconds = 0;
   while (!wake_.wait_for(lock, std::chrono::seconds{1}, [this] { return over_; })) {

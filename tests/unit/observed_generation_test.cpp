@@ -1,13 +1,13 @@
 // Whether the kernel holds what was put there last.
-#include "fw/host/known.hpp"
+#include "fw/host/observed_generation.hpp"
 
 #include <gtest/gtest.h>
 
 namespace fw {
 namespace {
 
-TEST(Known, IsOfTheGenerationThatOthersMade) {
-  Known known;
+TEST(ObservedGeneration, IsOfTheGenerationThatOthersMade) {
+  ObservedGeneration known;
   known.changed(5, false);
   EXPECT_FALSE(known.generation()) << "nobody said what it holds";
   known.holds(7);
@@ -19,8 +19,8 @@ TEST(Known, IsOfTheGenerationThatOthersMade) {
   EXPECT_EQ(known.generation(), 9u);
 }
 
-TEST(Known, EndsWithAChangeOfOursOrOneThatWasMissed) {
-  Known known;
+TEST(ObservedGeneration, EndsWithAChangeOfOursOrOneThatWasMissed) {
+  ObservedGeneration known;
   known.holds(7);
   known.changed(8, true);
   EXPECT_FALSE(known.generation());

@@ -21,9 +21,9 @@ struct Busy {
   std::uint64_t error = 0;  ///< the count is too high by that at most
 };
 
-class Sight {
+class TrafficStats {
  public:
-  explicit Sight(const Policy& policy);
+  explicit TrafficStats(const Policy& policy);
 
   /// Other apps from now on, or others' addresses; who stays keeps its count.
   void know(const std::vector<App>& apps);

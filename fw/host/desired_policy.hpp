@@ -6,12 +6,12 @@
 #include "chains/diff.hpp"
 #include "fw/host/discovered.hpp"
 #include "fw/host/last_good.hpp"
-#include "fw/host/pending.hpp"
+#include "fw/host/trial_record.hpp"
 #include "fw/policy/policy.hpp"
 
 namespace fw {
 
-struct InForce {
+struct DesiredPolicy {
   enum class Why { on_trial, confirmed, built_in };
 
   Why why = Why::built_in;
@@ -32,15 +32,15 @@ struct Kept {
 /// The policy on trial until its time is over, else the one that was last confirmed, else the
 /// built-in default; each with the apps that were last discovered, if it asks for them. Never the
 /// policy file: that may be half written.
-InForce in_force(const std::string& state_dir, const Moment& now, Kept& kept);
-inline InForce in_force(const std::string& state_dir, const Moment& now) {
+DesiredPolicy desired_policy(const std::string& state_dir, const Moment& now, Kept& kept);
+inline DesiredPolicy desired_policy(const std::string& state_dir, const Moment& now) {
   Kept kept(state_dir);
-  return in_force(state_dir, now, kept);
+  return desired_policy(state_dir, now, kept);
 }
 
 /// The same without a trial.
-InForce confirmed(Kept& kept);
-inline InForce confirmed(const std::string& state_dir) {
+DesiredPolicy confirmed(Kept& kept);
+inline DesiredPolicy confirmed(const std::string& state_dir) {
   Kept kept(state_dir);
   return confirmed(kept);
 }
