@@ -2,6 +2,7 @@
 #include "fw/daemon/counts.hpp"
 
 namespace fw {
+
 Result<Counts> count(chains::Kernel& kernel, Store& store, const Policy& policy,
                      const TrafficStats& sight, const DaemonCounts& daemon, WallTime now) {
   const auto observed = kernel.read();
@@ -9,6 +10,7 @@ Result<Counts> count(chains::Kernel& kernel, Store& store, const Policy& policy,
   auto origins = store.origins(now);
   if (!origins) return std::unexpected(origins.error());
   Counts out;
+  out.time = now;
   out.present = observed->table() != nullptr;
   for (const Limit& limit : policy.limits) {
     auto counted = count_limit(kernel, *observed, limit);

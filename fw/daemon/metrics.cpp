@@ -85,7 +85,7 @@ void add_traffic(Text& text, const Counts& counts) {
   text.metric(kCounter, "connections_total", "Connections that began.").sample(counts.connections);
   text.metric(kGauge, "open_connections", "Connections that are open.").sample(counts.open);
   text.metric(kCounter, "app_connections_total", "Connections that an app began.");
-  for (const TrafficStats::AppCount& app : counts.apps) {
+  for (const AppCount& app : counts.apps) {
     text.sample(app.connections, label("app", app.name));
   }
   text.metric(kGauge, "blocks", "Blocks in force, by who made them.");

@@ -9,17 +9,11 @@
 
 #include "chains/netlink/flow_feed.hpp"
 #include "chains/netlink/refusal_feed.hpp"
+#include "fw/host/counts.hpp"
 #include "fw/policy/policy.hpp"
 #include "limiter/top.hpp"
 
 namespace fw {
-
-/// A source: an IPv4 address or an IPv6 /64.
-struct Busy {
-  IpRange source;
-  std::uint64_t count = 0;
-  std::uint64_t error = 0;  ///< the count is too high by that at most
-};
 
 class TrafficStats {
  public:
@@ -41,12 +35,6 @@ class TrafficStats {
   std::vector<Busy> busiest(std::size_t n) const { return sources(connections_, n); }
   std::vector<Busy> most_refused(std::size_t n) const { return sources(refusals_, n); }
 
-  struct AppCount {
-    std::string name;
-    std::uint64_t connections = 0;  ///< that it began
-
-    bool operator==(const AppCount&) const = default;
-  };
   const std::vector<AppCount>& apps() const { return apps_; }
   std::uint64_t connections() const { return began_; }  ///< begun, in all
   std::uint64_t refusals() const { return refused_; }   ///< copies that were seen

@@ -1,5 +1,5 @@
 // Asking the daemon.
-#include "fw/daemon/client.hpp"
+#include "fw/wire/client.hpp"
 
 #include <cerrno>
 #include <cstring>
@@ -12,7 +12,7 @@
 #include "fw/base/limits.hpp"
 #include "fw/lists/file.hpp"
 
-namespace fw {
+namespace fw::wire {
 namespace {
 
 Result<File> connect_to(const std::string& path) {
@@ -75,4 +75,4 @@ Result<std::string> ask(const std::string& socket, const std::string& request,
   return failed(EMSGSIZE);
 }
 
-}  // namespace fw
+}  // namespace fw::wire
