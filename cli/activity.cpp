@@ -8,7 +8,6 @@
 
 #include <CLI/CLI.hpp>
 #include <boost/json/object.hpp>
-#include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 #include <fmt/format.h>
 #include <poll.h>
@@ -16,10 +15,11 @@
 #include <unistd.h>
 
 #include "cli/commands.hpp"
-#include "cli/daemon_client.hpp"
 #include "fw/base/rate.hpp"
 #include "fw/base/suggest.hpp"
 #include "fw/host/host_facts.hpp"
+#include "fw/ops/daemon_client.hpp"
+#include "fw/wire/wire.hpp"
 
 namespace cli {
 namespace {
@@ -34,22 +34,6 @@ struct ActivityOptions {
   std::string what;
   bool follow = false;
 };
-
-json::value activity_json(const fw::Activity& row) {
-  json::error_code error;
-  json::value details = row.details.empty() ? json::value() : json::parse(row.details, error);
-  if (error) details = nullptr;
-  return json::object{{"id", row.id},
-                      {"time", time_text(row.time)},
-                      {"time_ms", fw::ms_of(row.time)},
-                      {"what", fw::printable(row.what)},
-                      {"user", fw::printable(row.actor.user)},
-                      {"uid", row.actor.uid},
-                      {"tty", fw::printable(row.actor.tty)},
-                      {"remote", fw::printable(row.actor.remote)},
-                      {"summary", fw::printable(row.summary, row.summary.size())},
-                      {"details", std::move(details)}};
-}
 
 /// Prints rows as they come: a line each, or JSON.
 class Printer {
@@ -82,7 +66,7 @@ class Printer {
 
  private:
   void print_json(const fw::Activity& row) {
-    const std::string text = json::serialize(activity_json(row));
+    const std::string text = json::serialize(fw::wire::versioned(fw::wire::to_json(row)));
     if (lines_) return fmt::print("{}\n", text);
     fmt::print("{}{}", first_ ? "[" : ",\n", text);
     first_ = false;
@@ -147,23 +131,24 @@ class Rows {
   /// As ActivityLog::read.
   fw::Result<std::vector<fw::Activity>> read(fw::WallTime since, std::int64_t after,
                                              const std::string& what) {
-    if (by_daemon_) return activity_of_daemon(context_, since, after, kPage, what);
+    if (by_daemon_) return fw::ops::activity_of_daemon(env_, since, after, kPage, what);
     if (auto opened = open_log(); !opened) return std::unexpected(opened.error());
     return log_ ? log_->read(since, after, kPage, what) : std::vector<fw::Activity>{};
   }
 
  private:
-  explicit Rows(const Context& context) : context_(context), by_daemon_(asks_daemon(context)) {}
+  explicit Rows(const Context& context)
+      : env_(context.environment()), by_daemon_(fw::ops::needs_daemon(env_)) {}
   /// Without a state folder there is no log, yet.
   fw::Result<void> open_log() {
-    if (by_daemon_ || log_ || !has_state(context_)) return {};
-    auto log = fw::ActivityLog::open(context_.state_dir);
+    if (by_daemon_ || log_ || !fw::ops::has_state(env_)) return {};
+    auto log = fw::ActivityLog::open(env_.state_dir);
     if (!log) return std::unexpected(log.error());
     log_ = std::move(*log);
     return {};
   }
 
-  const Context& context_;
+  fw::ops::Environment env_;
   bool by_daemon_;
   std::optional<fw::ActivityLog> log_;
 };

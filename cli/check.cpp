@@ -14,6 +14,7 @@
 #include "fw/host/settings.hpp"
 #include "fw/host/uplink.hpp"
 #include "fw/lists/lists.hpp"
+#include "fw/wire/wire.hpp"
 
 namespace cli {
 namespace {
@@ -69,7 +70,7 @@ void check_settings(std::vector<fw::Problem>& problems) {
 
 /// The files of rules.d beside the policy.
 void check_rules(const std::string& policy_path, std::vector<fw::Problem>& problems) {
-  const auto files = fw::read_rule_files(absolute_path(policy_path));
+  const auto files = fw::read_rule_files(fw::ops::absolute_path(policy_path));
   if (!files) {
     problems.push_back({fw::Severity::error, files.error().what, files.error().where});
     return;
@@ -100,8 +101,8 @@ int run_check(const Context& context, const std::string& file) {
   Context with = context;
   if (!file.empty()) with.policy_path = file;
   std::vector<fw::Problem> problems;
-  std::string name = with.policy_path.empty() ? kDefaultPolicy : with.policy_path;
-  if (with.policy_path.empty() && access(kDefaultPolicy, F_OK) != 0) {
+  std::string name = with.policy_path.empty() ? fw::ops::kDefaultPolicy : with.policy_path;
+  if (with.policy_path.empty() && access(fw::ops::kDefaultPolicy, F_OK) != 0) {
     name = "the built-in default policy";
     problems = fw::check(fw::default_policy());
   } else {
@@ -124,13 +125,13 @@ int run_check(const Context& context, const std::string& file) {
     }
   }
   check_settings(problems);
-  check_rules(with.policy_path.empty() ? kDefaultPolicy : with.policy_path, problems);
+  check_rules(with.policy_path.empty() ? fw::ops::kDefaultPolicy : with.policy_path, problems);
   const bool bad = std::any_of(problems.begin(), problems.end(), [](const fw::Problem& p) {
     return p.severity == fw::Severity::error;
   });
   if (context.json) {
     boost::json::array list;
-    for (const fw::Problem& problem : problems) list.push_back(to_json(problem));
+    for (const fw::Problem& problem : problems) list.push_back(fw::wire::to_json(problem));
     context.print(boost::json::object{{"policy", name}, {"ok", !bad}, {"problems", list}});
   } else {
     context.problems(problems);

@@ -1,60 +1,34 @@
 // cloudron-fw confirm, rollback
 #include <CLI/CLI.hpp>
 #include <boost/json/object.hpp>
-#include <fmt/format.h>
 
 #include "cli/commands.hpp"
-#include "cli/record.hpp"
-#include "cli/trial.hpp"
-#include "fw/host/host_facts.hpp"
-#include "fw/host/lock.hpp"
+#include "fw/ops/trial.hpp"
+#include "fw/wire/wire.hpp"
 
 namespace cli {
 namespace {
 
-namespace json = boost::json;
+int end(const Context& context, const fw::ops::TrialEnded& ended) {
+  if (context.json) context.print(fw::wire::to_json(ended));
+  context.say(context.styled(Context::Style::green, ended.text));
+  for (const std::string& warning : ended.report.warnings) context.warn(warning);
+  print_lists(context, ended.report.lists.reports);
+  return ended.report.warnings.empty() && !ended.report.lists.has_problems() ? kOk : kPartly;
+}
 
 int run_confirm(const Context& context) {
-  const auto lock = fw::StateLock::take(context.state_dir);
-  if (!lock) return failed(context, lock.error());
-  if (!settle_trial(context)) return kError;
-  const auto pending = fw::read_trial_record(context.state_dir);
-  if (!pending) {
-    context.error("nothing waits for a confirmation");
-    return kError;
-  }
-  auto manager = open_manager(context);
-  if (!manager) return failed(context, manager.error());
-  const auto report = fw::confirm(*manager, context.state_dir, *pending);
-  if (!report) return failed(context, report.error());
-  record(context, nullptr, "confirm", name_of(*pending), {});
-  if (context.json) context.print(json::object{{"confirmed", name_of(*pending)}});
-  context.say(context.styled(Context::Style::green,
-                             name_of(*pending) + " is confirmed: it is in force for good"));
-  for (const std::string& warning : report->warnings) context.warn(warning);
-  print_lists(context, report->lists.reports);
-  return report->warnings.empty() && !report->lists.has_problems() ? kOk : kPartly;
+  const auto confirmed = fw::ops::confirm(context.environment());
+  return confirmed ? end(context, *confirmed) : failed(context, confirmed.error());
 }
 
 int run_rollback(const Context& context) {
-  const auto lock = fw::StateLock::take(context.state_dir);
-  if (!lock) return failed(context, lock.error());
-  const auto pending = fw::read_trial_record(context.state_dir);
-  if (!pending) {
-    if (context.json) context.print(json::object{{"rolled_back", nullptr}});
-    context.say("nothing to do: no policy is on trial");
-    return kOk;
-  }
-  auto manager = open_manager(context);
-  if (!manager) return failed(context, manager.error());
-  const auto done = fw::roll_back(*manager, context.state_dir, *pending, fw::wall_clock());
+  const auto done = fw::ops::rollback(context.environment());
   if (!done) return failed(context, done.error());
-  record(context, nullptr, "rollback", rolled_back_text(*pending, *done), {});
-  if (context.json) context.print(json::object{{"rolled_back", name_of(*pending)}});
-  context.say(context.styled(Context::Style::green, rolled_back_text(*pending, *done)));
-  for (const std::string& warning : done->report.warnings) context.warn(warning);
-  print_lists(context, done->report.lists.reports);
-  return done->report.warnings.empty() && !done->report.lists.has_problems() ? kOk : kPartly;
+  if (*done) return end(context, **done);
+  if (context.json) context.print(boost::json::object{{"policy", nullptr}});
+  context.say("nothing to do: no policy is on trial");
+  return kOk;
 }
 
 }  // namespace

@@ -2,23 +2,16 @@
 #include "cli/context.hpp"
 
 #include <algorithm>
-#include <cerrno>
-#include <filesystem>
+#include <memory>
 
-#include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include "chains/rule_text.hpp"
-#include "cli/apps.hpp"
+#include "cli/spinner.hpp"
 #include "fw/base/suggest.hpp"
-#include "fw/host/block.hpp"
-#include "fw/host/exposed.hpp"
-#include "fw/host/last_good.hpp"
-#include "fw/host/trial_record.hpp"
+#include "fw/wire/wire.hpp"
 
 namespace cli {
 
@@ -81,7 +74,19 @@ void Context::error(const fw::Error& error) const {
               (denied && geteuid() != 0 ? "; this command needs root (try: sudo)" : ""));
 }
 
-void Context::print(const json::value& value) const { fmt::print("{}\n", json::serialize(value)); }
+void Context::print(const json::value& fields) const {
+  fmt::print("{}\n", json::serialize(fw::wire::versioned(fields)));
+}
+
+fw::ops::Environment Context::environment() const {
+  fw::ops::Environment env;
+  env.state_dir = state_dir;
+  env.socket = socket;
+  env.caller = caller;
+  env.tell = [this](const fw::Problem& problem) { problems({problem}); };
+  env.working = [this](const std::string& what) { return std::make_shared<Spinner>(*this, what); };
+  return env;
+}
 
 void Context::problems(const std::vector<fw::Problem>& problems) const {
   for (const fw::Problem& problem : problems) {
@@ -101,121 +106,8 @@ int failed(const Context& context, const fw::Error& error) {
   return kError;
 }
 
-namespace {
-
-void add_exposed(const Context& context, LoadedPolicy& loaded) {
-  for (fw::Problem& problem :
-       fw::exposed_files(loaded.policy, loaded.text ? loaded.name : "", context.state_dir)) {
-    loaded.warnings.push_back(std::move(problem));
-  }
-}
-
-/// Reads the files of rules.d beside the policy; false when they cannot be used, which was said.
-bool put_in_rules(const Context& context, const std::string& path, LoadedPolicy& loaded) {
-  auto files = fw::read_rule_files(absolute_path(path));
-  if (!files) {
-    context.error(files.error());
-    return false;
-  }
-  const auto problems = chains::read_rules(*files).problems;
-  context.problems(problems);
-  if (!problems.empty()) return false;
-  if (files->empty()) return true;
-  // Remembered with the policy, also with one that is built in.
-  loaded.text = fw::with_rules(loaded.text.value_or(std::string()), *files);
-  loaded.policy.rules = std::move(*files);
-  return true;
-}
-
-}  // namespace
-
 std::optional<LoadedPolicy> load_policy(const Context& context) {
-  LoadedPolicy loaded;
-  const bool given = !context.policy_path.empty();
-  const std::string path = given ? context.policy_path : kDefaultPolicy;
-  if (!given && access(path.c_str(), F_OK) != 0 && errno == ENOENT) {
-    loaded.policy = fw::default_policy();
-    loaded.warnings = fw::check(loaded.policy);
-    add_exposed(context, loaded);
-    loaded.name = "the built-in default policy";
-    if (!put_in_rules(context, path, loaded)) return {};
-    return loaded;
-  }
-  fw::Parsed parsed = fw::read_policy(path);
-  if (!parsed.ok()) {
-    context.problems(parsed.problems);
-    return {};
-  }
-  loaded.policy = std::move(parsed.policy);
-  loaded.warnings = std::move(parsed.problems);
-  loaded.text = std::move(parsed.text);
-  loaded.name = path;
-  add_exposed(context, loaded);
-  if (!put_in_rules(context, path, loaded)) return {};
-  put_in_apps(context, loaded);
-  return loaded;
-}
-
-std::string absolute_path(const std::string& path) {
-  std::error_code error;
-  const auto whole = std::filesystem::absolute(path, error);
-  return error ? path : whole.string();
-}
-
-std::string policy_file(const Context& context) {
-  return absolute_path(context.policy_path.empty() ? kDefaultPolicy : context.policy_path);
-}
-
-namespace {
-
-bool was_refused(const Context& context, const LoadedPolicy& asked) {
-  if (!context.boot || !asked.text) return false;
-  const auto at = fw::refused_at(context.state_dir, *asked.text, fw::this_moment());
-  if (!at) return false;
-  context.error(
-      fmt::format("{} was rolled back at {}, and not applied since", asked.name, time_text(*at)));
-  return true;
-}
-
-}  // namespace
-
-LoadedPolicy load_some_policy(const Context& context) {
-  auto asked = load_policy(context);
-  const bool lost = context.boot && asked && asked->policy.file.empty();
-  const bool refused = asked && was_refused(context, *asked);
-  if (asked && !lost && !refused) return std::move(*asked);
-  auto last_good = fw::read_last_good(context.state_dir);
-  if (lost && !last_good) return std::move(*asked);
-  if (lost) context.error(fmt::format("{} is not there any more", kDefaultPolicy));
-  LoadedPolicy loaded;
-  loaded.stands_in = true;
-  if (last_good) {
-    loaded.policy = std::move(*last_good);
-    loaded.name = "the last good policy";
-  } else {
-    loaded.policy = fw::default_policy();
-    loaded.name = "the built-in default policy";
-  }
-  loaded.warnings = fw::check(loaded.policy);
-  put_in_apps(context, loaded);
-  context.error("the policy cannot be used: " + loaded.name +
-                (context.boot ? " is applied instead" : " is used instead"));
-  return loaded;
-}
-
-fw::Result<fw::Manager> open_manager(const Context& context) {
-  return fw::Manager::open(context.state_dir);
-}
-
-bool has_state(const Context& context) {
-  return access(context.state_dir.c_str(), F_OK) == 0 || errno != ENOENT;
-}
-
-fw::Result<fw::Manager> open_manager_to_read(const Context& context) {
-  if (has_state(context)) return open_manager(context);
-  auto kernel = chains::Kernel::open();
-  if (!kernel) return std::unexpected(kernel.error());
-  return fw::Manager(std::move(*kernel), context.state_dir, std::nullopt);
+  return fw::ops::load_policy(context.environment(), context.source());
 }
 
 void Table::print(const Context& context, const std::string& indent) const {
@@ -238,114 +130,6 @@ void Table::print(const Context& context, const std::string& indent) const {
   };
   if (!heading_.empty()) fmt::print("{}\n", context.styled(Context::Style::dim, line(heading_)));
   for (const auto& cells : rows_) fmt::print("{}\n", line(cells));
-}
-
-std::string grouped(std::uint64_t number) {
-  std::string text = std::to_string(number);
-  for (auto at = static_cast<int>(text.size()) - 3; at > 0; at -= 3) {
-    text.insert(static_cast<std::size_t>(at), ",");
-  }
-  return text;
-}
-
-std::string plural(std::uint64_t n, const char* one, const char* many) {
-  std::string word = one;
-  if (n != 1) word = many != nullptr ? many : word + "s";
-  return grouped(n) + " " + word;
-}
-
-std::string until_text(const std::optional<fw::WallTime>& until, fw::WallTime now) {
-  if (!until) return "permanently";
-  const auto left = std::chrono::ceil<std::chrono::seconds>(*until - now);
-  if (left.count() <= 0) return "ended";
-  // Two units are enough to know what one has: "2d 3h", "14m 5s".
-  std::string text;
-  auto rest = left.count();
-  int parts = 0;
-  for (const auto& [unit, name] : {std::pair{86'400L, 'd'}, {3600L, 'h'}, {60L, 'm'}, {1L, 's'}}) {
-    if (rest < unit || parts == 2) continue;
-    text += fmt::format("{}{}{}", parts == 0 ? "" : " ", rest / unit, name);
-    rest %= unit;
-    ++parts;
-  }
-  return text + " left";
-}
-
-std::string time_text(fw::WallTime time) {
-  const auto seconds = std::chrono::floor<std::chrono::seconds>(time);
-  return fmt::format("{:%Y-%m-%d %H:%M:%S}Z",
-                     fmt::gmtime(std::chrono::system_clock::to_time_t(seconds)));
-}
-
-json::value to_json(const fw::Location& where) {
-  if (where.file.empty()) return nullptr;
-  return json::object{{"file", where.file}, {"line", where.line}, {"column", where.column}};
-}
-
-json::value to_json(const fw::Problem& problem) {
-  return json::object{{"severity", problem.severity == fw::Severity::error ? "error" : "warning"},
-                      {"what", problem.what},
-                      {"where", to_json(problem.where)}};
-}
-
-json::value to_json(const fw::Difference& difference) {
-  json::array lines;
-  for (const chains::DiffLine& line : difference.rules.lines) {
-    lines.push_back(json::object{{"sign", std::string(1, line.sign)},
-                                 {"place", line.place},
-                                 {"text", line.text},
-                                 {"id", line.id},
-                                 {"where", to_json(line.where)}});
-  }
-  json::array contents;
-  for (const fw::ContentChange& change : difference.contents) {
-    contents.push_back(json::object{{"what", change.what},
-                                    {"added", change.added},
-                                    {"removed", change.removed},
-                                    {"whole", change.whole}});
-  }
-  return json::object{{"lines", std::move(lines)},
-                      {"lines_in_all", difference.rules.all},
-                      {"contents", std::move(contents)}};
-}
-
-json::value to_json(const std::vector<fw::ListReport>& reports) {
-  json::array out;
-  for (const fw::ListReport& report : reports) {
-    const auto lines = [](const std::vector<fw::BadLine>& all) {
-      json::array array;
-      for (const fw::BadLine& line : all) {
-        array.push_back(json::object{{"line", line.line}, {"what", line.what}});
-      }
-      return array;
-    };
-    out.push_back(json::object{{"name", report.name},
-                               {"file", report.file},
-                               {"action", to_string(report.action)},
-                               {"entries", report.entries},
-                               {"bad_lines", report.bad_count},
-                               {"bad", lines(report.bad)},
-                               {"left_out_lines", report.left_count},
-                               {"left_out", lines(report.left_out)},
-                               {"wide", lines(report.wide)},
-                               {"last_good", report.last_good},
-                               {"problem", report.problem}});
-  }
-  return out;
-}
-
-json::value to_json(const fw::Block& block, fw::WallTime now) {
-  json::object out{{"address", to_string(block.range)},
-                   {"since", time_text(block.since)},
-                   {"reason", fw::printable(block.reason, block.reason.size())},
-                   {"origin", fw::printable(block.origin, block.origin.size())},
-                   {"until", nullptr},
-                   {"seconds_left", nullptr}};
-  if (block.until) {
-    out["until"] = time_text(*block.until);
-    out["seconds_left"] = std::chrono::ceil<std::chrono::seconds>(*block.until - now).count();
-  }
-  return out;
 }
 
 std::string left_out_text(const fw::ListReport& report) {

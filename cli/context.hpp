@@ -10,10 +10,18 @@
 
 #include "fw/base/result.hpp"
 #include "fw/host/apply.hpp"
-#include "fw/host/discovered.hpp"
+#include "fw/ops/environment.hpp"
+#include "fw/ops/policy.hpp"
+#include "fw/ops/words.hpp"
 #include "fw/policy/parse.hpp"
 
 namespace cli {
+
+using fw::ops::grouped;
+using fw::ops::LoadedPolicy;
+using fw::ops::plural;
+using fw::ops::time_text;
+using fw::ops::until_text;
 
 /// Exit codes; stable, documented in --help and the man page.
 enum Exit : int {
@@ -30,7 +38,6 @@ enum Exit : int {
 /// For CLI11's check(): an option's complaint about a value; "" when it may be.
 std::string not_empty(const std::string& value);
 
-inline constexpr const char* kDefaultPolicy = "/etc/cloudron-fw/policy.toml";
 inline constexpr const char* kDefaultStateDir = "/var/lib/cloudron-fw";
 
 inline constexpr const char* kDefaultSocket = "/run/cloudron-fw/control.sock";
@@ -44,8 +51,12 @@ struct Context {
   bool color = false;  ///< on stdout
   bool color_err = false;
   bool boot = false;  ///< messages carry the journal's priority
-  enum class Apps { remembered, asked };
-  Apps apps = Apps::remembered;  ///< where a policy that discovers apps has them from
+  fw::ops::Caller caller = fw::ops::this_process();
+
+  /// What an operation works in: it tells its warnings on stderr, and shows that it works.
+  fw::ops::Environment environment() const;
+  /// The policy that the options name.
+  fw::ops::PolicySource source() const { return {.path = policy_path, .boot = boot}; }
 
   enum class Style { plain, bold, dim, red, green, yellow };
   std::string styled(Style style, const std::string& text) const;
@@ -56,44 +67,16 @@ struct Context {
   void warn(const std::string& line) const;
   void error(const std::string& line) const;
   void error(const fw::Error& error) const;
-  void print(const boost::json::value& value) const;
+  /// An object on stdout, with the version of its form.
+  void print(const boost::json::value& fields) const;
   void problems(const std::vector<fw::Problem>& problems) const;
 };
 
 /// Says why a command came to nothing, and gives the code that it ends with.
 int failed(const Context& context, const fw::Error& error);
 
-/// The policy that the options name: the file, or without one the built-in default.
-struct LoadedPolicy {
-  fw::Policy policy;
-  std::vector<fw::Problem> warnings;
-  std::optional<std::string> text;  ///< of the file; none for the built-in default
-  std::string name;        ///< "/etc/cloudron-fw/policy.toml" or "the built-in default policy"
-  bool stands_in = false;  ///< for a policy that cannot be used
-  /// With what the container engine answered, to be saved; none when it was not asked.
-  std::optional<fw::KeptInventory> asked{};
-  std::string engine_trouble{};  ///< why that is not the newest
-  /// What its apply does with what it does not use.
-  chains::Unused unused = chains::Unused::remove;
-};
-/// Absolute, as the process stands now.
-std::string absolute_path(const std::string& path);
-/// The policy file that the options name, absolute; it need not be there.
-std::string policy_file(const Context& context);
-/// Prints all problems itself when there is an error among them, and then gives nothing.
+/// fw::ops::load_policy of what the options name.
 std::optional<LoadedPolicy> load_policy(const Context& context);
-
-/// The same, and when that cannot be used (all problems are printed) the last good policy, or else
-/// the built-in default: for what must go on. At boot a policy file that is not there while a last
-/// good policy is remembered was lost, and one that holds what was rolled back was refused: both
-/// cannot be used either.
-LoadedPolicy load_some_policy(const Context& context);
-
-/// Opens kernel, lists and store.
-fw::Result<fw::Manager> open_manager(const Context& context);
-/// Is the state folder there? Who only reads does not make it: without it, all of it is empty.
-bool has_state(const Context& context);
-fw::Result<fw::Manager> open_manager_to_read(const Context& context);
 
 /// A table with aligned columns; widths in display columns. Without a row it prints nothing.
 class Table {
@@ -110,17 +93,6 @@ class Table {
   std::vector<std::string> heading_;
   std::vector<std::vector<std::string>> rows_;
 };
-
-std::string grouped(std::uint64_t number);  ///< 1,234,567
-std::string plural(std::uint64_t n, const char* one, const char* many = nullptr);
-std::string until_text(const std::optional<fw::WallTime>& until, fw::WallTime now);
-std::string time_text(fw::WallTime time);  ///< 2026-11-23 14:03:11Z
-
-boost::json::value to_json(const fw::Location& where);
-boost::json::value to_json(const fw::Problem& problem);
-boost::json::value to_json(const fw::Difference& difference);
-boost::json::value to_json(const std::vector<fw::ListReport>& reports);
-boost::json::value to_json(const fw::Block& block, fw::WallTime now);
 
 void print_lists(const Context& context, const std::vector<fw::ListReport>& reports);
 inline constexpr std::size_t kLinesShown = 40;  ///< of a difference

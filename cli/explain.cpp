@@ -23,6 +23,7 @@
 #include "fw/base/suggest.hpp"
 #include "fw/host/host_facts.hpp"
 #include "fw/host/panic.hpp"
+#include "fw/wire/wire.hpp"
 
 namespace cli {
 namespace {
@@ -515,7 +516,7 @@ json::value explanation_json(const World& world, const Explanation& e) {
       steps.push_back(json::object{{"chain", step.chain},
                                    {"rule", rule_text(world, step)},
                                    {"matched", step.matched()},
-                                   {"where", to_json(step.where)}});
+                                   {"where", fw::wire::to_json(step.where)}});
     }
     json::array assumed(evaluation.assumed.begin(), evaluation.assumed.end());
     packets.push_back(json::object{{"packet", packet_text(which, e.question.first.packet.protocol)},
@@ -531,7 +532,7 @@ json::value explanation_json(const World& world, const Explanation& e) {
   }
   return json::object{{"question", e.question.text},
                       {"verdict", outcome_text(e.beginning.outcome())},
-                      {"where", to_json(deciding_line(e))},
+                      {"where", fw::wire::to_json(deciding_line(e))},
                       {"packets", std::move(packets)},
                       {"limits", std::move(budgets)}};
 }

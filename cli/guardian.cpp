@@ -14,13 +14,12 @@
 #include <syslog.h>
 #include <unistd.h>
 
-#include "cli/record.hpp"
-#include "cli/trial.hpp"
 #include "fw/base/limits.hpp"
 #include "fw/host/host_facts.hpp"
 #include "fw/host/lock.hpp"
-#include "fw/host/trial.hpp"
+#include "fw/host/trial_record.hpp"
 #include "fw/lists/file.hpp"
+#include "fw/ops/trial.hpp"
 
 namespace cli {
 namespace {
@@ -86,17 +85,12 @@ bool roll_back(const Context& context, const fw::TrialRecord& trial) {
     return false;
   }
   if (!same(state_dir, trial)) return true;
-  const auto overdue = fw::roll_back_if_due(state_dir, fw::this_moment(), fw::wall_clock());
-  if (!overdue) {
-    tell(LOG_ERR, "the trial is not rolled back: " + to_string(overdue.error()));
+  const auto done = fw::ops::roll_back_overdue(context.environment());
+  if (!done) {
+    tell(LOG_ERR, "the trial is not rolled back: " + to_string(done.error()));
     return false;
   }
-  if (*overdue) {
-    const std::string what =
-        "nobody confirmed in time: " + rolled_back_text((*overdue)->pending, (*overdue)->done);
-    tell(LOG_WARNING, what);
-    record(context, nullptr, "rollback", what, {});
-  }
+  if (!done->empty()) tell(LOG_WARNING, *done);
   return true;
 }
 
@@ -115,9 +109,9 @@ void guard(const Context& context, int from_command) {
 
 }  // namespace
 
-fw::Result<Guardian> Guardian::start(const Context& context) {
+fw::Result<std::unique_ptr<fw::ops::Guardian>> Guardian::start(const Context& context) {
   Context own = context;
-  own.state_dir = absolute_path(context.state_dir);
+  own.state_dir = fw::ops::absolute_path(context.state_dir);
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) {
     return fw::fail_errno(fw::ErrorCode::io, "no guardian for the rollback: cannot make a pipe",
@@ -136,15 +130,11 @@ fw::Result<Guardian> Guardian::start(const Context& context) {
     ::_exit(kOk);
   }
   ::close(ends[0]);
-  return Guardian(ends[1]);
+  return std::unique_ptr<fw::ops::Guardian>(new Guardian(ends[1]));
 }
 
 void Guardian::watch() { (void)!::write(to_process_, "!", 1); }
 
-Guardian::Guardian(Guardian&& other) noexcept : to_process_(std::exchange(other.to_process_, -1)) {}
-
-Guardian::~Guardian() {
-  if (to_process_ >= 0) ::close(to_process_);
-}
+Guardian::~Guardian() { ::close(to_process_); }
 
 }  // namespace cli

@@ -126,7 +126,7 @@ int main(int argc, char** argv) {
   program.set_version_flag("--version", "cloudron-fw " CLOUDRON_FW_VERSION);
   program
       .add_option("--policy", context.policy_path,
-                  std::string("Policy file (default: ") + cli::kDefaultPolicy +
+                  std::string("Policy file (default: ") + fw::ops::kDefaultPolicy +
                       ", and without that file the built-in default policy)")
       ->type_name("FILE")
       ->check(cli::not_empty);

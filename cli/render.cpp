@@ -56,7 +56,7 @@ int run_apparmor(const Context& context, const std::string& app) {
       fmt::print("{}{}", name == apps->front() ? "" : "\n", text);
     }
   }
-  if (context.json) context.print(std::move(profiles));
+  if (context.json) context.print(json::object{{"files", std::move(profiles)}});
   return kOk;
 }
 

@@ -9,6 +9,7 @@
 #include "cli/commands.hpp"
 #include "fw/host/panic.hpp"
 #include "fw/host/set_contents.hpp"
+#include "fw/wire/wire.hpp"
 
 namespace cli {
 namespace {
@@ -50,8 +51,9 @@ json::value ruleset_json(const chains::Ruleset& ruleset) {
   for (const chains::Chain& chain : ruleset.chains) {
     json::array rules;
     for (const chains::Rule& rule : chain.rules) {
-      rules.push_back(json::object{
-          {"text", chains::to_text(rule)}, {"id", rule.id}, {"where", to_json(rule.where)}});
+      rules.push_back(json::object{{"text", chains::to_text(rule)},
+                                   {"id", rule.id},
+                                   {"where", fw::wire::to_json(rule.where)}});
     }
     chains.push_back(json::object{
         {"name", chain.name},

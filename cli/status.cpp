@@ -1,35 +1,25 @@
 // cloudron-fw status
-#include "fw/host/status.hpp"
+#include "fw/ops/status.hpp"
 
 #include <algorithm>
 
 #include <CLI/CLI.hpp>
-#include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <fmt/format.h>
 
 #include "cli/commands.hpp"
-#include "cli/daemon_client.hpp"
 #include "cli/trial.hpp"
 #include "fw/base/limits.hpp"
 #include "fw/base/suggest.hpp"
-#include "fw/host/desired_policy.hpp"
 #include "fw/host/host_facts.hpp"
+#include "fw/wire/wire.hpp"
 
 namespace cli {
 namespace {
 
-namespace json = boost::json;
 using Style = Context::Style;
 
 constexpr std::size_t kBlocksShown = 10;
-
-struct Told {
-  std::string policy;  ///< its name
-  fw::Status status;
-  fw::Trouble trouble;
-  ToldBlocks blocks;
-};
 
 std::string ports_text(const std::vector<std::string>& ports) {
   std::string text;
@@ -69,7 +59,8 @@ void print_limits(const Context& context, const fw::Status& status) {
   }
 }
 
-void print_blocks(const Context& context, const fw::Status& status, const ToldBlocks& told) {
+void print_blocks(const Context& context, const fw::Status& status,
+                  const fw::ops::BlockList& told) {
   const fw::WallTime now = fw::wall_clock();
   const auto& blocks = told.blocks;
   context.say("");
@@ -134,60 +125,7 @@ void print_unlabelled(const Context& context, const fw::Status& status) {
           " without a label of ours: older than the rules, or another program cleared it"));
 }
 
-json::value told_json(const Told& told) {
-  const fw::Status& status = told.status;
-  json::array ports;
-  for (const fw::Status::Port& port : status.ports) {
-    ports.push_back(json::object{{"port", port.port}, {"new_flows", port.flows}});
-  }
-  json::array limits;
-  for (const fw::Status::Limited& s : status.limits) {
-    json::array limited;
-    for (const std::string& port : s.ports) limited.emplace_back(port);
-    const fw::LimitCounts& c = s.counts;
-    limits.push_back(json::object{{"name", c.name},
-                                  {"rate", to_string(c.rate)},
-                                  {"ports", std::move(limited)},
-                                  {"accepted", c.accepted},
-                                  {"refused", c.refused},
-                                  {"overflowed", c.overflowed},
-                                  {"sources", c.sources},
-                                  {"fullest", c.fullest},
-                                  {"capacity", fw::kMeterSourcesMax}});
-  }
-  json::array blocks;
-  for (const fw::Block& block : told.blocks.blocks) {
-    blocks.push_back(to_json(block, fw::wall_clock()));
-  }
-  json::array warnings;
-  for (const std::string& warning : status.warnings) warnings.emplace_back(warning);
-  json::array settings;
-  for (const fw::WeakSetting& s : status.settings) {
-    settings.push_back(json::object{{"harm", to_string(s.harm)},
-                                    {"name", s.name},
-                                    {"value", s.value},
-                                    {"means", s.means},
-                                    {"remedy", s.remedy}});
-  }
-  json::object dropped;
-  for (const auto& [name, packets] : status.dropped) dropped[name] = packets;
-  return json::object{{"policy", told.policy},
-                      {"present", status.present},
-                      {"equal", status.equal},
-                      {"differences", status.differences},
-                      {"ports", std::move(ports)},
-                      {"limits", std::move(limits)},
-                      {"dropped", std::move(dropped)},
-                      {"unlabelled", status.unlabelled},
-                      {"blocks", std::move(blocks)},
-                      {"lists", to_json(status.lists)},
-                      {"settings", std::move(settings)},
-                      {"warnings", std::move(warnings)},
-                      {"confirmation", trial_json(told.trouble)},
-                      {"panic", panic_json(told.trouble)}};
-}
-
-void print_status(const Context& context, const Told& told) {
+void print_status(const Context& context, const fw::ops::StatusReport& told) {
   const fw::Status& status = told.status;
   if (!status.present) {
     context.say(context.styled(Style::red,
@@ -221,60 +159,21 @@ void print_status(const Context& context, const Told& told) {
   print_blocks(context, status, told.blocks);
 }
 
-/// What root finds out.
-fw::Result<Told> find_out(const Context& context, const LoadedPolicy& loaded) {
-  auto manager = open_manager_to_read(context);
-  if (!manager) return std::unexpected(manager.error());
-  const auto desired = fw::desired_policy(context.state_dir, fw::this_moment());
-  auto status = fw::read_status(*manager, loaded.policy, desired.policy, unused_now(context));
-  if (!status) return std::unexpected(status.error());
-  fw::Store::Snapshot snapshot;
-  if (manager->store()) {
-    auto blocks = manager->store()->blocks(fw::wall_clock());
-    if (!blocks) return std::unexpected(blocks.error());
-    snapshot = std::move(*blocks);
-  }
-  const std::size_t all = snapshot.blocks.size();
-  return Told{loaded.name,
-              std::move(*status),
-              fw::read_trouble(context.state_dir),
-              {std::move(snapshot.blocks), all}};
-}
-
-/// What the daemon tells those who may ask it.
-fw::Result<Told> ask_daemon(const Context& context) {
-  auto told = status_of_daemon(context);
-  if (!told) return std::unexpected(told.error());
-  auto blocks = blocks_of_daemon(context);
-  if (!blocks) return std::unexpected(blocks.error());
-  return Told{"the policy that was applied", std::move(told->status), std::move(told->trouble),
-              std::move(*blocks)};
-}
-
-int finish(const Context& context, const fw::Result<Told>& told) {
-  if (!told) {
-    context.error(told.error());
-    return kError;
-  }
-  print_trouble(context, told->trouble);
-  if (context.json) {
-    context.print(told_json(*told));
-  } else {
-    print_status(context, *told);
-  }
-  const bool weak = std::ranges::any_of(told->status.settings, [](const fw::WeakSetting& s) {
-    return s.harm == fw::SettingHarm::high;
-  });
-  return told->status.equal && told->status.warnings.empty() && !weak ? kOk : kDifferent;
-}
-
 int run_status(const Context& context) {
-  if (asks_daemon(context)) return finish(context, ask_daemon(context));
-  const LoadedPolicy loaded = load_some_policy(context);
-  context.problems(loaded.warnings);
-  print_refused(context, loaded);
-  const int exit = finish(context, find_out(context, loaded));
-  return loaded.stands_in ? kError : exit;
+  const auto report = fw::ops::status(context.environment(), context.source());
+  if (!report) return failed(context, report.error());
+  print_refused(context, report->policy, report->rolled_back);
+  print_trouble(context, report->trouble);
+  if (context.json) {
+    context.print(fw::wire::to_json(*report));
+  } else {
+    print_status(context, *report);
+  }
+  if (report->stands_in) return kError;
+  const fw::Status& status = report->status;
+  const bool weak = std::ranges::any_of(
+      status.settings, [](const fw::WeakSetting& s) { return s.harm == fw::SettingHarm::high; });
+  return status.equal && status.warnings.empty() && !weak ? kOk : kDifferent;
 }
 
 }  // namespace

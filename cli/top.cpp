@@ -9,7 +9,6 @@
 #include <CLI/CLI.hpp>
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
-#include <boost/json/parse.hpp>
 #include <fmt/format.h>
 #include <poll.h>
 #include <sys/ioctl.h>
@@ -19,8 +18,8 @@
 
 #include "cli/commands.hpp"
 #include "fw/base/suggest.hpp"
-#include "fw/daemon/client.hpp"
 #include "fw/daemon/rates.hpp"
+#include "fw/ops/daemon_client.hpp"
 
 namespace cli {
 namespace {
@@ -33,20 +32,11 @@ using fw::NamedCount;
 using fw::NamedRate;
 using fw::Rates;
 
-constexpr std::chrono::seconds kCountsPatience{5};
 constexpr std::chrono::milliseconds kPeriod{1000};
+constexpr std::size_t kSources = 10;
 
-fw::Result<json::object> sample(const Context& context) {
-  const auto answer = fw::ask(context.socket, R"({"do":"counts","sources":10})", kCountsPatience);
-  if (!answer) return std::unexpected(answer.error());
-  boost::system::error_code error;
-  const json::value value = json::parse(*answer, error);
-  if (error || !value.is_object() || !value.get_object().contains("ok")) {
-    return fw::fail(fw::ErrorCode::io, "the daemon's answer is not understood");
-  }
-  const json::object& object = value.get_object();
-  if (object.at("ok") == json::value(true)) return object;
-  return fw::fail(fw::ErrorCode::io, std::string(object.at("error").as_string()));
+fw::Result<fw::Counts> sample(const Context& context) {
+  return fw::ops::counts_of_daemon(context.environment(), kSources);
 }
 
 /// A terminal that shows one screen, and is as it was afterwards.
@@ -264,18 +254,7 @@ void add_top(CLI::App& program, Context& context, int& exit) {
       "A live view of new connections and refusals: by limit, by source, by app; the fill of "
       "meters, blocks, repairs. q quits. Asks the daemon.");
   command->add_flag("--once", *once, "One view of a second, for scripts with --json");
-  command->callback([&context, &exit, once] {
-    try {
-      exit = run_top(context, *once);
-    } catch (const std::system_error&) {
-      throw;  // the output cannot be written
-    } catch (const std::exception&) {
-      context.error(
-          "the daemon's answer is not understood: is it of another version? (systemctl restart "
-          "cloudron-fwd)");
-      exit = kError;
-    }
-  });
+  command->callback([&context, &exit, once] { exit = run_top(context, *once); });
 }
 
 }  // namespace cli

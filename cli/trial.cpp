@@ -1,92 +1,13 @@
-// A policy on trial: beginning, settling, and telling of it.
+// What commands say about a policy on trial, and about a panic.
 #include "cli/trial.hpp"
 
-#include <boost/json/array.hpp>
-#include <boost/json/object.hpp>
 #include <fmt/format.h>
 
-#include "cli/guardian.hpp"
-#include "cli/record.hpp"
-#include "cli/spinner.hpp"
-#include "fw/base/limits.hpp"
-#include "fw/base/rate.hpp"
 #include "fw/host/host_facts.hpp"
-#include "fw/host/last_good.hpp"
 
 namespace cli {
 
-namespace json = boost::json;
 using Style = Context::Style;
-
-std::string rolled_back_text(const fw::TrialRecord& pending, const fw::RolledBack& done) {
-  std::string now = "the last confirmed policy is in force";
-  if (done.why == fw::DesiredPolicy::Why::built_in) now = "the built-in default policy is in force";
-  if (done.removed) now = "there is no firewall, as before";
-  return fmt::format("{} is rolled back: {}", name_of(pending), now);
-}
-
-std::optional<std::chrono::seconds> trial_time(const Context& context, const std::string& text) {
-  const auto time = fw::parse_duration(text);
-  if (time && *time <= fw::kTrialMax) return *time;
-  context.error("--confirm " + (time ? text + ": at most 1d" : to_string(time.error())));
-  return {};
-}
-
-bool settle_trial(const Context& context) {
-  const auto overdue = fw::roll_back_if_due(context.state_dir, fw::this_moment(), fw::wall_clock());
-  if (!overdue) {
-    context.error("a trial that nobody confirmed is not rolled back: " +
-                  to_string(overdue.error()));
-    return false;
-  }
-  if (*overdue) {
-    const std::string what =
-        "nobody confirmed in time: " + rolled_back_text((*overdue)->pending, (*overdue)->done);
-    context.warn(what);
-    record(context, nullptr, "rollback", what, {});
-  }
-  return true;
-}
-
-bool no_trial_is_on(const Context& context) {
-  if (!settle_trial(context)) return false;
-  const auto pending = fw::read_trial_record(context.state_dir);
-  if (!pending) return true;
-  context.error(fmt::format(
-      "{} waits for its confirmation ({}): nothing was changed; first keep it (cloudron-fw "
-      "confirm) or go back (cloudron-fw rollback)",
-      name_of(*pending), until_text(pending->until_wall, fw::wall_clock())));
-  return false;
-}
-
-chains::Unused unused_now(const Context& context) {
-  return fw::desired_policy(context.state_dir, fw::this_moment()).unused;
-}
-
-void end_trial_at_boot(const Context& context) {
-  const auto pending = fw::read_trial_record(context.state_dir);
-  if (!pending || !is_due(*pending, fw::this_moment())) return;
-  const auto done = fw::abandon_trial(context.state_dir, *pending, fw::wall_clock());
-  if (!done) context.error(done.error());
-}
-
-fw::Result<std::optional<fw::Trial>> apply_on_trial(const Context& context,
-                                                    const LoadedPolicy& loaded,
-                                                    std::chrono::seconds time, Lockout lockout,
-                                                    fw::Shrunk shrunk) {
-  auto guardian = Guardian::start(context);
-  if (!guardian) return std::unexpected(guardian.error());
-  auto manager = open_manager(context);
-  if (!manager) return std::unexpected(manager.error());
-  if (lockout == Lockout::refuse) manager->refuse_lockout(own_session);
-  if (shrunk == fw::Shrunk::accept) manager->accept_lists();
-  fw::TrialRecord pending;
-  pending.path = policy_file(context);
-  pending.text = loaded.text;
-  const Spinner waiting(context, "applying " + loaded.name);
-  return fw::begin_trial(*manager, context.state_dir, loaded.policy, std::move(pending), time,
-                         [&](const fw::TrialRecord&) { guardian->watch(); });
-}
 
 void print_trial(const Context& context, const std::string& policy, fw::WallTime until) {
   context.say(context.styled(
@@ -131,29 +52,13 @@ void print_trouble(const Context& context, const fw::Trouble& trouble) {
                               trouble.trial->policy)));
 }
 
-void print_refused(const Context& context, const LoadedPolicy& loaded) {
-  if (!loaded.text) return;
-  const auto at = fw::refused_at(context.state_dir, *loaded.text, fw::this_moment());
-  if (!at) return;
+void print_refused(const Context& context, const std::string& policy,
+                   const std::optional<fw::WallTime>& rolled_back) {
+  if (!rolled_back) return;
   context.say(context.styled(Style::yellow,
                              fmt::format("{} was rolled back at {}: a boot does not apply it, "
                                          "cloudron-fw apply does",
-                                         loaded.name, time_text(*at))));
-}
-
-json::value trial_json(const fw::Trouble& trouble) {
-  if (!trouble.trial) return nullptr;
-  const auto left = std::chrono::ceil<std::chrono::seconds>(trouble.trial->left);
-  return json::object{{"policy", trouble.trial->policy},
-                      {"until", time_text(trouble.trial->until)},
-                      {"seconds_left", left.count()}};
-}
-
-json::value panic_json(const fw::Trouble& trouble) {
-  if (!trouble.panic) return nullptr;
-  json::array callers;
-  for (const fw::Ip caller : trouble.panic->panic.callers) callers.emplace_back(to_string(caller));
-  return json::object{{"since", time_text(trouble.panic->since)}, {"callers", std::move(callers)}};
+                                         policy, time_text(*rolled_back))));
 }
 
 }  // namespace cli

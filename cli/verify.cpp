@@ -1,48 +1,26 @@
 // cloudron-fw verify
 #include <CLI/CLI.hpp>
-#include <boost/json/object.hpp>
-#include <fmt/format.h>
 
 #include "cli/commands.hpp"
-#include "fw/host/desired_policy.hpp"
-#include "fw/host/last_good.hpp"
-#include "fw/host/status.hpp"
+#include "fw/ops/status.hpp"
+#include "fw/wire/wire.hpp"
 
 namespace cli {
 namespace {
 
 int run_verify(const Context& context) {
-  auto manager = open_manager_to_read(context);
-  if (!manager) {
-    context.error(manager.error());
-    return kError;
-  }
-  const auto wanted = fw::desired_policy(context.state_dir, fw::this_moment());
-  const auto report =
-      manager->apply(wanted.policy, fw::ApplyMode::dry_run, wanted.unused, fw::ListUse::remembered);
-  if (!report) {
-    context.error(report.error());
-    return kError;
-  }
-  const auto labels = fw::label_trouble(manager->kernel(), wanted.policy);
-  if (!labels) {
-    context.error(labels.error());
-    return kError;
-  }
-  if (!labels->empty()) context.warn(*labels);
-  const bool off = fw::switched_off(context.state_dir);
-  if (context.json) {
-    context.print(boost::json::object{
-        {"equal", !report->changed}, {"off", off}, {"difference", to_json(report->difference)}});
-  }
-  if (!report->changed) {
+  const auto report = fw::ops::verify(context.environment());
+  if (!report) return failed(context, report.error());
+  if (!report->labels.empty()) context.warn(report->labels);
+  if (context.json) context.print(fw::wire::to_json(*report));
+  if (report->equal) {
     context.say("the kernel holds what was last applied");
     return kOk;
   }
-  if (off) {
+  if (report->off) {
     context.say("the firewall is off since 'cloudron-fw reset'");
   } else if (report->first) {
-    context.say(wanted.why == fw::DesiredPolicy::Why::built_in
+    context.say(report->never_applied
                     ? "nothing was applied yet, and no table of ours is in the kernel; apply it: "
                       "sudo cloudron-fw apply"
                     : "what was last applied is gone: no table of ours is in the kernel; apply it "

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "fw/base/limits.hpp"
+#include "fw/wire/wire.hpp"
 
 namespace fw {
 namespace {
@@ -75,8 +76,13 @@ Result<json::object> read_request(std::string_view line) {
   return fail(ErrorCode::usage, "a request is one line that holds a JSON object");
 }
 
-json::object refusal(std::string_view why) { return {{"ok", false}, {"error", why}}; }
-json::object refusal(const Error& error) { return refusal(to_string(error)); }
+namespace {
+
+json::object refusal(std::string what) {
+  return wire::answer(Error{ErrorCode::usage, std::move(what), {}, {}, 0});
+}
+
+}  // namespace
 
 /// One client: reads a line, has it answered, writes the answer, and so on.
 class ControlServer::Client final : public ClientSession {
@@ -116,7 +122,7 @@ class ControlServer::Client final : public ClientSession {
     const std::string line(bytes, size);
     input_.consume(size);
     const auto request = read_request(line);
-    if (!request) return answer(refusal(request.error()), false);
+    if (!request) return answer(wire::answer(request.error()), false);
     busy_ = true;
     server_.handler_(peer_, *request, [self = held()](json::object out) {
       self->busy_ = false;

@@ -30,10 +30,6 @@ using Handler = std::function<void(const Peer&, const boost::json::object& reque
 /// What a line asks: the JSON object that it holds.
 Result<boost::json::object> read_request(std::string_view line);
 
-/// {"ok": false, "error": ...}
-boost::json::object refusal(const Error& error);
-boost::json::object refusal(std::string_view why);
-
 /// Serves at most kControlClientsMax clients at once: a new one takes the place of who has been
 /// silent longest. A client has one request under way at a time, of one line of at most
 /// kControlLineMax bytes.

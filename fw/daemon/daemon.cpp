@@ -33,6 +33,7 @@
 #include "fw/daemon/messages.hpp"
 #include "fw/daemon/metrics.hpp"
 #include "fw/daemon/metrics_server.hpp"
+#include "fw/daemon/offence_row.hpp"
 #include "fw/daemon/offenders.hpp"
 #include "fw/daemon/pace.hpp"
 #include "fw/daemon/requests.hpp"

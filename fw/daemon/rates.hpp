@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include <boost/json/object.hpp>
+#include "fw/host/counts.hpp"
 
 namespace fw {
 
@@ -52,8 +52,7 @@ struct Rates {
   bool operator==(const Rates&) const = default;
 };
 
-/// From two answers to {"do": "counts"}, the earlier first. What went back began anew between them:
-/// its rate is 0. Throws when an answer lacks what the daemon always says.
-Rates rates(const boost::json::object& before, const boost::json::object& after);
+/// From two counts, the earlier first. What went back began anew between them: its rate is 0.
+Rates rates(const Counts& before, const Counts& after);
 
 }  // namespace fw

@@ -12,7 +12,6 @@
 #include "chains/netlink/kernel.hpp"
 #include "fw/daemon/control.hpp"
 #include "fw/daemon/counts.hpp"
-#include "fw/daemon/offenders.hpp"
 #include "fw/host/guard.hpp"
 #include "fw/store/activity.hpp"
 #include "fw/store/store.hpp"
@@ -44,16 +43,5 @@ void serve(RequestContext& context, const Peer& peer, const boost::json::object&
 
 /// How long an apply took, by its row of the activity log; 0 when that does not tell.
 std::chrono::microseconds read_took(const std::string& details);
-
-/// An offender's block in the activity log, and back.
-boost::json::object to_json(const BanDecision& decision, WallTime end);
-struct ReadOffence {
-  IpRange range;
-  unsigned times = 1;
-  WallTime end{};
-
-  bool operator==(const ReadOffence&) const = default;
-};
-std::optional<ReadOffence> read_offence(const std::string& details);
 
 }  // namespace fw

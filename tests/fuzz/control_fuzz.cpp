@@ -24,14 +24,14 @@ fw::OwnNetwork own_network() {
   return own;
 }
 
-class FuzzHost : public fw::Host {
+class FuzzContext : public fw::RequestContext {
  public:
   const std::string& state_dir() const override { return state_dir_; }
   const fw::Policy& policy() const override { return policy_; }
   const fw::BlockGuard& guard() override { return guard_; }
   chains::Kernel& kernel() override { throw Decoded(); }
   fw::Store& store() override { throw Decoded(); }
-  const fw::TrafficStats& sight() const override { return sight_; }
+  const fw::TrafficStats& traffic() const override { return traffic_; }
   fw::DaemonCounts counts() const override { return {}; }
   void with_lock(std::function<void()>, std::function<void(const fw::Error&)> busy) override {
     busy({fw::ErrorCode::io, "another command is at work"});
@@ -43,13 +43,13 @@ class FuzzHost : public fw::Host {
   std::string state_dir_ = "/dev/null/state";  // nobody can make it
   fw::Policy policy_ = fw::default_policy();
   fw::BlockGuard guard_{policy_, own_network()};
-  fw::TrafficStats sight_{policy_};
+  fw::TrafficStats traffic_{policy_};
 };
 
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  static FuzzHost host;
+  static FuzzContext context;
   const auto request = fw::read_request({reinterpret_cast<const char*>(data), size});
   if (!request) return 0;
   const fw::Peer root{.pid = 0, .uid = 0, .may_change = true};

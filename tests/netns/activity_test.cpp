@@ -57,7 +57,7 @@ TEST_F(ActivityCommand, WhatChangedSomethingIsNoted) {
 
   const json::value rows = fw.json({"activity"});
   const json::value& block = rows.at(1);
-  EXPECT_EQ(block.at("summary"), "2 entries permanently: guess\\u001b[31ming");
+  EXPECT_EQ(block.at("summary"), "203.0.113.7, 2001:db8:7::/48 permanently: guess\\u001b[31ming");
   EXPECT_EQ(block.at("details").at("addresses"), json::value({"203.0.113.7", "2001:db8:7::/48"}));
   const json::value& apply = rows.at(3);
   EXPECT_GT(apply.at("details").at("lines").to_number<int>(), 0);
@@ -66,7 +66,7 @@ TEST_F(ActivityCommand, WhatChangedSomethingIsNoted) {
   EXPECT_EQ(apply.at("user"), "root");
 
   const Output text = fw.must({"activity"});
-  EXPECT_NE(text.out.find("2 entries permanently: guess\\u001b[31ming\n"), std::string::npos)
+  EXPECT_NE(text.out.find("203.0.113.7, 2001:db8:7::/48 permanently: guess\\u001b[31ming\n"), std::string::npos)
       << text.out;
   EXPECT_EQ(std::count(text.out.begin(), text.out.end(), '\n'), 5);
   EXPECT_EQ(fw.run({"activity", "--since", "1x"}).exit, 64);

@@ -129,7 +129,7 @@ TEST_F(Trial, WhatIsKeptForTheRollbackIsNoDifference) {
   EXPECT_NE(rules().find("ssh.5/10s.slot4.1"), std::string::npos);
   EXPECT_EQ(fw.run({"plan"}).exit, 0);
   EXPECT_EQ(fw.run({"status"}).exit, 0);
-  const auto trial = fw.json({"status"}).at("confirmation").as_object();
+  const auto trial = fw.json({"status"}).at("trial").as_object();
   EXPECT_EQ(trial.at("policy").as_string(), fw.policy_path());
   EXPECT_GE(trial.at("seconds_left").to_number<int>(), 50);
   EXPECT_LE(trial.at("seconds_left").to_number<int>(), 60);
@@ -216,7 +216,7 @@ TEST_F(Trial, WithoutItsGuardianTheNextCommandRollsBack) {
     ASSERT_EQ(::kill(id, SIGKILL), 0);
     EXPECT_TRUE(eventually([&] { return processes("fw-guardian", fw.state_dir()).empty(); }));
     time_is_over();
-    EXPECT_EQ(fw.json({"status"}).at("confirmation").at("seconds_left").to_number<int>(), 0);
+    EXPECT_EQ(fw.json({"status"}).at("trial").at("seconds_left").to_number<int>(), 0);
     EXPECT_NE(rules(), old_rules) << "looking changes nothing";
     const Output output = fw.run(words);
     EXPECT_EQ(output.exit, words.front() == "confirm" ? 1 : 0) << to_string(output);

@@ -499,7 +499,7 @@ TEST_F(Guarded, WrongRequestsAreAnsweredAndTheNextOneIsServed) {
            {std::string(20, '[') + std::string(20, ']'), "JSON object"},
            {R"({"do":7})", "must be a string"},
            {R"({"do":"dance"})", "is no request"},
-           {R"({"do":"block"})", "\\\"addresses\\\" must be an array"},
+           {R"({"do":"block"})", "\\\"addresses\\\" must be there"},
            {R"({"do":"block","addresses":["198.18.0.300"]})", "198.18.0.300"},
            {R"({"do":"block","addresses":["198.18.0.3"],"for":"1y"})", "unknown unit"},
            {R"({"do":"blocks","count":-1})", "whole number"}}) {

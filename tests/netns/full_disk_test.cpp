@@ -73,7 +73,7 @@ TEST_P(FullDisk, ABlockIsRefusedWithTheReasonAndAllElseGoesOn) {
   EXPECT_EQ(block(daemon, 1).at("ok"), true);
   const std::string rules = rules_only(net.host);
   fill(daemon);
-  const std::string reason(refusal_.at("error").as_string());
+  const std::string reason(refusal_.at("error").at("what").as_string());
   EXPECT_NE(reason.find("full"), std::string::npos) << reason;
   EXPECT_NE(reason.find(fw.state_dir()), std::string::npos) << reason;
   EXPECT_EQ(in_kernel(), 1 + stored_) << "what was answered is in force, what was refused is not";

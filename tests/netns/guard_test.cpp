@@ -96,7 +96,7 @@ route add default via fe80::77 dev eth0 proto ra
     const json::object answer =
         daemon.ask(json::object{{"do", "block"}, {"addresses", {"198.18.0.3", what}}});
     EXPECT_EQ(answer.at("ok"), false) << what;
-    const std::string error(answer.at("error").as_string());
+    const std::string error(answer.at("error").at("what").as_string());
     EXPECT_NE(error.find(why), std::string::npos) << what << ": " << error;
     EXPECT_EQ(answer.at("objections").at(0).at("address"), json::value(what));
     EXPECT_EQ(blocks(), 0u) << what;
@@ -122,7 +122,7 @@ TEST_P(Guard, KeepsTheSessionOfWhoAsksTheSocket) {
   };
   const json::object refused = ask(bracketed(client(family(), 0x142)) + ":51234");
   EXPECT_EQ(refused.at("ok"), false);
-  EXPECT_NE(refused.at("error").as_string().find("this SSH session"), json::string::npos);
+  EXPECT_NE(refused.at("error").at("what").as_string().find("this SSH session"), json::string::npos);
   EXPECT_EQ(ask(bracketed(client(family(), 0x242)) + ":51234").at("ok"), true);
 }
 

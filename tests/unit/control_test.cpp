@@ -18,7 +18,7 @@ TEST(Control, ARequestIsAnObject) {
         R"({"do": "unblock", "addresses": ["198.18.0.0/24"], "origin": "admin", "by": null})",
         R"({"do": "blocks", "count": 10})", R"({"do": "counts", "sources": 5})",
         R"({"do": "status"})",
-        R"({"do": "activity", "since_ms": 1, "after": 2, "count": 3, "what": "block"})"}) {
+        R"({"do": "activity", "since": "2026-11-27T10:30:00Z", "after": 2, "count": 3, "what": "block"})"}) {
     leave_sample("control", line);
     const auto request = read_request(line);
     ASSERT_TRUE(request) << line;

@@ -1,0 +1,41 @@
+// What the daemon does for a caller where it runs: blocks, for it has the store and the kernel open
+// already, and answers to those who may not read the state folder.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "fw/host/counts.hpp"
+#include "fw/ops/block.hpp"
+#include "fw/ops/environment.hpp"
+#include "fw/ops/status.hpp"
+#include "fw/store/activity.hpp"
+
+namespace fw::ops {
+
+/// Nothing: no daemon keeps this state, or the request is too long for it; then it is done here.
+/// What it did stands in the activity log already.
+std::optional<Result<BlockReport>> block_by_daemon(const Environment& env,
+                                                   const BlockRequest& request);
+std::optional<Result<UnblockReport>> unblock_by_daemon(const Environment& env,
+                                                       const UnblockRequest& request);
+
+/// True for a user who may not read the state folder: the daemon may tell what is in it.
+bool needs_daemon(const Environment& env);
+
+// Errors of all that follow: of wire::ask, and what the daemon says.
+
+Result<BlockList> blocks_of_daemon(const Environment& env);
+/// As status_in_force().
+Result<StatusReport> status_of_daemon(const Environment& env);
+/// As ActivityLog::read.
+Result<std::vector<Activity>> activity_of_daemon(const Environment& env, WallTime since,
+                                                 std::int64_t after, std::size_t count,
+                                                 const std::string& what);
+/// With the busiest sources, at most so many.
+Result<Counts> counts_of_daemon(const Environment& env, std::size_t sources);
+
+}  // namespace fw::ops

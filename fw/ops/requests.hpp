@@ -1,0 +1,41 @@
+// What can be asked on the control socket, as values (docs/control.md).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "fw/store/activity.hpp"
+#include "fw/store/blocks.hpp"
+
+namespace fw::ops {
+
+/// What every request has.
+struct RequestHead {
+  std::string verb;           ///< "block", "status" ...
+  std::string state_dir;      ///< that is meant; "": whichever the daemon keeps
+  std::optional<Actor> by{};  ///< for whom it is done; absent: for the other end
+};
+
+struct BlocksRequest {
+  std::size_t count = 10'000;  ///< at most
+};
+inline constexpr std::size_t kBlocksTold = 50'000;  ///< the most that count may be
+
+struct CountsRequest {
+  std::size_t sources = 10;  ///< how many of the busiest
+};
+
+struct ActivityRequest {
+  WallTime since{};
+  std::int64_t after = 0;  ///< only rows with a greater id
+  std::size_t count = 1000;
+  std::string what;  ///< only rows of that kind; "": of all
+};
+
+struct ActivityReport {
+  std::vector<Activity> activity;
+};
+
+}  // namespace fw::ops

@@ -1,0 +1,27 @@
+// The JSON of what operations are asked for and report.
+#include "fw/ops/schemas.hpp"
+
+#include "fw/wire/instantiate.hpp"
+
+namespace fw::wire {
+
+CLOUDRON_FW_WIRE(ops::RequestHead)
+CLOUDRON_FW_WIRE(ops::BlockRequest)
+CLOUDRON_FW_WIRE(ops::UnblockRequest)
+CLOUDRON_FW_WIRE(ops::BlocksRequest)
+CLOUDRON_FW_WIRE(ops::CountsRequest)
+CLOUDRON_FW_WIRE(ops::ActivityRequest)
+CLOUDRON_FW_WIRE(ops::BlockReport)
+CLOUDRON_FW_WIRE(ops::UnblockReport)
+CLOUDRON_FW_WIRE(ops::BlockList)
+CLOUDRON_FW_WIRE(ops::ActivityReport)
+CLOUDRON_FW_WIRE(ops::StatusReport)
+CLOUDRON_FW_WIRE(ops::VerifyReport)
+CLOUDRON_FW_WIRE(ops::PanicReport)
+CLOUDRON_FW_WIRE(ops::ResetReport)
+
+// These hold what no JSON brings back.
+CLOUDRON_FW_WIRE_REPORT(ops::ApplyOutcome)
+CLOUDRON_FW_WIRE_REPORT(ops::TrialEnded)
+
+}  // namespace fw::wire

@@ -1,0 +1,172 @@
+// The fields of what operations are asked for and report.
+#pragma once
+
+#include "fw/base/limits.hpp"
+#include "fw/ops/apply.hpp"
+#include "fw/ops/block.hpp"
+#include "fw/ops/panic.hpp"
+#include "fw/ops/requests.hpp"
+#include "fw/ops/reset.hpp"
+#include "fw/ops/status.hpp"
+#include "fw/ops/trial.hpp"
+#include "fw/wire/schemas.hpp"
+
+namespace fw::wire {
+
+template <>
+struct Schema<ops::RequestHead> {
+  static void fields(auto& io, auto& head) {
+    io.field("do", head.verb);
+    io.field("state_dir", head.state_dir);
+    io.field("by", head.by);
+  }
+};
+
+template <>
+struct Schema<ops::BlockRequest> {
+  static void fields(auto& io, auto& request) {
+    io.required("addresses", request.addresses);
+    io.field("for", request.lasts);
+    io.field("reason", request.reason);
+    io.field("origin", request.origin);
+    io.at_most("prefix6", request.prefix6, 128);
+    io.field("force", request.force);
+  }
+};
+
+template <>
+struct Schema<ops::UnblockRequest> {
+  static void fields(auto& io, auto& request) {
+    io.required("addresses", request.addresses);
+    io.field("origin", request.origin);
+    io.at_most("prefix6", request.prefix6, 128);
+  }
+};
+
+template <>
+struct Schema<ops::BlocksRequest> {
+  static void fields(auto& io, auto& request) {
+    io.at_most("count", request.count, ops::kBlocksTold);
+  }
+};
+
+template <>
+struct Schema<ops::CountsRequest> {
+  static void fields(auto& io, auto& request) {
+    io.at_most("sources", request.sources, std::size_t{1000});
+  }
+};
+
+template <>
+struct Schema<ops::ActivityRequest> {
+  static void fields(auto& io, auto& request) {
+    io.field("since", request.since);
+    io.field("after", request.after);
+    io.at_most("count", request.count, std::size_t{1000});
+    io.field("what", request.what);
+  }
+};
+
+template <>
+struct Schema<ops::BlockReport> {
+  static void fields(auto& io, auto& report) {
+    io.field("in_force", report.in_force);
+    io.field("flows_cut", report.flows_cut);
+    io.field("blocked", report.blocked);
+    io.field("kept_longer", report.kept_longer);
+    io.field("longer_by_others", report.longer_by_others);
+    io.field("warnings", report.warnings);
+  }
+};
+
+template <>
+struct Schema<ops::UnblockReport> {
+  static void fields(auto& io, auto& report) {
+    io.field("in_force", report.in_force);
+    io.field("unblocked", report.unblocked);
+    io.field("still_blocked_by", report.still_blocked_by);
+    io.field("not_found", report.not_found);
+    io.field("warnings", report.warnings);
+  }
+};
+
+template <>
+struct Schema<ops::BlockList> {
+  static void fields(auto& io, auto& list) {
+    io.field("blocks", list.blocks);
+    io.field("all", list.all);
+  }
+};
+
+template <>
+struct Schema<ops::ActivityReport> {
+  static void fields(auto& io, auto& report) { io.field("activity", report.activity); }
+};
+
+template <>
+struct Schema<ops::StatusReport> {
+  static void fields(auto& io, auto& report) {
+    io.field("policy", report.policy);
+    Schema<Status>::fields(io, report.status);
+    Schema<Trouble>::fields(io, report.trouble);
+    Schema<ops::BlockList>::fields(io, report.blocks);
+    io.field("rolled_back", report.rolled_back);
+  }
+};
+
+template <>
+struct Schema<ops::VerifyReport> {
+  static void fields(auto& io, auto& report) {
+    io.field("equal", report.equal);
+    io.field("off", report.off);
+    io.field("difference", report.difference);
+    io.field("labels", report.labels);
+  }
+};
+
+template <>
+struct Schema<ops::ApplyOutcome> {
+  static void fields(auto& io, auto& out) {
+    io.field("policy", out.loaded.name);
+    io.field("changed", out.report.changed);
+    io.field("dry_run", out.dry_run);
+    io.field("rolled_back", out.rolled_back);
+    Schema<Trouble>::fields(io, out.trouble);
+    io.field("first", out.report.first);
+    io.field("flows_admitted", out.report.flows_admitted);
+    io.field("flows_cut", out.report.flows_cut);
+    io.field("connections_entered", out.report.connections_entered);
+    io.field("bridges_filtered", out.report.bridges_filtered);
+    io.field("closed_bridges", out.closed_bridges);
+    io.field("difference", out.report.difference);
+    io.field("lists", out.report.lists.reports);
+    io.field("warnings", out.report.warnings);
+    io.field("policy_warnings", out.loaded.warnings);
+  }
+};
+
+template <>
+struct Schema<ops::PanicReport> {
+  static void fields(auto& io, auto& report) {
+    io.field("changed", report.changed);
+    Schema<Trouble>::fields(io, report.trouble);
+    io.field("warnings", report.warnings);
+  }
+};
+
+template <>
+struct Schema<ops::ResetReport> {
+  static void fields(auto& io, auto& report) { io.field("removed", report.removed); }
+};
+
+template <>
+struct Schema<ops::TrialEnded> {
+  static void fields(auto& io, auto& ended) {
+    io.field("policy", ended.policy);
+    io.field("text", ended.text);
+    io.field("warnings", ended.report.warnings);
+    io.field("lists", ended.report.lists.reports);
+  }
+};
+
+}  // namespace fw::wire
