@@ -7,6 +7,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -102,6 +103,19 @@ enum class Outcome : std::uint8_t {
   reset,    ///< dropped, and the sender is told
   unknown,  ///< it depends on what is not known here
 };
+constexpr std::string_view to_string(Outcome outcome) {
+  switch (outcome) {
+    case Outcome::accepted:
+      return "accepted";
+    case Outcome::dropped:
+      return "dropped";
+    case Outcome::reset:
+      return "refused with a reset";
+    case Outcome::unknown:
+      return "unknown from here";
+  }
+  return "?";
+}
 
 /// A rule that the packet met, or the policy of a base chain.
 struct Step {

@@ -19,6 +19,7 @@ CLOUDRON_FW_WIRE(ops::StatusReport)
 CLOUDRON_FW_WIRE(ops::VerifyReport)
 CLOUDRON_FW_WIRE(ops::PanicReport)
 CLOUDRON_FW_WIRE(ops::ResetReport)
+CLOUDRON_FW_WIRE(ops::ExplainReport)
 
 // These hold what no JSON brings back.
 CLOUDRON_FW_WIRE_REPORT(ops::ApplyOutcome)

@@ -4,6 +4,7 @@
 #include "fw/base/limits.hpp"
 #include "fw/ops/apply.hpp"
 #include "fw/ops/block.hpp"
+#include "fw/ops/explain.hpp"
 #include "fw/ops/panic.hpp"
 #include "fw/ops/requests.hpp"
 #include "fw/ops/reset.hpp"
@@ -166,6 +167,71 @@ struct Schema<ops::TrialEnded> {
     io.field("text", ended.text);
     io.field("warnings", ended.report.warnings);
     io.field("lists", ended.report.lists.reports);
+  }
+};
+
+template <>
+struct Words<chains::Outcome> {
+  static constexpr auto all = [] {
+    using chains::Outcome;
+    std::array<std::pair<Outcome, std::string_view>, 4> words{{{Outcome::accepted, {}},
+                                                               {Outcome::dropped, {}},
+                                                               {Outcome::reset, {}},
+                                                               {Outcome::unknown, {}}}};
+    for (auto& [outcome, word] : words) word = to_string(outcome);
+    return words;
+  }();
+};
+
+template <>
+struct Schema<ops::ExplainStep> {
+  static void fields(auto& io, auto& step) {
+    io.field("chain", step.chain);
+    io.field("rule", step.rule);
+    io.field("matched", step.matched);
+    io.field("where", step.where);
+  }
+};
+
+template <>
+struct Schema<ops::ExplainPacket> {
+  static void fields(auto& io, auto& packet) {
+    io.field("packet", packet.packet);
+    io.field("verdict", packet.verdict);
+    io.field("unknown", packet.unknown);
+    io.field("assumed", packet.assumed);
+    io.field("steps", packet.steps);
+  }
+};
+
+template <>
+struct Schema<ops::ExplainBudget> {
+  static void fields(auto& io, auto& budget) {
+    io.field("limit", budget.limit);
+    io.field("left", budget.left);
+    io.field("of", budget.of);
+    io.field("exact", budget.exact);
+    io.field("next_free_ms", budget.until);
+  }
+};
+
+template <>
+struct Schema<ops::ExplainAnswer> {
+  static void fields(auto& io, auto& answer) {
+    io.field("question", answer.question);
+    io.field("verdict", answer.verdict);
+    io.field("where", answer.where);
+    io.field("packets", answer.packets);
+    io.field("limits", answer.limits);
+  }
+};
+
+template <>
+struct Schema<ops::ExplainReport> {
+  static void fields(auto& io, auto& report) {
+    io.field("live", report.live);
+    io.field("answers", report.answers);
+    io.field("notes", report.notes);
   }
 };
 

@@ -204,6 +204,9 @@ json::value encode(const T& value) {
     return nullptr;
   } else {
     static_assert(HasSchema<T>, "no Schema names the fields of this type");
+    if constexpr (std::same_as<T, Location>) {
+      if (value.file.empty()) return nullptr;  // no place
+    }
     Encoder io;
     Schema<T>::fields(io, value);
     return io.take();
