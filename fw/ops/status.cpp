@@ -8,25 +8,30 @@
 #include "fw/host/last_good.hpp"
 #include "fw/host/trial_record.hpp"
 #include "fw/ops/daemon_client.hpp"
+#include "fw/ops/requests.hpp"
 #include "fw/ops/trial.hpp"
 
 namespace fw::ops {
 namespace {
 
-Result<StatusReport> ask_daemon(const Environment& env) {
-  auto told = status_of_daemon(env);
-  if (!told) return std::unexpected(told.error());
-  auto blocked = blocks_of_daemon(env);
-  if (!blocked) return std::unexpected(blocked.error());
-  told->policy = "the policy that was applied";
-  told->blocks = std::move(*blocked);
-  return told;
+/// Without a store there are none.
+Result<BlockList> blocks_of(std::optional<Store>& store) {
+  if (!store) return BlockList{};
+  auto snapshot = store->blocks(wall_clock());
+  if (!snapshot) return std::unexpected(snapshot.error());
+  BlockList out{std::move(snapshot->blocks), 0};
+  out.all = out.blocks.size();
+  return out;
 }
 
 }  // namespace
 
 Result<StatusReport> status(const Environment& env, const PolicySource& source) {
-  if (needs_daemon(env)) return ask_daemon(env);
+  if (needs_daemon(env)) {
+    auto told = status_of_daemon(env);
+    if (told) told->policy = "the policy that was applied";
+    return told;
+  }
   const LoadedPolicy loaded = load_some_policy(env, source);
   for (const Problem& problem : loaded.warnings) env.tell(problem);
   auto manager = open_to_read(env);
@@ -34,13 +39,10 @@ Result<StatusReport> status(const Environment& env, const PolicySource& source) 
   const auto desired = desired_policy(env.state_dir, this_moment());
   auto now = read_status(*manager, loaded.policy, desired.policy, desired.unused);
   if (!now) return std::unexpected(now.error());
-  StatusReport out{loaded.name, std::move(*now), read_trouble(env.state_dir), {}, loaded.stands_in};
-  if (manager->store()) {
-    auto snapshot = manager->store()->blocks(wall_clock());
-    if (!snapshot) return std::unexpected(snapshot.error());
-    out.blocks.blocks = std::move(snapshot->blocks);
-    out.blocks.all = out.blocks.blocks.size();
-  }
+  auto blocked = blocks_of(manager->store());
+  if (!blocked) return std::unexpected(blocked.error());
+  StatusReport out{loaded.name, std::move(*now), read_trouble(env.state_dir), std::move(*blocked),
+                   loaded.stands_in};
   if (loaded.text) out.rolled_back = refused_at(env.state_dir, *loaded.text, this_moment());
   return out;
 }
@@ -52,7 +54,11 @@ Result<StatusReport> status_in_force(const std::string& state_dir) {
   auto now =
       read_status(*manager, wanted.policy, wanted.policy, wanted.unused, ListUse::remembered);
   if (!now) return std::unexpected(now.error());
-  return StatusReport{wanted.policy.file, std::move(*now), read_trouble(state_dir), {}};
+  auto blocked = blocks_of(manager->store());
+  if (!blocked) return std::unexpected(blocked.error());
+  if (blocked->blocks.size() > kBlocksTold) blocked->blocks.resize(kBlocksTold);
+  return StatusReport{wanted.policy.file, std::move(*now), read_trouble(state_dir),
+                      std::move(*blocked)};
 }
 
 Result<VerifyReport> verify(const Environment& env) {

@@ -23,7 +23,8 @@ struct StatusReport {
 /// was applied, by the daemon.
 Result<StatusReport> status(const Environment& env, const PolicySource& source);
 
-/// As the daemon tells it: of what was last applied, lists as they were then. With the lock held.
+/// As the daemon tells it: of what was last applied, lists as they were then, and kBlocksTold
+/// blocks at most. With the lock held.
 Result<StatusReport> status_in_force(const std::string& state_dir);
 
 struct VerifyReport {

@@ -1,6 +1,8 @@
 // The JSON of reports and requests: both ways, and as docs/json.md says.
 #include "fw/wire/wire.hpp"
 
+#include <fstream>
+
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 #include <gtest/gtest.h>
@@ -154,6 +156,54 @@ TEST(Wire, WhatIsWrongIsNamedByItsPath) {
   const auto by = from_json<ops::RequestHead>(json::parse(R"({"do": "x", "by": {"uid": -1}})"));
   ASSERT_FALSE(by);
   EXPECT_EQ(to_string(by.error()), "\"by.uid\" must be a whole number from 0 to 4294967295");
+}
+
+/// The text below a heading of docs/json.md, up to the next one.
+std::string section(const std::string& heading) {
+  std::ifstream file(CLOUDRON_FW_DOCS "/json.md");
+  std::string text;
+  bool inside = false;
+  for (std::string line; std::getline(file, line);) {
+    if (line.starts_with("#")) inside = line == "### " + heading;
+    if (inside) text += line + "\n";
+  }
+  return text;
+}
+
+template <class T>
+void is_documented(const std::string& heading) {
+  const std::string text = section(heading);
+  EXPECT_FALSE(text.empty()) << heading;
+  for (const std::string& field : field_names<T>()) {
+    EXPECT_NE(text.find("`" + field + "`"), std::string::npos) << heading << ": " << field;
+  }
+}
+
+TEST(Wire, DocumentsNameEveryField) {
+  is_documented<Location>("Location");
+  is_documented<Error>("Error");
+  is_documented<Problem>("Problem");
+  is_documented<Block>("Block");
+  is_documented<Objection>("Objection");
+  is_documented<Difference>("Difference");
+  is_documented<ListReport>("List");
+  is_documented<LimitCounts>("Limit");
+  is_documented<WeakSetting>("Setting");
+  is_documented<Trouble>("Trouble");
+  is_documented<Trouble::Trial>("Trouble");
+  is_documented<PanicState>("Trouble");
+  is_documented<Activity>("Activity");
+  is_documented<Counts>("counts");
+  is_documented<ops::ApplyOutcome>("apply, plan");
+  is_documented<ops::StatusReport>("status");
+  is_documented<ops::VerifyReport>("verify");
+  is_documented<ops::BlockReport>("block");
+  is_documented<ops::UnblockReport>("unblock");
+  is_documented<ops::BlockList>("blocks");
+  is_documented<ops::TrialEnded>("confirm, rollback");
+  is_documented<ops::PanicReport>("panic");
+  is_documented<ops::ResetReport>("reset");
+  is_documented<ops::ExplainReport>("explain");
 }
 
 TEST(Rfc3339, IsReadBackAndTakesItsForms) {
