@@ -4,6 +4,7 @@
 #include "fw/base/limits.hpp"
 #include "fw/ops/apply.hpp"
 #include "fw/ops/block.hpp"
+#include "fw/ops/check.hpp"
 #include "fw/ops/explain.hpp"
 #include "fw/ops/panic.hpp"
 #include "fw/ops/requests.hpp"
@@ -143,6 +144,15 @@ struct Schema<ops::ApplyOutcome> {
     io.field("lists", out.report.lists.reports);
     io.field("warnings", out.report.warnings);
     io.field("policy_warnings", out.loaded.warnings);
+  }
+};
+
+template <>
+struct Schema<ops::CheckReport> {
+  static void fields(auto& io, auto& report) {
+    io.field("policy", report.policy);
+    io.field("ok", report.ok);
+    io.field("problems", report.problems);
   }
 };
 
