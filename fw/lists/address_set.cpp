@@ -103,12 +103,14 @@ std::vector<Span<U>> subtract(const std::vector<Span<U>>& from, const std::vecto
   return out;
 }
 
+/// The span that holds all of `wanted`; null: none.
 template <class U>
-bool contains(const std::vector<Span<U>>& spans, const Span<U>& wanted) {
+const Span<U>* span_with(const std::vector<Span<U>>& spans, const Span<U>& wanted) {
   const auto after =
       std::upper_bound(spans.begin(), spans.end(), wanted.first,
                        [](const U& first, const Span<U>& span) { return first < span.first; });
-  return after != spans.begin() && wanted.last <= std::prev(after)->last;
+  if (after == spans.begin() || std::prev(after)->last < wanted.last) return nullptr;
+  return &*std::prev(after);
 }
 
 /// Looks each span of the smaller set up in the larger one.
@@ -170,10 +172,23 @@ AddressSet subtract(const AddressSet& a, const AddressSet& b) {
   return {subtract(a.v4, b.v4), subtract(a.v6, b.v6)};
 }
 
+static std::optional<IpRange> span_with(const AddressSet& set, const IpRange& range) {
+  const auto as_range = [&range](const auto* span) -> std::optional<IpRange> {
+    if (span == nullptr) return {};
+    return IpRange{range.family, span->first, span->last};
+  };
+  if (range.family == Family::ipv6)
+    return as_range(span_with(set.v6, Span6{range.first, range.last}));
+  return as_range(span_with(set.v4, Span4{static_cast<std::uint32_t>(range.first),
+                                          static_cast<std::uint32_t>(range.last)}));
+}
+
+std::optional<IpRange> span_with(const AddressSet& set, Ip ip) {
+  return span_with(set, IpRange{ip.family, ip.bits, ip.bits});
+}
+
 bool contains(const AddressSet& set, const IpRange& range) {
-  if (range.family == Family::ipv6) return contains(set.v6, {range.first, range.last});
-  return contains(
-      set.v4, {static_cast<std::uint32_t>(range.first), static_cast<std::uint32_t>(range.last)});
+  return span_with(set, range).has_value();
 }
 
 bool disjoint(const AddressSet& a, const AddressSet& b) {

@@ -4,6 +4,7 @@
 #include <compare>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -38,6 +39,7 @@ void normalize(AddressSet& set);
 AddressSet unite(const AddressSet& a, const AddressSet& b);
 AddressSet subtract(const AddressSet& a, const AddressSet& b);
 bool contains(const AddressSet& set, const IpRange& range);
+std::optional<IpRange> span_with(const AddressSet& set, Ip ip);  ///< the one that holds it
 bool disjoint(const AddressSet& a, const AddressSet& b);
 bool disjoint(const AddressSet& set, const IpRange& range);
 
