@@ -28,6 +28,8 @@ void Batch::set_generation(std::uint32_t generation) {
   std::memcpy(mnl_attr_get_payload(generation_), &value, sizeof value);
 }
 
+std::uint32_t Batch::generation() const { return ntohl(mnl_attr_get_u32(generation_)); }
+
 char* Batch::room(std::size_t bytes) {
   if (pieces_.empty() || pieces_.back().used + bytes > kPieceBytes) {
     // Fresh pages are zero already, which calloc knows.

@@ -29,6 +29,7 @@ class Batch {
   /// The kernel refuses the batch when its ruleset is not at this generation any more.
   explicit Batch(std::uint32_t generation);
   void set_generation(std::uint32_t generation);
+  std::uint32_t generation() const;
 
   /// Starts a message with room for at least 64 KiB; valid until the next begin().
   /// `type` is a NFT_MSG_*; `flags` are NLM_F_* beside REQUEST.

@@ -23,6 +23,7 @@
 #include "chains/netlink/handles.hpp"
 #include "chains/netlink/label_writers.hpp"
 #include "chains/netlink/observe.hpp"
+#include "fw/base/limits.hpp"
 
 namespace chains {
 
@@ -35,6 +36,7 @@ namespace {
 
 constexpr std::size_t kReceiveBytes = 256 * 1024;
 constexpr int kReadTries = 20;
+constexpr std::size_t kLargeBytes = 256u << 10;  // of a batch: some 10,000 elements
 
 using OnMessage = std::function<void(const nlmsghdr*)>;
 
@@ -486,6 +488,27 @@ Result<void> Kernel::commit(Batch& batch) {
       while (recv(fd, impl_->buffer.get(), kReceiveBytes, MSG_DONTWAIT) > 0) {
       }
       return std::unexpected(std::move(error));
+    }
+  }
+}
+
+Result<std::optional<std::uint32_t>> commit_with_retry(Kernel& kernel, const MakeAttempt& make,
+                                                       const AroundLarge& around) {
+  for (int tried = 1;; ++tried) {
+    auto attempt = make();
+    if (!attempt) return std::unexpected(attempt.error());
+    if (!*attempt) return std::nullopt;
+    Batch& batch = (*attempt)->batch;
+    const bool large = batch.size() > kLargeBytes;
+    if (large && around.begins) around.begins();
+    const auto done = kernel.commit(batch);
+    if (large && around.ends) around.ends();
+    if (done && !(*attempt)->more) return next_generation(batch.generation());
+    const bool busy = !done && done.error().code == ErrorCode::kernel_busy;
+    if (!done && (!busy || tried == fw::kApplyTries)) return std::unexpected(done.error());
+    if (tried == fw::kApplyTries) {
+      return fail(ErrorCode::kernel_busy,
+                  "another program undoes each step of a change of the firewall; try again");
     }
   }
 }

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -86,5 +87,27 @@ class Kernel {
   explicit Kernel(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
+
+/// One attempt to bring the kernel from what it holds to what it should hold.
+struct Attempt {
+  Batch batch;  ///< for the generation at which the kernel was read
+  /// Another attempt follows when this is committed: the kernel takes the rest behind it only.
+  bool more = false;
+};
+/// Reads what it needs of the kernel, and makes an attempt from that; nothing: all is as it should
+/// be.
+using MakeAttempt = std::function<fw::Result<std::optional<Attempt>>()>;
+
+/// Called before and after a transaction of thousands of elements.
+struct AroundLarge {
+  std::function<void()> begins;
+  std::function<void()> ends;
+};
+
+/// Commits, and makes another attempt when another program has changed the ruleset meanwhile:
+/// kApplyTries in all, then it fails with kernel_busy. Returns the generation that was made;
+/// nothing when `make` asked for nothing.
+fw::Result<std::optional<std::uint32_t>> commit_with_retry(Kernel& kernel, const MakeAttempt& make,
+                                                           const AroundLarge& around = {});
 
 }  // namespace chains

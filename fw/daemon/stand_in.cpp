@@ -1,6 +1,7 @@
 // The daemon's own table, in force for a while after somebody removed ours.
 #include "fw/daemon/stand_in.hpp"
 
+#include <optional>
 #include <utility>
 
 #include "chains/diff.hpp"
@@ -9,19 +10,18 @@
 namespace fw {
 namespace {
 
-constexpr int kTries = 8;  // with somebody else's transaction before each
-
 /// What stands in depends on nothing else that the kernel holds: another generation does no harm.
 template <class Encode>
 Result<void> commit(chains::Kernel& kernel, const Encode& encode) {
-  for (int tried = 1;; ++tried) {
+  const auto attempt = [&]() -> Result<std::optional<chains::Attempt>> {
     const auto generation = kernel.generation();
     if (!generation) return std::unexpected(generation.error());
     chains::Batch batch(*generation);
     encode(batch);
-    auto done = kernel.commit(batch);
-    if (done || done.error().code != ErrorCode::kernel_busy || tried == kTries) return done;
-  }
+    return chains::Attempt{std::move(batch)};
+  };
+  const auto done = chains::commit_with_retry(kernel, attempt);
+  return done ? Result<void>() : std::unexpected(done.error());
 }
 
 }  // namespace

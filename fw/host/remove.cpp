@@ -1,19 +1,20 @@
 // Takes the firewall out of the kernel.
 #include "fw/host/remove.hpp"
 
-#include <cerrno>
+#include <optional>
+#include <utility>
 
 #include "chains/netlink/encode.hpp"
-#include "fw/base/limits.hpp"
 
 namespace fw {
 
 Result<std::vector<chains::Table>> remove_tables(chains::Kernel& kernel) {
-  for (int attempt = 1;; ++attempt) {
+  std::vector<chains::Table> removed;
+  const auto attempt = [&]() -> Result<std::optional<chains::Attempt>> {
     const auto generation = kernel.generation();
     if (!generation) return std::unexpected(generation.error());
     chains::Batch batch(*generation);
-    std::vector<chains::Table> removed;
+    removed.clear();
     for (const chains::Table table : {chains::Table::inet, chains::Table::bridge}) {
       const auto there = kernel.has(table);
       if (!there) return std::unexpected(there.error());
@@ -21,12 +22,12 @@ Result<std::vector<chains::Table>> remove_tables(chains::Kernel& kernel) {
       chains::encode_remove_table(table, batch);
       removed.push_back(table);
     }
-    if (removed.empty()) return removed;
-    const auto done = kernel.commit(batch);
-    if (done) return removed;
-    const bool busy = done.error().code == ErrorCode::kernel_busy;
-    if (!busy || attempt == kApplyTries) return std::unexpected(done.error());
-  }
+    if (removed.empty()) return std::nullopt;
+    return chains::Attempt{std::move(batch)};
+  };
+  if (const auto done = chains::commit_with_retry(kernel, attempt); !done)
+    return std::unexpected(done.error());
+  return removed;
 }
 
 }  // namespace fw
