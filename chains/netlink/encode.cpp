@@ -366,43 +366,51 @@ void encode_remove_table(Table table, Batch& batch) {
   table_message(table, NFT_MSG_DELTABLE, Flags::leave, batch);
 }
 
-void encode_flush_set(const std::string& set, Batch& batch) {
-  nlmsghdr* message = batch.begin(NFT_MSG_DELSETELEM, 0, {fmt::format("set '{}'", set), {}});
+namespace {
+
+void flush_message(const FlushSet& flush, Batch& batch) {
+  nlmsghdr* message = batch.begin(NFT_MSG_DELSETELEM, 0, {fmt::format("set '{}'", flush.set), {}});
   mnl_attr_put_strz(message, NFTA_SET_ELEM_LIST_TABLE, kTable);
-  mnl_attr_put_strz(message, NFTA_SET_ELEM_LIST_SET, set.c_str());
+  mnl_attr_put_strz(message, NFTA_SET_ELEM_LIST_SET, flush.set.c_str());
   batch.end();
 }
 
-void encode_block_version(std::uint64_t generation, const std::string& note, Batch& batch) {
-  Set set;
-  set.name = kBlockVersions;
-  const auto key = static_cast<std::uint32_t>(generation);
-  Bytes bytes(sizeof key);
-  std::memcpy(bytes.data(), &key, sizeof key);
-  set.elements.push_back({bytes, {}, {}, note, {}});
-  elements_message(set, NFT_MSG_NEWSETELEM, batch);
-}
+/// Writes elements of one set into as many messages as they need.
+class ElementStream final : public ElementSink {
+ public:
+  ElementStream(Batch& batch, const StreamElements& of)
+      : batch_(batch),
+        of_(of),
+        wide_(of.key == Field::ip6_saddr),
+        max_(fw::address_max(wide_ ? fw::Family::ipv6 : fw::Family::ipv4)) {}
+  ~ElementStream() {
+    if (message_ != nullptr) close();
+  }
+  ElementStream(const ElementStream&) = delete;
+  ElementStream& operator=(const ElementStream&) = delete;
 
-void encode_adopted(const std::vector<std::uint32_t>& ids, Batch& batch) {
-  // An id is four bytes in network order, as an IPv4 address is.
-  ElementStream stream(batch, ElementStream::Do::add, kAdopted, fw::Family::ipv4, false);
-  for (const std::uint32_t id : ids) stream.put(id, id);
-}
+  void put(fw::U128 first, fw::U128 last,
+           std::optional<std::chrono::milliseconds> timeout) override;
 
-ElementStream::ElementStream(Batch& batch, Do what, std::string set, fw::Family family,
-                             bool interval)
-    : batch_(batch), do_(what), set_(std::move(set)), family_(family), interval_(interval) {}
+ private:
+  void open();
+  void close();
+  void element(fw::U128 key, bool end, std::optional<std::chrono::milliseconds> timeout);
 
-ElementStream::~ElementStream() {
-  if (message_ != nullptr) close();
-}
+  Batch& batch_;
+  const StreamElements& of_;
+  bool wide_;     ///< 16 bytes, else 4
+  fw::U128 max_;  ///< nothing ends an interval that reaches it
+  nlmsghdr* message_ = nullptr;
+  void* list_ = nullptr;
+};
 
 void ElementStream::open() {
-  const bool add = do_ == Do::add;
+  const bool add = of_.what == StreamElements::Do::add;
   message_ = batch_.begin(add ? NFT_MSG_NEWSETELEM : NFT_MSG_DELSETELEM, add ? NLM_F_CREATE : 0,
-                          {fmt::format("set '{}'", set_), {}});
+                          {fmt::format("set '{}'", of_.set), {}});
   mnl_attr_put_strz(message_, NFTA_SET_ELEM_LIST_TABLE, kTable);
-  mnl_attr_put_strz(message_, NFTA_SET_ELEM_LIST_SET, set_.c_str());
+  mnl_attr_put_strz(message_, NFTA_SET_ELEM_LIST_SET, of_.set.c_str());
   list_ = mnl_attr_nest_start(message_, NFTA_SET_ELEM_LIST_ELEMENTS);
 }
 
@@ -416,7 +424,7 @@ void ElementStream::element(fw::U128 key, bool end,
                             std::optional<std::chrono::milliseconds> timeout) {
   nlattr* nest = mnl_attr_nest_start(message_, NFTA_LIST_ELEM);
   nlattr* value = mnl_attr_nest_start(message_, NFTA_SET_ELEM_KEY);
-  if (family_ == fw::Family::ipv4) {
+  if (!wide_) {
     mnl_attr_put_u32(message_, NFTA_DATA_VALUE, htobe32(static_cast<std::uint32_t>(key)));
   } else {
     const std::uint64_t words[2] = {htobe64(static_cast<std::uint64_t>(key >> 64)),
@@ -436,11 +444,37 @@ void ElementStream::put(fw::U128 first, fw::U128 last,
                         std::optional<std::chrono::milliseconds> timeout) {
   if (message_ == nullptr) open();
   element(first, false, timeout);
-  if (interval_ && last != fw::address_max(family_)) element(last + 1, true, timeout);
+  if (of_.interval && last != max_) element(last + 1, true, timeout);
   const auto* start = static_cast<const char*>(list_);
   const auto used = static_cast<std::size_t>(
       static_cast<const char*>(mnl_nlmsg_get_payload_tail(message_)) - start);
   if (used > kNestMax) close();
+}
+
+struct EncodeUpdate {
+  Batch& batch;
+
+  void operator()(const FlushSet& flush) const { flush_message(flush, batch); }
+  void operator()(const StreamElements& stream) const {
+    ElementStream sink(batch, stream);
+    stream.each(sink);
+  }
+  void operator()(const AddElements& added) const {
+    elements_message(added.set, NFT_MSG_NEWSETELEM, batch);
+  }
+};
+
+}  // namespace
+
+void encode(const std::vector<SetUpdate>& updates, Batch& batch) {
+  for (const SetUpdate& update : updates) std::visit(EncodeUpdate{batch}, update);
+}
+
+Batch encode(const Transaction& transaction) {
+  Batch batch(transaction.generation);
+  encode(transaction.plan, batch);
+  encode(transaction.updates, batch);
+  return batch;
 }
 
 }  // namespace chains

@@ -1,10 +1,14 @@
 // Blocking and unblocking, in the store and in the kernel.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <string>
 #include <vector>
 
-#include "fw/host/apply.hpp"
+#include "chains/admission.hpp"
+#include "chains/netlink/kernel.hpp"
+#include "fw/store/store.hpp"
 
 namespace fw {
 

@@ -6,7 +6,7 @@
 
 #include "chains/compile.hpp"
 #include "chains/netlink/encode.hpp"
-#include "fw/host/apply.hpp"
+#include "fw/host/apply_report.hpp"
 
 namespace fw {
 
@@ -52,10 +52,9 @@ Result<AppsChanged> change_apps(chains::Kernel& kernel, std::uint32_t generation
                                 const OtherApps& apps) {
   const chains::Ruleset before = chains::compile_of_apps(apps.before);
   const chains::Ruleset after = chains::compile_of_apps(apps.after);
-  const chains::Plan plan = chains::diff(&before, after);
-  if (plan.empty()) return AppsChanged{{}, generation};
-  chains::Batch batch(generation);
-  chains::encode(plan, batch);
+  const chains::Transaction transaction{generation, chains::diff(&before, after), {}};
+  if (transaction.empty()) return AppsChanged{{}, generation};
+  chains::Batch batch = chains::encode(transaction);
   if (const auto done = kernel.commit(batch); !done) return std::unexpected(done.error());
   return AppsChanged{chains::describe(&before, after, chains::Unused::remove, kDescribedMax),
                      chains::next_generation(generation)};

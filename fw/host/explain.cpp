@@ -1,62 +1,17 @@
 // What evaluating a ruleset needs beside it.
 #include "fw/host/explain.hpp"
 
-#include <algorithm>
 #include <memory>
+#include <utility>
 
-#include "fw/host/host_facts.hpp"
-#include "fw/host/set_contents.hpp"
+#include "fw/host/membership.hpp"
 
 namespace fw {
-namespace {
-
-Ip ip_of(const chains::Bytes& key) {
-  return ip_from_bytes(key.size() == 4 ? Family::ipv4 : Family::ipv6, key.data());
-}
-
-/// Is the address a span of its own (or, for networks, in a longer one)?
-template <class Spans>
-bool has(const Spans& spans, U128 bits, bool networks) {
-  return std::any_of(spans.begin(), spans.end(), [&](const auto& span) {
-    return span.first <= bits && bits <= span.last && (span.first != span.last) == networks;
-  });
-}
-
-bool has(const AddressSet& set, Ip ip, bool networks) {
-  return ip.family == Family::ipv4 ? has(set.v4, ip.bits, networks)
-                                   : has(set.v6, ip.bits, networks);
-}
-
-}  // namespace
-
 Result<chains::Managed> managed_sets(const Target& target, Lists& lists, Store* store) {
-  auto listed = lists.content(target.lists.block);
-  if (!listed) return std::unexpected(listed.error());
-  auto allowed = lists.content(target.lists.allow);
-  if (!allowed) return std::unexpected(allowed.error());
-  auto sources = source_contents(target, lists);
-  if (!sources) return std::unexpected(sources.error());
-  BlockedNow blocked;
-  if (store != nullptr) {
-    const WallTime now = wall_clock();
-    const auto snapshot = store->blocks(now);
-    if (!snapshot) return std::unexpected(snapshot.error());
-    blocked = blocked_at(snapshot->blocks, now);
-  }
-  const auto singles = is_among(BlockedNow{blocked.singles, {}});
-  const auto networks = is_among(BlockedNow{{}, blocked.networks});
-  return [listed = std::make_shared<const AddressSet>(std::move(*listed)),
-          allowed = std::make_shared<const AddressSet>(std::move(*allowed)),
-          sources = std::move(*sources), singles,
-          networks](const chains::Set& set, const chains::Bytes& key) -> std::optional<bool> {
-    const Ip ip = ip_of(key);
-    if (set.name.starts_with("listed")) return has(*listed, ip, set.interval);
-    if (set.name.starts_with("allowed")) return has(*allowed, ip, set.interval);
-    if (const auto source = sources.find(set.name); source != sources.end())
-      return contains(*source->second, {ip.family, ip.bits, ip.bits});
-    const auto& among = set.interval ? networks : singles;
-    return among && among(ip);
-  };
+  Membership membership(target, lists, store);
+  if (const auto read = membership.read(); !read) return std::unexpected(read.error());
+  return [all = std::make_shared<Membership>(std::move(membership))](
+             const chains::Set& set, const chains::Bytes& key) { return (*all)(set, key); };
 }
 
 chains::Managed managed_sets(chains::Kernel& kernel) {

@@ -3,7 +3,7 @@
 
 #include "chains/evaluate.hpp"
 #include "chains/netlink/kernel.hpp"
-#include "fw/host/apply.hpp"
+#include "fw/host/target.hpp"
 
 namespace fw {
 

@@ -3,7 +3,8 @@
 
 #include <algorithm>
 #include <functional>
-#include <map>
+#include <iterator>
+#include <utility>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -13,8 +14,7 @@
 #include "chains/netlink/devices.hpp"
 #include "chains/text.hpp"
 #include "fw/base/suggest.hpp"
-#include "fw/host/host_facts.hpp"
-#include "fw/host/set_contents.hpp"
+#include "fw/host/membership.hpp"
 #include "fw/policy/parse.hpp"
 
 namespace fw {
@@ -30,57 +30,26 @@ chains::Ruleset with_admin_rules(chains::Ruleset ruleset, const chains::Ruleset*
   return ruleset;
 }
 
-/// What lists and the store say of an address, told to the evaluator when a rule asks.
-class Membership {
+/// Answers the evaluator, and keeps in mind why: the answers are asked for one by one.
+class Asked {
  public:
-  Membership(const Target& target, Lists& lists, Store* store)
-      : target_(target), lists_(lists), store_(store) {}
+  explicit Asked(Membership membership) : membership_(std::move(membership)) {}
 
   std::optional<bool> operator()(const chains::Set& set, const chains::Bytes& key) {
-    if (key.size() != 4 && key.size() != 16) return {};
-    const Ip ip = ip_from_bytes(key.size() == 4 ? Family::ipv4 : Family::ipv6, key.data());
-    const auto among = [&set](const auto& names) {
+    const auto answer = membership_(set, key);
+    const auto is_one_of = [&set](const auto& names) {
       return std::ranges::find(names, set.name) != std::end(names);
     };
-    if (among(chains::kBlockSets)) return noted(is_blocked(ip), blocked);
-    if (among(chains::kListedSets)) return noted(is_in(target_.lists.block, ip), listed);
-    if (among(chains::kAllowedSets)) return is_in(target_.lists.allow, ip);
-    if (const auto list = chains::list_of_source_set(set.name); !list.empty())
-      return is_in(target_.lists.content_of(list), ip);
-    return {};
+    blocked = blocked || (answer == true && is_one_of(chains::kBlockSets));
+    listed = listed || (answer == true && is_one_of(chains::kListedSets));
+    return answer;
   }
 
   bool blocked = false;  ///< the store's blocks had an address that was asked for
   bool listed = false;   ///< the block lists had one
 
  private:
-  static std::optional<bool> noted(std::optional<bool> answer, bool& note) {
-    note = note || answer.value_or(false);
-    return answer;
-  }
-  std::optional<bool> is_blocked(Ip ip) {
-    if (store_ == nullptr) return {};
-    if (!blocks_) {
-      const WallTime now = wall_clock();
-      const auto snapshot = store_->blocks(now);
-      if (!snapshot) return {};
-      blocks_ = is_among(blocked_at(snapshot->blocks, now));
-    }
-    return *blocks_ && (*blocks_)(ip);
-  }
-  std::optional<bool> is_in(const Digest& digest, Ip ip) {
-    auto& content = contents_[to_string(digest)];
-    if (!content) content = lists_.content(digest);
-    if (!*content) return {};
-    return !disjoint(**content, {ip.family, ip.bits, ip.bits});
-  }
-
-  const Target& target_;
-  Lists& lists_;
-  Store* store_;
-  // Read once, when first asked for: they can be large.
-  std::optional<std::function<bool(Ip)>> blocks_;
-  std::map<std::string, std::optional<Result<AddressSet>>> contents_;
+  Membership membership_;
 };
 
 /// The rule that refused it, or the policy of a chain.
@@ -95,8 +64,7 @@ std::string deciding_rule(const chains::Ruleset& ruleset, const chains::Step& st
 
 /// By the rule that refused it.
 std::string reason(const Policy& policy, const chains::Ruleset& ruleset,
-                   const chains::Evaluation& last, const Membership& membership,
-                   const Session& session) {
+                   const chains::Evaluation& last, const Asked& asked, const Session& session) {
   const auto decided =
       std::find_if(last.steps.rbegin(), last.steps.rend(),
                    [](const chains::Step& step) { return step.verdict.has_value(); });
@@ -105,10 +73,10 @@ std::string reason(const Policy& policy, const chains::Ruleset& ruleset,
     return "there is a panic, and it does not come from a trusted network; end it with "
            "'cloudron-fw panic off'";
   }
-  if (membership.blocked) {
+  if (asked.blocked) {
     return "it is blocked (see 'cloudron-fw blocks'; lift it with 'cloudron-fw unblock')";
   }
-  if (membership.listed) return "it is on a block list; take it out there, or trust it";
+  if (asked.listed) return "it is on a block list; take it out there, or trust it";
   if (chain != "CLOUDRON") return deciding_rule(ruleset, *decided);
   for (const Opening& opening : policy.openings) {
     if (!opening.opens(Protocol::tcp, session.local_port)) continue;
@@ -142,7 +110,7 @@ std::optional<std::string> why_locked_out(const Policy& policy, const Target& ta
                                           Store* store) {
   if (const auto closed = ssh_closed(policy)) return "with this policy " + *closed;
   if (!session) return {};
-  Membership membership(target, lists, store);
+  Asked asked(Membership(target, lists, store));
   const auto& devices = target.facts.devices;
   const chains::Device other = devices.empty() ? chains::Device{} : devices.front();
   const chains::Device device = chains::device_towards(session->remote).value_or(other);
@@ -150,13 +118,13 @@ std::optional<std::string> why_locked_out(const Policy& policy, const Target& ta
   const chains::Ruleset ruleset = with_admin_rules(target.ruleset, observed);
   const chains::Beginning beginning =
       chains::connect_to_host(ruleset, session->remote, session->local, session->local_port, device,
-                              std::ref(membership), state, chains::Time{0});
+                              std::ref(asked), state, chains::Time{0});
   const chains::Outcome outcome = beginning.outcome();
   if (outcome != chains::Outcome::dropped && outcome != chains::Outcome::reset) return {};
   return fmt::format(
       "this SSH session comes from {} to TCP port {}, and could not come in again: {}",
       to_string(session->remote), session->local_port,
-      reason(policy, ruleset, beginning.packets.back().second, membership, *session));
+      reason(policy, ruleset, beginning.packets.back().second, asked, *session));
 }
 
 std::vector<Problem> ssh_by_absent_interfaces(const Policy& policy) {

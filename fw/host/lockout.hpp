@@ -5,7 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "fw/host/apply.hpp"
+#include "fw/host/actor.hpp"
+#include "fw/host/target.hpp"
 #include "fw/policy/parse.hpp"
 
 namespace fw {

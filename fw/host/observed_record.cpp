@@ -13,12 +13,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "chains/diff.hpp"
-#include "chains/netlink/encode.hpp"
 #include "fw/base/owner.hpp"
-#include "fw/host/apply.hpp"
 #include "fw/host/host_facts.hpp"
-#include "fw/host/set_contents.hpp"
+#include "fw/host/manifest.hpp"
 #include "fw/host/trial_record.hpp"
 #include "fw/lists/file.hpp"
 
@@ -55,19 +52,13 @@ std::string note(const std::string& kernel, std::uint32_t generation, const Dige
 
 }  // namespace
 
-Anew make_anew(const Target& target) {
-  Anew out{chains::diff(nullptr, target.ruleset), chains::Batch(0)};
-  chains::encode(out.plan, out.batch);
-  return out;
-}
-
-Digest fingerprint(const Target& target, const Anew& anew) {
+Digest fingerprint(const Target& target, const chains::Batch& creation) {
   std::string outside = fmt::format("{}", target.facts.block_generation);
   for (const chains::Device& device : target.facts.devices) {
     outside += fmt::format(" {} {}", device.name, device.index);
   }
   std::vector<Bytes> parts{std::as_bytes(std::span(outside))};
-  for (const iovec& piece : anew.batch.pieces()) {
+  for (const iovec& piece : creation.pieces()) {
     parts.emplace_back(static_cast<const std::byte*>(piece.iov_base), piece.iov_len);
   }
   return digest_bytes(parts);

@@ -4,24 +4,16 @@
 #include <cstdint>
 #include <string>
 
-#include "chains/diff.hpp"
 #include "chains/netlink/batch.hpp"
+#include "fw/host/target.hpp"
 #include "fw/lists/address_set.hpp"
 #include "fw/store/blocks.hpp"
 
 namespace fw {
 
-struct Target;
-
-/// How a target is made where there is nothing yet; of use for as long as the target is as it was.
-struct Anew {
-  chains::Plan plan;
-  chains::Batch batch;  ///< of that, for generation 0
-};
-Anew make_anew(const Target& target);
-
 /// Of every byte that would be sent to make the target anew, and of what stands outside its rules.
-Digest fingerprint(const Target& target, const Anew& anew);
+/// `creation` is what encode_creation() made of it.
+Digest fingerprint(const Target& target, const chains::Batch& creation);
 
 /// A note in the state folder: this kernel, since this boot and in this network namespace, held a
 /// target at a generation of its ruleset. Every change of nf_tables, by whomever, is a new
