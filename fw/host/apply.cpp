@@ -28,9 +28,7 @@ chains::Admission admission_of(const Policy& policy) { return chains::Admission(
 
 /// Are flows that exist unknown to the table in the kernel: is there none, or with other labels?
 bool adopts(const Policy& policy, const chains::Ruleset* table) {
-  const chains::Set* manifest =
-      table != nullptr ? chains::find(table->sets, chains::kManifest) : nullptr;
-  return manifest == nullptr || manifest_label(manifest->elements) != policy.label_bit;
+  return noted_label(table) != policy.label_bit;
 }
 
 /// Is a table dormant that stays?

@@ -14,10 +14,14 @@ namespace {
 
 constexpr const char* kClockNote = "clock";
 
-/// The word of a manifest note, counted from 0.
+/// The word of a manifest note, counted from 0; "" behind the last one.
 std::string word(const std::string& note, int index) {
   std::size_t from = 0;
-  for (; index > 0 && from != std::string::npos; --index) from = note.find(' ', from) + 1;
+  for (; index > 0; --index) {
+    const std::size_t space = note.find(' ', from);
+    if (space == std::string::npos) return {};
+    from = space + 1;
+  }
   return note.substr(from, note.find(' ', from) - from);
 }
 
@@ -53,6 +57,10 @@ std::string noted_list(const chains::Ruleset* table, std::string_view name) {
       return word(element.comment, 2);
   }
   return {};
+}
+
+std::optional<int> noted_label(const chains::Ruleset* table) {
+  return manifest_label(manifest_of(table));
 }
 
 std::optional<int> manifest_label(const std::vector<chains::Element>& manifest) {

@@ -21,8 +21,9 @@ std::string noted_lists(const chains::Ruleset* table, ListAction action);
 /// The same of one list that [[open]] names.
 std::string noted_list(const chains::Ruleset* table, std::string_view name);
 
-/// The first label bit that the rules in the kernel work with, by a manifest's elements; nothing if
-/// they do not tell.
+/// The first label bit that the rules in the kernel work with; nothing if it does not tell.
+std::optional<int> noted_label(const chains::Ruleset* table);
+/// The same by a manifest's elements.
 std::optional<int> manifest_label(const std::vector<chains::Element>& manifest);
 
 /// The version of the blocks that the kernel holds, the greatest, and Clocks::began when it got it;

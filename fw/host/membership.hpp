@@ -1,10 +1,10 @@
 // Whether lists and blocks hold an address.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
-#include <string_view>
 
 #include "chains/ruleset.hpp"
 #include "fw/host/target.hpp"
