@@ -3,7 +3,11 @@
 
 #include <compare>
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
+
+#include "fw/base/result.hpp"
 
 namespace fw {
 
@@ -29,6 +33,14 @@ struct PortRange {
 
 /// "tcp/22", "udp/8000-8100"; the form that the policy file takes.
 std::string to_string(const PortRange& range);
+
+/// "22" or "8000-8100" of `only`; without it also "udp/53", and TCP when no protocol is named.
+/// No sign, no leading zero. The error is a sentence with the remedy.
+Result<PortRange> parse_ports(std::string_view text, std::optional<Protocol> only = {});
+
+/// The same of numbers, which may be anything.
+Result<PortRange> port_range(Protocol protocol, std::int64_t first, std::int64_t last);
+
 constexpr const char* to_string(Protocol p) { return p == Protocol::tcp ? "tcp" : "udp"; }
 
 }  // namespace fw

@@ -2,7 +2,6 @@
 #include "fw/inventory/inventory.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <optional>
 #include <set>
 #include <string_view>
@@ -50,26 +49,6 @@ std::vector<std::string_view> words(std::string_view text) {
     if (!word.empty()) out.push_back(word);
   }
   return out;
-}
-
-/// "29418", "udp/3478", "tcp/8000-8100".
-std::optional<PortRange> read_port(std::string_view text) {
-  PortRange range;
-  if (text.starts_with("udp/")) range.protocol = Protocol::udp;
-  if (text.starts_with("udp/") || text.starts_with("tcp/")) text.remove_prefix(4);
-  const auto take = [&text](std::uint16_t& port) {
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
-    if (error != std::errc{} || port == 0) return false;
-    text.remove_prefix(static_cast<std::size_t>(end - text.data()));
-    return true;
-  };
-  if (!take(range.first)) return {};
-  range.last = range.first;
-  if (text.empty()) return range;
-  if (text.front() != '-') return {};
-  text.remove_prefix(1);
-  if (!take(range.last) || !text.empty() || range.last < range.first) return {};
-  return range;
 }
 
 /// Puts an inventory into a policy.
@@ -236,7 +215,7 @@ std::vector<PortRange> Merge::opened(const Container& container) {
     return ports;
   }
   for (const std::string_view word : words(text)) {
-    const auto port = read_port(word);
+    const auto port = parse_ports(word);
     const bool again = port && std::ranges::any_of(ports, [&port](const PortRange& other) {
                          return other.overlaps(*port);
                        });

@@ -2,7 +2,6 @@
 #include "fw/ops/explain.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <set>
 
 #include <fmt/format.h>
@@ -15,6 +14,7 @@
 #include "chains/text.hpp"
 #include "fw/base/endpoint.hpp"
 #include "fw/base/ip_protocol.hpp"
+#include "fw/base/port.hpp"
 #include "fw/base/suggest.hpp"
 #include "fw/host/explain.hpp"
 #include "fw/host/host_facts.hpp"
@@ -86,13 +86,9 @@ std::optional<std::pair<std::uint8_t, std::uint16_t>> parse_service(std::string_
     const bool has_ports = known.number == kTcp || known.number == kUdp || known.number == kPing;
     if (known.name == word && !has_ports) return std::pair{known.number, std::uint16_t{0}};
   }
-  std::uint8_t protocol = kTcp;
-  if (word.starts_with("udp/")) protocol = kUdp;
-  if (word.starts_with("udp/") || word.starts_with("tcp/")) word.remove_prefix(4);
-  std::uint16_t port = 0;
-  const auto [end, code] = std::from_chars(word.data(), word.data() + word.size(), port);
-  if (code != std::errc{} || end != word.data() + word.size() || port == 0) return {};
-  return std::pair{protocol, port};
+  const auto port = parse_ports(word);
+  if (!port || !port->single()) return {};
+  return std::pair{static_cast<std::uint8_t>(port->protocol), port->first};
 }
 
 /// What is wrong with a word that was meant as a port; nothing when it was not.
@@ -104,9 +100,9 @@ std::optional<std::string> why_no_port(std::string_view word) {
   const std::string_view behind = word.substr(std::min(slash + 1, word.size()));
   if (is_number(word.substr(0, slash)) && (behind == "tcp" || behind == "udp"))
     return fmt::format("{} is no port: write {}/{}", quote(word), behind, word.substr(0, slash));
-  if (word.starts_with("udp/") || word.starts_with("tcp/")) word.remove_prefix(4);
-  if (!is_number(word)) return {};
-  return fmt::format("port {} is not between 1 and 65535", printable(word));
+  const bool named = word.starts_with("udp/") || word.starts_with("tcp/");
+  if (!is_number(named ? word.substr(4) : word)) return {};
+  return parse_ports(word).error().what;
 }
 
 template <class T>

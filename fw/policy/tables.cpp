@@ -163,10 +163,9 @@ void PolicyReader::read_ports(const toml::table& table) {
         {{"tcp",
           [&](const toml::node& node) {
             policy_.ports_where = values_.where(node);
-            policy_.open_ports = values_.ports(node, "tcp", PortForm::tcp_only);
+            policy_.open_ports = values_.ports(node, "tcp", Protocol::tcp);
           }},
-         {"udp",
-          [&](const toml::node& node) { udp = values_.ports(node, "udp", PortForm::udp_only); }},
+         {"udp", [&](const toml::node& node) { udp = values_.ports(node, "udp", Protocol::udp); }},
          {"discovery", [&](const toml::node& node) {
             policy_.local_discovery = values_.boolean(node, "discovery").value_or(false);
           }}});

@@ -2,8 +2,6 @@
 #include "fw/policy/values.hpp"
 
 #include <algorithm>
-#include <charconv>
-#include <limits>
 #include <set>
 #include <tuple>
 
@@ -19,26 +17,6 @@ namespace {
 std::string proposed_name(std::string_view name) {
   const std::string mended = mended_name(name);
   return mended.empty() ? "my-app" : mended;
-}
-
-/// "22" as 22, "8000-8100" as the two.
-std::optional<std::pair<std::int64_t, std::int64_t>> read_numbers(std::string_view text) {
-  const auto take = [&text](std::int64_t& number) {
-    if (text.empty() || text[0] < '1' || text[0] > '9') return false;  // no sign, no leading zero
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-    if (error != std::errc{}) number = std::numeric_limits<std::int64_t>::max();
-    text.remove_prefix(static_cast<std::size_t>(end - text.data()));
-    return true;
-  };
-  std::pair<std::int64_t, std::int64_t> numbers;
-  if (text == "0") return std::pair{0, 0};
-  if (!take(numbers.first)) return {};
-  numbers.second = numbers.first;
-  if (text.empty()) return numbers;
-  if (text[0] != '-') return {};
-  text.remove_prefix(1);
-  if (!take(numbers.second) || !text.empty()) return {};
-  return numbers;
 }
 
 }  // namespace
@@ -123,67 +101,36 @@ std::string ValueReader::name(const toml::node& node) {
   return *value;
 }
 
-std::optional<PortRange> ValueReader::port_of_numbers(const toml::node& node, Protocol protocol,
-                                                      std::int64_t first, std::int64_t last) {
-  for (const std::int64_t number : {first, last}) {
-    if (number >= 1 && number <= 65'535) continue;
-    const bool huge = number == std::numeric_limits<std::int64_t>::max();
-    error(node, fmt::format("port {} is not between 1 and 65535",
-                            huge ? "number" : std::to_string(number)));
-    return {};
-  }
-  if (first > last) {
-    error(node, fmt::format("\"{}-{}\" goes backwards: write \"{}-{}\"", first, last, last, first));
-    return {};
-  }
-  return PortRange{protocol, static_cast<std::uint16_t>(first), static_cast<std::uint16_t>(last)};
-}
-
-std::optional<PortRange> ValueReader::port_of_text(const toml::node& node, const std::string& text,
-                                                   PortForm form) {
-  std::string_view numbers = text;
-  Protocol protocol = form == PortForm::udp_only ? Protocol::udp : Protocol::tcp;
-  if (const std::size_t slash = text.find('/'); slash != text.npos) {
-    const std::string_view written = numbers.substr(0, slash);
-    numbers.remove_prefix(slash + 1);
-    if (form != PortForm::any) {
+std::optional<PortRange> ValueReader::port(const toml::node& node, std::optional<Protocol> only) {
+  Result<PortRange> range;
+  if (const auto* number = node.as_integer()) {
+    range = port_range(only.value_or(Protocol::tcp), number->get(), number->get());
+  } else if (const auto* text = node.as_string()) {
+    if (const std::string& written = text->get(); only && written.find('/') != written.npos) {
       error(node, fmt::format("{} names a protocol: [ports] has a key for each; write it "
                               "without, in {}",
-                              quote(text), written == "udp" ? "udp" : "tcp"));
+                              quote(written), written.starts_with("udp/") ? "udp" : "tcp"));
       return {};
     }
-    if (written != "tcp" && written != "udp") {
-      error(node,
-            fmt::format("{}: the protocol is tcp or udp; write e.g. \"udp/53\"", quote(text)));
-      return {};
-    }
-    if (written == "udp") protocol = Protocol::udp;
+    range = parse_ports(text->get(), only);
+  } else {
+    wrong_type(node, "a port", "a number or a string, e.g. 22 or \"8000-8100\"");
+    return {};
   }
-  if (const auto range = read_numbers(numbers))
-    return port_of_numbers(node, protocol, range->first, range->second);
-  error(node, fmt::format("{} is not a port: write a number or a range, e.g. 22 or {}", quote(text),
-                          form == PortForm::any ? "\"udp/5000-5010\"" : "\"8000-8100\""));
-  return {};
-}
-
-std::optional<PortRange> ValueReader::port(const toml::node& node, PortForm form) {
-  if (const auto* number = node.as_integer()) {
-    const Protocol protocol = form == PortForm::udp_only ? Protocol::udp : Protocol::tcp;
-    return port_of_numbers(node, protocol, number->get(), number->get());
-  }
-  if (const auto* text = node.as_string()) return port_of_text(node, text->get(), form);
-  wrong_type(node, "a port", "a number or a string, e.g. 22 or \"8000-8100\"");
+  if (range) return *range;
+  error(node, range.error().what);
   return {};
 }
 
 std::vector<Located<PortRange>> ValueReader::ports(const toml::node& node, std::string_view key,
-                                                   PortForm form, std::size_t size_max) {
+                                                   std::optional<Protocol> only,
+                                                   std::size_t size_max) {
   std::vector<Located<PortRange>> found;
-  const char* example = form == PortForm::any ? "22, \"udp/53\"" : "22, \"8000-8100\"";
+  const char* example = only ? "22, \"8000-8100\"" : "22, \"udp/53\"";
   const toml::array* values = array(node, key, example, size_max);
   if (values == nullptr) return found;
   for (const toml::node& value : *values) {
-    if (const auto range = port(value, form)) found.push_back({*range, where(value)});
+    if (const auto range = port(value, only)) found.push_back({*range, where(value)});
   }
   return found;
 }
@@ -191,7 +138,7 @@ std::vector<Located<PortRange>> ValueReader::ports(const toml::node& node, std::
 std::vector<PortRange> ValueReader::plain_ports(const toml::node& node, std::string_view key,
                                                 std::size_t size_max) {
   std::vector<PortRange> plain;
-  for (const auto& range : ports(node, key, PortForm::any, size_max)) plain.push_back(range.value);
+  for (const auto& range : ports(node, key, {}, size_max)) plain.push_back(range.value);
   return plain;
 }
 

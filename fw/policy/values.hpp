@@ -20,9 +20,6 @@
 
 namespace fw {
 
-/// What a port may be written as.
-enum class PortForm { tcp_only, udp_only, any };
-
 /// Reads the values of one file and keeps the problems that were met. A value that cannot be read
 /// is a problem and comes back empty; `key` and `example` are only used to say so.
 class ValueReader {
@@ -49,7 +46,9 @@ class ValueReader {
   std::optional<std::chrono::seconds> duration(const toml::node& node, std::string_view key);
   std::optional<std::uint64_t> size(const toml::node& node, std::string_view key,
                                     std::uint64_t least, std::uint64_t most);
-  std::vector<Located<PortRange>> ports(const toml::node& node, std::string_view key, PortForm form,
+  /// Of one protocol, which is not written; without `only` it may be.
+  std::vector<Located<PortRange>> ports(const toml::node& node, std::string_view key,
+                                        std::optional<Protocol> only,
                                         std::size_t size_max = kPolicyArrayMax);
   std::vector<PortRange> plain_ports(const toml::node& node, std::string_view key,
                                      std::size_t size_max = kPolicyArrayMax);
@@ -93,11 +92,7 @@ class ValueReader {
   const toml::array* array(const toml::node& node, std::string_view key, std::string_view example,
                            std::size_t size_max = kPolicyArrayMax);
   std::optional<std::uint8_t> protocol(const toml::node& node);
-  std::optional<PortRange> port(const toml::node& node, PortForm form);
-  std::optional<PortRange> port_of_text(const toml::node& node, const std::string& text,
-                                        PortForm form);
-  std::optional<PortRange> port_of_numbers(const toml::node& node, Protocol protocol,
-                                           std::int64_t first, std::int64_t last);
+  std::optional<PortRange> port(const toml::node& node, std::optional<Protocol> only);
 
   std::string file_;
   std::vector<Problem> problems_;
