@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "fw/base/limits.hpp"
+#include "fw/policy/policy_tables.hpp"
 #include "fw/policy/rule_files.hpp"
 #include "fw/policy/tables.hpp"
 #include "fw/policy/text_file.hpp"
@@ -34,7 +35,12 @@ bool Parsed::ok() const {
       problems, [](const Problem& problem) { return problem.severity == Severity::error; });
 }
 
-Parsed parse_policy(std::string_view whole, const std::string& file) {
+Parsed parse_policy(std::string_view text, const std::string& file) {
+  return parse_policy(text, file, policy_tables());
+}
+
+Parsed parse_policy(std::string_view whole, const std::string& file,
+                    std::span<const Table> tables) {
   auto [text, rules] = without_rules(whole);
   if (text.size() > kPolicyBytesMax) {
     return broken(file,
@@ -44,7 +50,7 @@ Parsed parse_policy(std::string_view whole, const std::string& file) {
                                kPolicyBytesMax >> 20),
                    {file, 0, 0}});
   }
-  auto parsed = read_tables(text, file);
+  auto parsed = read_tables(text, file, tables);
   if (!parsed) return broken(file, std::move(parsed.error()));
   parsed->policy.rules = std::move(rules);
   return std::move(*parsed);

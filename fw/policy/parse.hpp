@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -9,6 +10,8 @@
 #include "fw/policy/policy.hpp"
 
 namespace fw {
+
+struct Table;
 
 enum class Severity { error, warning };
 
@@ -35,6 +38,9 @@ struct Parsed {
 /// Parses TOML text; `file` is only used to name places. All problems are reported at once.
 /// Unknown keys are errors with a suggestion. Includes the cross-field check below.
 Parsed parse_policy(std::string_view text, const std::string& file);
+
+/// The same of other tables than the policy's own (policy_tables()), or of more: a plugin's.
+Parsed parse_policy(std::string_view text, const std::string& file, std::span<const Table> tables);
 
 /// Reads (once) and parses a regular file of at most kPolicyBytesMax. A file that cannot be read is
 /// one error; a FIFO or a device is not waited for.

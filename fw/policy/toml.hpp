@@ -37,6 +37,12 @@ namespace fw {
 /// Parses a text, with or without a byte order mark; `file` is only used to name places.
 std::expected<toml::table, Problem> parse_toml(std::string_view text, const std::string& file);
 
+/// A value of the file, with the name of its key or of what an array holds.
+struct Value {
+  const toml::node& node;
+  std::string_view key;
+};
+
 /// What a node is: "a table", "an integer".
 std::string_view type_name(const toml::node& node);
 

@@ -2,7 +2,6 @@
 #include "fw/policy/vocabulary.hpp"
 
 #include <algorithm>
-#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
@@ -12,48 +11,23 @@
 namespace fw {
 namespace {
 
-/// Where a key belongs that was found in another table; "" when it has no one place.
-std::string_view home_of(std::string_view key) {
-  constexpr std::array<std::pair<std::string_view, std::string_view>, 23> kHomes{{
-      {"tcp", "[ports]"},
-      {"udp", "[ports]"},
-      {"protocols", "[[open]]"},
-      {"interfaces", "[[open]]"},
-      {"bridges", "[guests]"},
-      {"networks", "[trusted]"},
-      {"network", "[apps]"},
-      {"routed", "[apps]"},
-      {"rate", "[[limit]]"},
-      {"burst", "[[limit]]"},
-      {"concurrent", "[[limit]]"},
-      {"action", "[[list]]"},
-      {"publishes", "[[app]]"},
-      {"addons", "[[app]]"},
-      {"after", "[[offender]]"},
-      {"closed_ports", "[[offender]]"},
-      {"limits", "[[offender]]"},
-      {"keep", "[activity]"},
-      {"size", "[activity]"},
-      {"listen", "[metrics]"},
-      {"ct_label_bit", "[advanced]"},
-      {"nflog_group", "[advanced]"},
-      {"translated", "[advanced]"},
-  }};
-  for (const auto& [name, home] : kHomes) {
-    if (name == key) return home;
+/// The header of the only table that has the key; "" when none has it, or several have.
+std::string home_of(std::string_view key, std::span<const Table> tables) {
+  std::string home;
+  for (const Table& table : tables) {
+    if (std::ranges::find(table.keys, key, &KeyForm::name) == table.keys.end()) continue;
+    if (!home.empty()) return {};
+    home = table.header();
   }
-  return {};
+  return home;
 }
 
 }  // namespace
 
-std::string TableForm::header() const {
-  return repeats ? fmt::format("[[{}]]", name) : fmt::format("[{}]", name);
-}
-
-std::string unknown_key(std::string_view key, std::string_view header,
-                        std::span<const std::string_view> known) {
-  const std::string_view home = home_of(key);
+std::string unknown_key(std::string_view key, const Table& table, std::span<const Table> tables) {
+  std::vector<std::string_view> known;
+  for (const KeyForm& each : table.keys) known.push_back(each.name);
+  const std::string home = home_of(key, tables);
   const std::string_view guess = nearest(key, known);
   std::string remedy;
   if (!guess.empty())
@@ -62,22 +36,21 @@ std::string unknown_key(std::string_view key, std::string_view header,
     remedy = fmt::format("it belongs in {}", home);
   else
     remedy = fmt::format("known are {}", fmt::join(known, ", "));
-  return fmt::format("unknown key {} in {}; {}", quote(key), header, remedy);
+  return fmt::format("unknown key {} in {}; {}", quote(key), table.header(), remedy);
 }
 
-std::string unknown_table(std::string_view key, bool is_table) {
+std::string unknown_table(std::string_view key, bool is_table, std::span<const Table> tables) {
   std::vector<std::string_view> names;
   std::string headers;
-  for (const TableForm& form : kTables) {
-    names.push_back(form.name);
-    headers += (headers.empty() ? "" : ", ") + form.header();
+  for (const Table& table : tables) {
+    names.push_back(table.name);
+    headers += (headers.empty() ? "" : ", ") + table.header();
   }
-  const std::string_view guess = nearest(key, names);
-  const auto form = std::ranges::find(kTables, guess, &TableForm::name);
+  const auto guess = std::ranges::find(tables, nearest(key, names), &Table::name);
   std::string remedy = "known are " + headers;
-  if (form != kTables.end())
-    remedy = fmt::format("did you mean {}?", form->header());
-  else if (const auto home = home_of(key); !home.empty() && !is_table)
+  if (guess != tables.end())
+    remedy = fmt::format("did you mean {}?", guess->header());
+  else if (const auto home = home_of(key, tables); !home.empty() && !is_table)
     remedy = fmt::format("it belongs in {}", home);
   return fmt::format("unknown {} {}; {}", is_table ? "table" : "key", quote(key), remedy);
 }

@@ -1,0 +1,15 @@
+// [trusted]: sources that are never limited.
+#include "fw/policy/policy_tables.hpp"
+
+namespace fw {
+
+Table trusted_table() {
+  return with_keys({.name = "trusted", .defines = "sources that are never limited"},
+                   {{{"networks", "array of networks", "`[]`",
+                      "sources that are never counted or limited, and that no list blocks"},
+                     [](ValueReader& in, const Value& value, Policy& policy) {
+                       policy.trusted = in.networks(value);
+                     }}});
+}
+
+}  // namespace fw
