@@ -238,11 +238,14 @@ struct ExprText {
                        : e.op == DynOp::update ? "update @"
                                                : "delete @";
     text += e.set + " { " + key_text(e.key);
-    if (const auto* limit = std::get_if<RateLimit>(&e.state)) text += " " + limit_text(*limit);
-    if (const auto* conn = std::get_if<ConnLimit>(&e.state)) {
-      text += fmt::format(" ct count over {}", conn->count);
-    }
-    return text + " }";
+    struct Visitor {
+      std::string operator()(std::monostate) const { return ""; }
+      std::string operator()(const RateLimit& limit) const { return " " + limit_text(limit); }
+      std::string operator()(const ConnLimit& most) const {
+        return fmt::format(" ct count over {}", most.count);
+      }
+    };
+    return text + std::visit(Visitor{}, e.state) + " }";
   }
   std::string operator()(const RateLimit& e) const { return limit_text(e); }
   std::string operator()(const ObjectRef& e) const {
@@ -273,13 +276,25 @@ struct ExprText {
 };
 
 std::vector<Field> fields_of(const Expr& expr) {
-  Key key;
-  if (const auto* match = std::get_if<Match>(&expr)) key = {match->what};
-  if (const auto* lookup = std::get_if<Lookup>(&expr)) key = lookup->key;
-  if (const auto* dyn = std::get_if<DynSet>(&expr)) key = dyn->key;
-  if (const auto* map = std::get_if<ObjectMap>(&expr)) key = map->key;
+  struct Visitor {
+    Key operator()(const Match& e) const { return {e.what}; }
+    Key operator()(const Lookup& e) const { return e.key; }
+    Key operator()(const DynSet& e) const { return e.key; }
+    Key operator()(const RateLimit&) const { return {}; }
+    Key operator()(const ObjectRef&) const { return {}; }
+    Key operator()(const ObjectMap& e) const { return e.key; }
+    Key operator()(const CtLabelSet&) const { return {}; }
+    Key operator()(const Log&) const { return {}; }
+    Key operator()(const StripTcpOption&) const { return {}; }
+    Key operator()(const RejectTcpReset&) const { return {}; }
+    Key operator()(const KernelLog&) const { return {}; }
+    Key operator()(const Count&) const { return {}; }
+    Key operator()(const Reject&) const { return {}; }
+    Key operator()(const Verdict&) const { return {}; }
+    Key operator()(const Foreign&) const { return {}; }
+  };
   std::vector<Field> fields;
-  for (const KeyPart& part : key) fields.push_back(part.field);
+  for (const KeyPart& part : std::visit(Visitor{}, expr)) fields.push_back(part.field);
   return fields;
 }
 

@@ -47,13 +47,17 @@ class Lowering {
                        e.op == DynOp::add      ? NFT_DYNSET_OP_ADD
                        : e.op == DynOp::update ? NFT_DYNSET_OP_UPDATE
                                                : NFT_DYNSET_OP_DELETE);
-    nftnl_expr* state = nullptr;
-    if (const auto* rate = std::get_if<RateLimit>(&e.state)) state = make_limit(*rate);
-    if (const auto* conn = std::get_if<ConnLimit>(&e.state)) {
-      state = nftnl_expr_alloc("connlimit");
-      nftnl_expr_set_u32(state, NFTNL_EXPR_CONNLIMIT_COUNT, conn->count);
-      nftnl_expr_set_u32(state, NFTNL_EXPR_CONNLIMIT_FLAGS, NFT_CONNLIMIT_F_INV);
-    }
+    struct Visitor {
+      nftnl_expr* operator()(std::monostate) const { return nullptr; }
+      nftnl_expr* operator()(const RateLimit& rate) const { return make_limit(rate); }
+      nftnl_expr* operator()(const ConnLimit& most) const {
+        nftnl_expr* const made = nftnl_expr_alloc("connlimit");
+        nftnl_expr_set_u32(made, NFTNL_EXPR_CONNLIMIT_COUNT, most.count);
+        nftnl_expr_set_u32(made, NFTNL_EXPR_CONNLIMIT_FLAGS, NFT_CONNLIMIT_F_INV);
+        return made;
+      }
+    };
+    nftnl_expr* const state = std::visit(Visitor{}, e.state);
     if (state != nullptr) nftnl_expr_set(dynset, NFTNL_EXPR_DYNSET_EXPR, state, 0);
   }
 

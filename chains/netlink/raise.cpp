@@ -3,7 +3,10 @@
 #include <cstring>
 #include <optional>
 #include <string_view>
+#include <tuple>
+#include <type_traits>
 #include <utility>
+#include <variant>
 
 #include <linux/netfilter/nf_tables.h>
 
@@ -41,29 +44,17 @@ std::optional<Field> field_by(FieldInfo::Load load, std::uint32_t key, std::uint
   return found;
 }
 
+/// Names the expression that a reader reads.
+template <class E>
+using As = std::type_identity<E>;
+
 class Raising {
  public:
   std::vector<Expr> out;
 
   void take(nftnl_expr* expr) {
     const std::string_view name = nftnl_expr_get_str(expr, NFTNL_EXPR_NAME);
-    bool known = false;
-    if (name == "meta" || name == "payload" || name == "ct" || name == "fib")
-      known = load_or_set(expr, name);
-    if (name == "exthdr") known = tcp_option(expr);
-    if (name == "bitwise") known = mask(expr);
-    if (name == "cmp") known = compare(expr);
-    if (name == "lookup") known = lookup(expr);
-    if (name == "dynset") known = dynset(expr);
-    if (name == "objref") known = objref(expr);
-    if (name == "immediate") known = immediate(expr);
-    if (name == "limit") known = limit(expr);
-    if (name == "log") known = log(expr);
-    if (name == "reject") known = reject(expr);
-    if (name == "counter") known = key_.empty() && push(Count{});
-    if (known) return;
-    flush();
-    out.push_back(Foreign{text_of(expr)});
+    if (!loads(expr, name)) push_first(As<Expr>{}, expr, name);
   }
 
   /// Loads that nothing used are a stranger's work.
@@ -83,13 +74,29 @@ class Raising {
     return length > 0 ? std::string(name) + " " + text : name;
   }
 
-  template <class T>
-  bool push(T expr) {
-    out.push_back(std::move(expr));
-    return true;
+  /// What the first reader makes of it that knows it. Each alternative needs one below, so a new
+  /// expression does not compile before it can be read back.
+  template <class... E>
+  void push_first(As<std::variant<E...>>, nftnl_expr* expr, std::string_view name) {
+    const auto push = [this](auto found) {
+      if (found) out.push_back(*std::move(found));
+      return found.has_value();
+    };
+    static_assert(std::is_same_v<std::tuple_element_t<sizeof...(E) - 1, std::tuple<E...>>, Foreign>,
+                  "it takes all that is left");
+    (push(read(As<E>{}, expr, name)) || ...);
   }
 
-  bool load_or_set(nftnl_expr* expr, std::string_view name) {
+  /// Does it only put something into a register, for a later one to use?
+  bool loads(nftnl_expr* expr, std::string_view name) {
+    if (name == "meta" || name == "payload" || name == "ct" || name == "fib")
+      return load(expr, name);
+    if (name == "exthdr") return load_tcp_option(expr);
+    if (name == "bitwise") return mask(expr);
+    return name == "immediate" && load_value(expr);
+  }
+
+  bool load(nftnl_expr* expr, std::string_view name) {
     std::optional<Field> field;
     if (name == "meta") {
       if (nftnl_expr_is_set(expr, NFTNL_EXPR_META_SREG)) return false;
@@ -104,7 +111,7 @@ class Raising {
       field = field_by(FieldInfo::Load::fib, nftnl_expr_get_u32(expr, NFTNL_EXPR_FIB_FLAGS), 0, 0,
                        false, protocol_);
     } else {
-      if (nftnl_expr_is_set(expr, NFTNL_EXPR_CT_SREG)) return set_label(expr);
+      if (nftnl_expr_is_set(expr, NFTNL_EXPR_CT_SREG)) return false;
       field = field_by(FieldInfo::Load::ct, nftnl_expr_get_u32(expr, NFTNL_EXPR_CT_KEY), 0, 0,
                        nftnl_expr_is_set(expr, NFTNL_EXPR_CT_DIR) &&
                            nftnl_expr_get_u8(expr, NFTNL_EXPR_CT_DIR) == 0,
@@ -123,19 +130,21 @@ class Raising {
     return true;
   }
 
-  /// Without a register the option is taken off, else it is asked whether there is one.
-  bool tcp_option(nftnl_expr* expr) {
-    if (nftnl_expr_get_u32(expr, NFTNL_EXPR_EXTHDR_OP) != NFT_EXTHDR_OP_TCPOPT ||
-        nftnl_expr_is_set(expr, NFTNL_EXPR_EXTHDR_SREG)) {
-      return false;
-    }
-    const std::uint8_t kind = nftnl_expr_get_u8(expr, NFTNL_EXPR_EXTHDR_TYPE);
-    if (!nftnl_expr_is_set(expr, NFTNL_EXPR_EXTHDR_DREG)) return push(StripTcpOption{kind});
+  static bool is_tcp_option(const nftnl_expr* expr) {
+    return nftnl_expr_get_u32(expr, NFTNL_EXPR_EXTHDR_OP) == NFT_EXTHDR_OP_TCPOPT &&
+           !nftnl_expr_is_set(expr, NFTNL_EXPR_EXTHDR_SREG);
+  }
+
+  /// Whether there is one.
+  bool load_tcp_option(const nftnl_expr* expr) {
+    if (!is_tcp_option(expr) || !nftnl_expr_is_set(expr, NFTNL_EXPR_EXTHDR_DREG)) return false;
     if (nftnl_expr_get_u32(expr, NFTNL_EXPR_EXTHDR_FLAGS) != NFT_EXTHDR_F_PRESENT ||
         nftnl_expr_get_u32(expr, NFTNL_EXPR_EXTHDR_OFFSET) != 0) {
       return false;
     }
-    const auto field = field_by(FieldInfo::Load::tcp_option, kind, 0, 0, false, protocol_);
+    const auto field =
+        field_by(FieldInfo::Load::tcp_option, nftnl_expr_get_u8(expr, NFTNL_EXPR_EXTHDR_TYPE), 0, 0,
+                 false, protocol_);
     if (field) key_.push_back({*field, {}});
     return field.has_value();
   }
@@ -150,11 +159,10 @@ class Raising {
     return true;
   }
 
-  bool set_label(nftnl_expr* expr) {
-    if (nftnl_expr_get_u32(expr, NFTNL_EXPR_CT_KEY) != NFT_CT_LABELS || immediate_.empty()) {
-      return false;
-    }
-    return push(CtLabelSet{std::exchange(immediate_, {})});
+  bool load_value(const nftnl_expr* expr) {
+    if (nftnl_expr_get_u32(expr, NFTNL_EXPR_IMM_DREG) == NFT_REG_VERDICT) return false;
+    immediate_ = bytes_of(expr, NFTNL_EXPR_IMM_DATA);
+    return !immediate_.empty();
   }
 
   Key take_key() {
@@ -163,27 +171,28 @@ class Raising {
     return key;
   }
 
-  bool compare(nftnl_expr* expr) {
+  std::optional<Match> read(As<Match>, nftnl_expr* expr, std::string_view name) {
+    if (name != "cmp") return {};
     const std::uint32_t op = nftnl_expr_get_u32(expr, NFTNL_EXPR_CMP_OP);
-    if (key_.size() != 1 || (op != NFT_CMP_EQ && op != NFT_CMP_NEQ)) return false;
+    if (key_.size() != 1 || (op != NFT_CMP_EQ && op != NFT_CMP_NEQ)) return {};
     Match match{key_.front(), op == NFT_CMP_EQ ? Compare::equal : Compare::not_equal,
                 bytes_of(expr, NFTNL_EXPR_CMP_DATA)};
     key_.clear();
     match.value.resize(std::max(match.value.size(), match.what.mask.size()));
     if (match.what.field == Field::l4proto && match.op == Compare::equal) protocol_ = match.value;
-    return push(std::move(match));
+    return match;
   }
 
-  bool lookup(nftnl_expr* expr) {
+  std::optional<Lookup> read(As<Lookup>, nftnl_expr* expr, std::string_view name) {
+    if (name != "lookup") return {};
     const bool mapped = nftnl_expr_is_set(expr, NFTNL_EXPR_LOOKUP_DREG);
     if (key_.empty() ||
         (mapped && nftnl_expr_get_u32(expr, NFTNL_EXPR_LOOKUP_DREG) != NFT_REG_VERDICT)) {
-      return false;
+      return {};
     }
     const bool inverted =
         (nftnl_expr_get_u32(expr, NFTNL_EXPR_LOOKUP_FLAGS) & NFT_LOOKUP_F_INV) != 0;
-    return push(
-        Lookup{take_key(), nftnl_expr_get_str(expr, NFTNL_EXPR_LOOKUP_SET), inverted, mapped});
+    return Lookup{take_key(), nftnl_expr_get_str(expr, NFTNL_EXPR_LOOKUP_SET), inverted, mapped};
   }
 
   /// Nothing when it is of another kind: of bytes, or "over".
@@ -197,19 +206,23 @@ class Raising {
                      nftnl_expr_get_u32(expr, NFTNL_EXPR_LIMIT_BURST)};
   }
 
-  bool limit(const nftnl_expr* expr) {
-    const auto limit = limit_of(expr);
-    return limit && push(*limit);
+  static std::optional<RateLimit> read(As<RateLimit>, nftnl_expr* expr, std::string_view name) {
+    return name == "limit" ? limit_of(expr) : std::nullopt;
   }
 
-  bool log(nftnl_expr* expr) {
-    const char* const prefix = nftnl_expr_get_str(expr, NFTNL_EXPR_LOG_PREFIX);
-    if (!nftnl_expr_is_set(expr, NFTNL_EXPR_LOG_GROUP)) {
-      return push(KernelLog{prefix != nullptr ? prefix : "",
-                            nftnl_expr_get_u32(expr, NFTNL_EXPR_LOG_LEVEL)});
-    }
-    return push(
-        Log{nftnl_expr_get_u16(expr, NFTNL_EXPR_LOG_GROUP), prefix != nullptr ? prefix : ""});
+  static std::string prefix_of(const nftnl_expr* log) {
+    const char* const prefix = nftnl_expr_get_str(log, NFTNL_EXPR_LOG_PREFIX);
+    return prefix != nullptr ? prefix : "";
+  }
+
+  static std::optional<Log> read(As<Log>, nftnl_expr* expr, std::string_view name) {
+    if (name != "log" || !nftnl_expr_is_set(expr, NFTNL_EXPR_LOG_GROUP)) return {};
+    return Log{nftnl_expr_get_u16(expr, NFTNL_EXPR_LOG_GROUP), prefix_of(expr)};
+  }
+
+  static std::optional<KernelLog> read(As<KernelLog>, nftnl_expr* expr, std::string_view name) {
+    if (name != "log" || nftnl_expr_is_set(expr, NFTNL_EXPR_LOG_GROUP)) return {};
+    return KernelLog{prefix_of(expr), nftnl_expr_get_u32(expr, NFTNL_EXPR_LOG_LEVEL)};
   }
 
   /// What a dynset's own elements carry; false when it is more than one thing, or not of ours.
@@ -229,13 +242,13 @@ class Raising {
     return true;
   }
 
-  bool dynset(nftnl_expr* expr) {
-    if (key_.empty() || nftnl_expr_is_set(expr, NFTNL_EXPR_DYNSET_SREG_DATA) ||
+  std::optional<DynSet> read(As<DynSet>, nftnl_expr* expr, std::string_view name) {
+    if (name != "dynset" || key_.empty() || nftnl_expr_is_set(expr, NFTNL_EXPR_DYNSET_SREG_DATA) ||
         nftnl_expr_get_u64(expr, NFTNL_EXPR_DYNSET_TIMEOUT) != 0) {
-      return false;
+      return {};
     }
     const std::uint32_t op = nftnl_expr_get_u32(expr, NFTNL_EXPR_DYNSET_OP);
-    if (op > NFT_DYNSET_OP_DELETE) return false;
+    if (op > NFT_DYNSET_OP_DELETE) return {};
     struct {
       DynSet dyn;
       bool known = true;
@@ -252,42 +265,78 @@ class Raising {
           return 0;
         },
         &found);
-    if (!found.known) return false;
+    if (!found.known) return {};
     found.dyn.key = take_key();
-    return push(std::move(found.dyn));
+    return std::move(found.dyn);
   }
 
-  bool objref(nftnl_expr* expr) {
-    if (nftnl_expr_is_set(expr, NFTNL_EXPR_OBJREF_SET_NAME)) {
-      if (key_.empty()) return false;
-      return push(ObjectMap{ObjectKind::limit, take_key(),
-                            nftnl_expr_get_str(expr, NFTNL_EXPR_OBJREF_SET_NAME)});
+  static std::optional<ObjectRef> read(As<ObjectRef>, nftnl_expr* expr, std::string_view name) {
+    if (name != "objref" || nftnl_expr_is_set(expr, NFTNL_EXPR_OBJREF_SET_NAME)) return {};
+    return ObjectRef{static_cast<ObjectKind>(nftnl_expr_get_u32(expr, NFTNL_EXPR_OBJREF_IMM_TYPE)),
+                     nftnl_expr_get_str(expr, NFTNL_EXPR_OBJREF_IMM_NAME)};
+  }
+
+  std::optional<ObjectMap> read(As<ObjectMap>, nftnl_expr* expr, std::string_view name) {
+    if (name != "objref" || !nftnl_expr_is_set(expr, NFTNL_EXPR_OBJREF_SET_NAME) || key_.empty())
+      return {};
+    return ObjectMap{ObjectKind::limit, take_key(),
+                     nftnl_expr_get_str(expr, NFTNL_EXPR_OBJREF_SET_NAME)};
+  }
+
+  std::optional<CtLabelSet> read(As<CtLabelSet>, nftnl_expr* expr, std::string_view name) {
+    if (name != "ct" || !nftnl_expr_is_set(expr, NFTNL_EXPR_CT_SREG) ||
+        nftnl_expr_get_u32(expr, NFTNL_EXPR_CT_KEY) != NFT_CT_LABELS || immediate_.empty()) {
+      return {};
     }
-    return push(
-        ObjectRef{static_cast<ObjectKind>(nftnl_expr_get_u32(expr, NFTNL_EXPR_OBJREF_IMM_TYPE)),
-                  nftnl_expr_get_str(expr, NFTNL_EXPR_OBJREF_IMM_NAME)});
+    return CtLabelSet{std::exchange(immediate_, {})};
   }
 
-  bool immediate(nftnl_expr* expr) {
-    if (nftnl_expr_get_u32(expr, NFTNL_EXPR_IMM_DREG) != NFT_REG_VERDICT) {
-      immediate_ = bytes_of(expr, NFTNL_EXPR_IMM_DATA);
-      return !immediate_.empty();
+  static std::optional<StripTcpOption> read(As<StripTcpOption>, nftnl_expr* expr,
+                                            std::string_view name) {
+    if (name != "exthdr" || !is_tcp_option(expr) ||
+        nftnl_expr_is_set(expr, NFTNL_EXPR_EXTHDR_DREG)) {
+      return {};
+    }
+    return StripTcpOption{nftnl_expr_get_u8(expr, NFTNL_EXPR_EXTHDR_TYPE)};
+  }
+
+  /// Between a load and its use nothing of ours counts.
+  std::optional<Count> read(As<Count>, nftnl_expr*, std::string_view name) const {
+    return name == "counter" && key_.empty() ? std::optional(Count{}) : std::nullopt;
+  }
+
+  static std::optional<Verdict> read(As<Verdict>, nftnl_expr* expr, std::string_view name) {
+    if (name != "immediate" || nftnl_expr_get_u32(expr, NFTNL_EXPR_IMM_DREG) != NFT_REG_VERDICT) {
+      return {};
     }
     Verdict verdict{static_cast<VerdictKind>(nftnl_expr_get_u32(expr, NFTNL_EXPR_IMM_VERDICT)), {}};
-    if (nftnl_expr_is_set(expr, NFTNL_EXPR_IMM_CHAIN)) {
+    if (nftnl_expr_is_set(expr, NFTNL_EXPR_IMM_CHAIN))
       verdict.chain = nftnl_expr_get_str(expr, NFTNL_EXPR_IMM_CHAIN);
-    }
-    return push(std::move(verdict));
+    return verdict;
   }
 
-  bool reject(nftnl_expr* expr) {
-    const std::uint32_t type = nftnl_expr_get_u32(expr, NFTNL_EXPR_REJECT_TYPE);
-    if (type == NFT_REJECT_TCP_RST) return push(RejectTcpReset{});
-    if (type != NFT_REJECT_ICMPX_UNREACH ||
-        nftnl_expr_get_u8(expr, NFTNL_EXPR_REJECT_CODE) != NFT_REJECT_ICMPX_PORT_UNREACH) {
-      return false;
+  static std::optional<RejectTcpReset> read(As<RejectTcpReset>, nftnl_expr* expr,
+                                            std::string_view name) {
+    if (name != "reject" ||
+        nftnl_expr_get_u32(expr, NFTNL_EXPR_REJECT_TYPE) != NFT_REJECT_TCP_RST) {
+      return {};
     }
-    return push(Reject{});
+    return RejectTcpReset{};
+  }
+
+  static std::optional<Reject> read(As<Reject>, nftnl_expr* expr, std::string_view name) {
+    if (name != "reject" ||
+        nftnl_expr_get_u32(expr, NFTNL_EXPR_REJECT_TYPE) != NFT_REJECT_ICMPX_UNREACH ||
+        nftnl_expr_get_u8(expr, NFTNL_EXPR_REJECT_CODE) != NFT_REJECT_ICMPX_PORT_UNREACH) {
+      return {};
+    }
+    return Reject{};
+  }
+
+  /// Whatever no other reader knows: the last alternative.
+  std::optional<Foreign> read(As<Foreign>, nftnl_expr* expr, std::string_view) {
+    flush();
+    return Foreign{text_of(expr)};
   }
 
   Key key_;          // loaded, not used yet
