@@ -1,6 +1,8 @@
 // The commands, one file each. Each adds itself to the program and sets `exit` when it runs.
 #pragma once
 
+#include <array>
+
 #include "cli/context.hpp"
 
 namespace CLI {
@@ -26,5 +28,24 @@ void add_audit(CLI::App& program, Context& context, int& exit);
 void add_render(CLI::App& program, Context& context, int& exit);
 void add_explain(CLI::App& program, Context& context, int& exit);
 void add_reset(CLI::App& program, Context& context, int& exit);
+void add_completion(CLI::App& program, Context& context, int& exit);
+
+struct CommandRow {
+  void (*add)(CLI::App& program, Context& context, int& exit);  ///< one command, or a few
+  const char* group;  ///< its heading in --help; "": in none
+};
+
+/// All commands, in the order of --help.
+inline constexpr std::array kCommands{
+    CommandRow{add_apply, "Policy"},     CommandRow{add_confirm, "Policy"},
+    CommandRow{add_plan, "Policy"},      CommandRow{add_check, "Policy"},
+    CommandRow{add_show, "Policy"},      CommandRow{add_block, "Blocks"},
+    CommandRow{add_panic, "Blocks"},     CommandRow{add_status, "State"},
+    CommandRow{add_top, "State"},        CommandRow{add_verify, "State"},
+    CommandRow{add_activity, "State"},   CommandRow{add_simulate, "Analysis"},
+    CommandRow{add_explain, "Analysis"}, CommandRow{add_audit, "Analysis"},
+    CommandRow{add_render, "System"},    CommandRow{add_daemon, "System"},
+    CommandRow{add_reset, "System"},     CommandRow{add_completion, ""},
+};
 
 }  // namespace cli

@@ -35,6 +35,12 @@ std::string wrapped(std::string_view text, std::size_t width) {
 
 }  // namespace
 
+std::string first_sentence(const std::string& text) {
+  std::string first = text.substr(0, std::min(text.find(". "), text.find(".\n")));
+  if (first.ends_with('.')) first.pop_back();
+  return first;
+}
+
 std::string HelpFormatter::make_description(const CLI::App* app) const {
   return wrapped(app->get_description(), kColumns) + "\n";
 }
@@ -50,9 +56,7 @@ std::string HelpFormatter::make_option_usage(const CLI::Option* option) const {
 }
 
 std::string HelpFormatter::make_subcommand(const CLI::App* command) const {
-  const std::string all = command->get_description();
-  std::string first = all.substr(0, std::min(all.find(". "), all.find(".\n")));
-  if (first.ends_with('.')) first.pop_back();
+  const std::string first = first_sentence(command->get_description());
   std::ostringstream out;
   CLI::detail::format_help(out, command->get_display_name(true),
                            wrapped(first, kColumns - get_column_width()), get_column_width());

@@ -1,9 +1,14 @@
 // How --help is laid out: within 80 columns.
 #pragma once
 
+#include <string>
+
 #include <CLI/CLI.hpp>
 
 namespace cli {
+
+/// Without its full stop.
+std::string first_sentence(const std::string& text);
 
 class HelpFormatter : public CLI::Formatter {
  public:

@@ -65,23 +65,13 @@ bool wants_color(int fd) {
 }
 
 void add_commands(CLI::App& program, cli::Context& context, int& exit) {
-  cli::add_apply(program, context, exit);
-  cli::add_confirm(program, context, exit);
-  cli::add_plan(program, context, exit);
-  cli::add_check(program, context, exit);
-  cli::add_show(program, context, exit);
-  cli::add_status(program, context, exit);
-  cli::add_block(program, context, exit);
-  cli::add_top(program, context, exit);
-  cli::add_verify(program, context, exit);
-  cli::add_daemon(program, context, exit);
-  cli::add_simulate(program, context, exit);
-  cli::add_activity(program, context, exit);
-  cli::add_audit(program, context, exit);
-  cli::add_render(program, context, exit);
-  cli::add_explain(program, context, exit);
-  cli::add_panic(program, context, exit);
-  cli::add_reset(program, context, exit);
+  const std::string ungrouped = program.get_group();
+  for (const auto& [add, group] : cli::kCommands) {
+    add(program, context, exit);
+    for (CLI::App* command : program.get_subcommands([](CLI::App*) { return true; })) {
+      if (command->get_group() == ungrouped) command->group(group);
+    }
+  }
 }
 
 /// What to say when the first word is no command; "" when it is one, or there is none.

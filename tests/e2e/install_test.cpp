@@ -50,6 +50,8 @@ TEST_P(Install, WithoutItNothingIsSaidOfFirewalld) {
   const Output output = machine.run({Machine::kInstall});
   EXPECT_EQ(output.exit, 0) << to_string(output);
   EXPECT_FALSE(says(output, "firewalld")) << to_string(output);
+  const std::string completion = "/usr/share/bash-completion/completions/cloudron-fw";
+  EXPECT_TRUE(machine.run({"grep", "-q", "^complete -F", completion}).ok());
   for (const char* unit : {"cloudron-fw", "cloudron-fwd"}) {
     EXPECT_TRUE(machine.run({"systemctl", "is-active", unit}).ok()) << unit;
   }
