@@ -122,6 +122,7 @@ inline constexpr std::size_t kPanicCallersMax = 16;  // admins who called a pani
 
 // Docker. What it answers is as long as its containers are many, and it runs for strangers' apps.
 inline constexpr std::chrono::seconds kDockerPatience{10};  // for one request and its answer
+inline constexpr std::chrono::seconds kProcessGrace{1};     // for a program that was told to end
 inline constexpr std::size_t kDockerAnswerMax = 16u << 20;  // bytes; inspecting one takes 10 KiB
 inline constexpr std::size_t kDockerPathMax = 1024;         // bytes of what is asked for
 inline constexpr std::size_t kAuditedMax = 1024;            // that one audit asks for
