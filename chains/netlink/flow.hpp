@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include <libmnl/libmnl.h>
+#include <linux/netlink.h>
 
 #include "chains/expr.hpp"
 #include "fw/base/address.hpp"

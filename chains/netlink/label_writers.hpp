@@ -4,7 +4,7 @@
 #include <optional>
 #include <string>
 
-#include <libmnl/libmnl.h>
+#include <linux/netlink.h>
 
 #include "chains/expr.hpp"
 

@@ -6,7 +6,7 @@
 #include <span>
 #include <string>
 
-#include <libmnl/libmnl.h>
+#include <linux/netlink.h>
 
 #include "fw/base/packet.hpp"
 #include "fw/base/result.hpp"

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include <libmnl/libmnl.h>
+#include <linux/netlink.h>
 #include <sys/types.h>
 
 #include "fw/base/result.hpp"

@@ -3,6 +3,8 @@
 #include <cstdint>
 #include <vector>
 
+#include <libmnl/libmnl.h>
+
 #include "chains/netlink/attributes.hpp"
 #include "chains/netlink/flow.hpp"
 #include "chains/netlink/refusal_feed.hpp"
