@@ -1,9 +1,9 @@
 // Which policy the kernel must hold.
 #include "fw/host/desired_policy.hpp"
 
+#include "fw/effective/policy.hpp"
 #include "fw/host/discovered.hpp"
 #include "fw/host/last_good.hpp"
-#include "fw/policy/parse.hpp"
 
 namespace fw {
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "fw/base/limits.hpp"
+#include "fw/effective/policy.hpp"
 #include "fw/host/state_file.hpp"
 #include "fw/lists/file.hpp"
 

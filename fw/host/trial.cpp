@@ -1,11 +1,11 @@
 // How a trial begins and ends.
 #include "fw/host/trial.hpp"
 
+#include "fw/effective/policy.hpp"
 #include "fw/host/discovered.hpp"
 #include "fw/host/host_facts.hpp"
 #include "fw/host/last_good.hpp"
 #include "fw/host/remove.hpp"
-#include "fw/policy/parse.hpp"
 
 namespace fw {
 namespace {

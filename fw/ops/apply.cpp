@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "chains/bridges.hpp"
+#include "fw/effective/policy.hpp"
 #include "fw/host/desired_policy.hpp"
 #include "fw/host/host_facts.hpp"
 #include "fw/host/last_good.hpp"

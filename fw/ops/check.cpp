@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "chains/rule_text.hpp"
+#include "fw/effective/policy.hpp"
 #include "fw/host/exposed.hpp"
 #include "fw/host/lockout.hpp"
 #include "fw/host/settings.hpp"

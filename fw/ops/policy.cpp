@@ -10,6 +10,7 @@
 
 #include "chains/rule_text.hpp"
 #include "fw/docker/discovery.hpp"
+#include "fw/effective/policy.hpp"
 #include "fw/host/exposed.hpp"
 #include "fw/host/host_facts.hpp"
 #include "fw/host/last_good.hpp"

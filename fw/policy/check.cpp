@@ -189,8 +189,7 @@ void check_limit_ports(const Policy& policy, Problems& problems) {
 
 /// Ports of the default limit of that name, for clients outside: a limit may stand there and wait
 /// for them to be opened.
-std::vector<PortRange> default_ports(const std::string& limit_name) {
-  const Policy defaults = default_policy();
+std::vector<PortRange> default_ports(const Policy& defaults, const std::string& limit_name) {
   const auto limit = std::ranges::find(defaults.limits, limit_name, &Limit::name);
   if (limit == defaults.limits.end() || limit->from != Source::outside) return {};
   return merged(limit->ports);
@@ -204,26 +203,31 @@ std::vector<PortRange> ever_open(const Policy& policy) {
   return merged(std::move(open));
 }
 
-void check_closed_limits(const Policy& policy, Problems& problems) {
+/// " or with [mail] enabled = true": what else would open one of the ports; "" for nothing.
+std::string or_with_offer(const Policy& policy, const std::vector<PortRange>& closed) {
+  for (const Offer& offer : policy.offers) {
+    const std::vector<PortRange> offered = merged(offer.ports);
+    if (std::ranges::any_of(closed, [&](const auto& port) { return touches(offered, port); }))
+      return " or with " + offer.asked_by;
+  }
+  return {};
+}
+
+void check_closed_limits(const Policy& policy, const Policy& defaults, Problems& problems) {
   const std::vector<PortRange> open = ever_open(policy);
-  const std::vector<PortRange> mail = merged(mail_ports());
   for (const Limit& limit : policy.limits) {
     if (built_in(limit.where) || limit.from != Source::outside) continue;
     std::vector<PortRange> closed;
-    const std::vector<PortRange> expected = default_ports(limit.name);
+    const std::vector<PortRange> expected = default_ports(defaults, limit.name);
     std::ranges::copy_if(limit.ports, std::back_inserter(closed), [&](const PortRange& port) {
       return !touches(open, port) && !touches(expected, port);
     });
     if (closed.empty()) continue;
-    const bool for_mail =
-        !policy.mail_enabled &&
-        std::ranges::any_of(closed, [&](const auto& port) { return touches(mail, port); });
     warn(problems, limit.where,
          fmt::format("limit {}: {} {} closed, so there is nothing to count; open {} in [ports]{}, "
                      "or take {} out of the limit",
                      quote(limit.name), listed(closed), closed.size() > 1 ? "are" : "is",
-                     closed.size() > 1 ? "them" : "it",
-                     for_mail ? " or with [mail] enabled = true" : "",
+                     closed.size() > 1 ? "them" : "it", or_with_offer(policy, closed),
                      closed.size() > 1 ? "them" : "it"));
   }
 }
@@ -488,7 +492,7 @@ std::optional<std::string> ssh_closed(const Policy& policy) {
   return fmt::format("no SSH port is open ({})", listed(ssh));
 }
 
-std::vector<Problem> check(const Policy& policy) {
+std::vector<Problem> check(const Policy& policy, const Policy& defaults) {
   Problems problems;
   check_lockout(policy, problems);
   check_repeated(all_open_ports(policy), "open", problems);
@@ -496,7 +500,7 @@ std::vector<Problem> check(const Policy& policy) {
   check_networks(policy, problems);
   check_names(policy, problems);
   check_limit_ports(policy, problems);
-  check_closed_limits(policy, problems);
+  check_closed_limits(policy, defaults, problems);
   check_openings(policy, problems);
   check_sources(policy, problems);
   check_addresses(policy, problems);

@@ -16,8 +16,8 @@
 namespace fw {
 namespace {
 
-Parsed broken(const std::string& file, Problem problem) {
-  Parsed parsed{default_policy(), {std::move(problem)}, {}};
+Parsed broken(const std::string& file, Contributions contributions, Problem problem) {
+  Parsed parsed{contributed(with_defaults(contributions), contributions), {std::move(problem)}, {}};
   parsed.policy.file = file;
   return parsed;
 }
@@ -35,31 +35,27 @@ bool Parsed::ok() const {
       problems, [](const Problem& problem) { return problem.severity == Severity::error; });
 }
 
-Parsed parse_policy(std::string_view text, const std::string& file) {
-  return parse_policy(text, file, policy_tables());
-}
-
-Parsed parse_policy(std::string_view whole, const std::string& file,
+Parsed parse_policy(std::string_view whole, const std::string& file, Contributions contributions,
                     std::span<const Table> tables) {
   auto [text, rules] = without_rules(whole);
   if (text.size() > kPolicyBytesMax) {
-    return broken(file,
+    return broken(file, contributions,
                   {Severity::error,
                    fmt::format("the policy is larger than {} MiB; put addresses in files and name "
                                "them in [[list]] tables",
                                kPolicyBytesMax >> 20),
                    {file, 0, 0}});
   }
-  auto parsed = read_tables(text, file, tables);
-  if (!parsed) return broken(file, std::move(parsed.error()));
+  auto parsed = read_tables(text, file, contributions, tables);
+  if (!parsed) return broken(file, contributions, std::move(parsed.error()));
   parsed->policy.rules = std::move(rules);
   return std::move(*parsed);
 }
 
-Parsed read_policy(const std::string& path) {
+Parsed read_policy(const std::string& path, Contributions contributions) {
   auto text = read_text_file(path, kPolicyBytesMax);
   if (text) {
-    Parsed parsed = parse_policy(*text, path);
+    Parsed parsed = parse_policy(*text, path, contributions, policy_tables());
     parsed.text = std::move(*text);
     return parsed;
   }
@@ -68,7 +64,8 @@ Parsed read_policy(const std::string& path) {
   if (text.error() == ENOENT) remedy = "; name a policy file that exists";
   if (text.error() == EACCES) remedy = "; run as root, or make it readable";
   return broken(
-      path, {Severity::error, fmt::format("cannot be read: {}{}", reason, remedy), {path, 0, 0}});
+      path, contributions,
+      {Severity::error, fmt::format("cannot be read: {}{}", reason, remedy), {path, 0, 0}});
 }
 
 }  // namespace fw

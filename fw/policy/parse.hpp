@@ -1,4 +1,5 @@
-// From the text of a policy file to a Policy.
+// From the text of a policy file to a Policy, with contributions that are handed in: who needs the
+// policy itself asks fw/effective/policy.hpp.
 #pragma once
 
 #include <optional>
@@ -7,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "fw/policy/contribution.hpp"
 #include "fw/policy/policy.hpp"
 
 namespace fw {
@@ -36,20 +38,19 @@ struct Parsed {
 };
 
 /// Parses TOML text; `file` is only used to name places. All problems are reported at once.
-/// Unknown keys are errors with a suggestion. Includes the cross-field check below.
-Parsed parse_policy(std::string_view text, const std::string& file);
-
-/// The same of other tables than the policy's own (policy_tables()), or of more: a plugin's.
-Parsed parse_policy(std::string_view text, const std::string& file, std::span<const Table> tables);
+/// Unknown keys are errors with a suggestion. Includes the cross-field check below. `tables` are
+/// policy_tables(), or others and more: a plugin's.
+Parsed parse_policy(std::string_view text, const std::string& file, Contributions contributions,
+                    std::span<const Table> tables);
 
 /// Reads (once) and parses a regular file of at most kPolicyBytesMax. A file that cannot be read is
 /// one error; a FIFO or a device is not waited for.
-Parsed read_policy(const std::string& path);
+Parsed read_policy(const std::string& path, Contributions contributions);
 
 /// Problems that only show when the whole policy is seen: duplicate names, a port in two limits of
 /// the same side, unknown addons, app addresses outside the app networks, no SSH port open
-/// (warning), a limit on a port that is closed (warning).
-std::vector<Problem> check(const Policy& policy);
+/// (warning), a limit on a port that is closed (warning; not of a default limit in its place).
+std::vector<Problem> check(const Policy& policy, const Policy& defaults);
 
 /// "no SSH port is open (tcp/22, tcp/202)", if that is so.
 std::optional<std::string> ssh_closed(const Policy& policy);

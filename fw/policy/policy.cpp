@@ -10,17 +10,13 @@
 #include <fmt/format.h>
 
 namespace fw {
-namespace {
-
-using std::chrono::seconds;
-
-std::vector<PortRange> tcp(std::initializer_list<std::uint16_t> ports) {
+std::vector<PortRange> tcp_ports(std::initializer_list<std::uint16_t> ports) {
   std::vector<PortRange> ranges;
   for (const std::uint16_t port : ports) ranges.push_back({Protocol::tcp, port, port});
   return ranges;
 }
 
-Limit limit(std::string_view name, std::vector<PortRange> ports, Source from, Rate rate) {
+Limit default_limit(std::string_view name, std::vector<PortRange> ports, Source from, Rate rate) {
   Limit made;
   made.name = name;
   made.ports = std::move(ports);
@@ -31,11 +27,11 @@ Limit limit(std::string_view name, std::vector<PortRange> ports, Source from, Ra
   return made;
 }
 
-}  // namespace
-
-Policy default_policy() {
+Policy core_policy() {
+  using std::chrono::seconds;
   Policy policy;
-  for (const PortRange& port : tcp({22, 80, 202, 443})) policy.open_ports.push_back({port, {}});
+  for (const PortRange& port : tcp_ports({22, 80, 202, 443}))
+    policy.open_ports.push_back({port, {}});
   policy.app_networks.push_back({{Family::ipv4, 0xac120000u, 0xac12ffffu}, {}});  // 172.18.0.0/16
   constexpr U128 kTranslated = U128{0x64ff9b} << 96;                              // 64:ff9b::
   constexpr U128 kTranslatedHere = kTranslated | U128{1} << 80;                   // 64:ff9b:1::
@@ -46,28 +42,19 @@ Policy default_policy() {
   const auto outside = Source::outside;
   const auto apps = Source::apps;
   policy.limits = {
-      limit("web", tcp({80, 443}), outside, {5000, seconds{1}}),        // L2
-      limit("ssh", tcp({22, 202}), outside, {5, seconds{10}}),          // L3
-      limit("mail", mail_ports(), outside, {50, seconds{1}}),           // L4, by source
-      limit("mail-apps", tcp({25, 587, 993}), apps, {50, seconds{1}}),  // L4, by app; see below
-      limit("database", tcp({3306, 5432, 6379, 27017}), apps, {5000, seconds{1}}),  // L5
-      limit("mail-relay", tcp({2525}), apps, {500, seconds{1}}),                    // L6
-      // L7. A port is in one limit a side: 4190 is asked for by L4 as well, with the same 50 a
-      // second, so it is counted here and not in mail-apps.
-      limit("mail-receive", tcp({9993, 4190}), apps, {50, seconds{1}}),
-      limit("auth", tcp({3002}), apps, {500, seconds{1}}),  // L8
-      limit(kPingLimit, {}, outside, {50, seconds{1}}),     // N1
+      default_limit("web", tcp_ports({80, 443}), outside, {5000, seconds{1}}),  // L2
+      default_limit("ssh", tcp_ports({22, 202}), outside, {5, seconds{10}}),    // L3
+      default_limit("database", tcp_ports({3306, 5432, 6379, 27017}), apps,
+                    {5000, seconds{1}}),                                  // L5
+      default_limit("auth", tcp_ports({3002}), apps, {500, seconds{1}}),  // L8
+      default_limit(kPingLimit, {}, outside, {50, seconds{1}}),           // N1
   };
   return policy;
 }
 
-std::vector<PortRange> mail_ports() { return tcp({25, 587, 993, 4190}); }
-
 std::vector<Located<PortRange>> all_open_ports(const Policy& policy) {
   std::vector<Located<PortRange>> open = policy.open_ports;
-  if (policy.mail_enabled) {
-    for (const PortRange& port : mail_ports()) open.push_back({port, policy.mail_where});
-  }
+  open.insert(open.end(), policy.contributed_ports.begin(), policy.contributed_ports.end());
   for (const App& app : policy.apps) {
     for (const PortRange& port : app.publishes) open.push_back({port, app.where});
   }
@@ -78,7 +65,7 @@ std::vector<Opening> all_openings(const Policy& policy) {
   std::vector<Opening> all = policy.openings;
   if (policy.guests.empty()) return all;
   Opening guests;  // what a bridge's own DHCP and DNS server listens on
-  guests.ports = tcp({53});
+  guests.ports = tcp_ports({53});
   for (const std::uint16_t port : {std::uint16_t{53}, std::uint16_t{67}, std::uint16_t{547}})
     guests.ports.push_back({Protocol::udp, port, port});
   guests.interfaces = policy.guests;
@@ -141,7 +128,7 @@ std::vector<PortRange> ssh_ports(const Policy& policy) {
     std::ranges::copy_if(ssh->ports, std::back_inserter(ports),
                          [](const PortRange& port) { return port.protocol == Protocol::tcp; });
   }
-  return ports.empty() ? tcp({22, 202}) : ports;
+  return ports.empty() ? tcp_ports({22, 202}) : ports;
 }
 
 }  // namespace fw

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
+#include <initializer_list>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -133,6 +134,14 @@ struct ActivityKeep {
   bool operator==(const ActivityKeep&) const = default;
 };
 
+/// Ports that a plugin would open.
+struct Offer {
+  std::vector<PortRange> ports;
+  std::string asked_by;  ///< what the policy would have to say: "[mail] enabled = true"
+
+  bool operator==(const Offer&) const = default;
+};
+
 /// All of a policy but what discovery adds to.
 struct PolicyBase {
   std::string file;                            ///< "" for the built-in default
@@ -141,6 +150,9 @@ struct PolicyBase {
   bool local_discovery = false;                ///< [ports] discovery: mDNS and SSDP
   bool mail_enabled = false;                   ///< [mail] enabled
   Location mail_where;
+  std::vector<Located<PortRange>>
+      contributed_ports;            ///< that plugins open, with what asks for them
+  std::vector<Offer> offers;        ///< of plugins that are not asked for
   std::vector<Opening> openings;    ///< [[open]]
   std::vector<std::string> guests;  ///< [guests] bridges, as Opening::interfaces
   Location guests_where;
@@ -171,13 +183,18 @@ struct Policy : PolicyBase {
   bool operator==(const Policy&) const = default;
 };
 
-/// The built-in default: the numbers of the product's promises (P1, L2-L8).
-Policy default_policy();
+/// The built-in default without what plugins add: fw/effective/policy.hpp has the whole of it.
+Policy core_policy();
 
-/// The ports that `[mail] enabled = true` opens: 25, 587, 993, 4190 (P2).
-std::vector<PortRange> mail_ports();
+/// Each of these ports of TCP as a range.
+std::vector<PortRange> tcp_ports(std::initializer_list<std::uint16_t> ports);
 
-/// Everything that is open from outside on input: [ports], mail, and what apps publish.
+/// A limit of the built-in default: without a place, its burst as large as its count; of apps by
+/// app, else by address.
+Limit default_limit(std::string_view name, std::vector<PortRange> ports, Source from, Rate rate);
+
+/// Everything that is open from outside on input: [ports], what plugins open, and what apps
+/// publish.
 std::vector<Located<PortRange>> all_open_ports(const Policy& policy);
 
 /// [[open]], and what [guests] adds to it.

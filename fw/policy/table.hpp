@@ -41,11 +41,15 @@ struct Draft {
     Location where;
   };
 
-  explicit Draft(const std::string& file) : values(file) { policy.file = file; }
+  Draft(const std::string& file, Policy on_top_of)
+      : values(file), defaults(std::move(on_top_of)), policy(defaults) {
+    policy.file = file;
+  }
   void doubt(Doubt what);
 
   ValueReader values;
-  Policy policy = default_policy();
+  const Policy defaults;
+  Policy policy;
   std::vector<Limit> disabled_limits{};
   std::set<std::string> actionless_lists{};  ///< that leave it to how they are used
   std::vector<Placeless> placeless{};

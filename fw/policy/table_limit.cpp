@@ -78,9 +78,8 @@ void add_limit(Draft& draft, Limit limit) {
 }
 
 void drop_limit(Draft& draft, Limit limit, bool defined) {
-  static const std::vector<Limit> default_limits = default_policy().limits;
   std::vector<std::string_view> defaults;
-  for (const Limit& each : default_limits) defaults.push_back(each.name);
+  for (const Limit& each : draft.defaults.limits) defaults.push_back(each.name);
   if (!defined && std::ranges::find(defaults, limit.name) == defaults.end()) {
     const std::string_view guess = nearest(limit.name, defaults);
     draft.values.error(

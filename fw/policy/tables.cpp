@@ -17,8 +17,10 @@ const toml::table& toml_of(const Value& table) { return *table.node.as_table(); 
 
 class PolicyReader {
  public:
-  PolicyReader(const std::string& file, std::span<const Table> tables)
-      : draft_(file), tables_(tables) {}
+  PolicyReader(const std::string& file, Contributions contributions, std::span<const Table> tables)
+      : draft_(file, with_defaults(contributions)),
+        contributions_(contributions),
+        tables_(tables) {}
 
   Parsed read(const toml::table& root);
 
@@ -32,6 +34,7 @@ class PolicyReader {
   Policy undoubted() const;
 
   Draft draft_;
+  Contributions contributions_;
   std::span<const Table> tables_;
 };
 
@@ -100,7 +103,8 @@ Parsed PolicyReader::read(const toml::table& root) {
   for (const Table& table : tables_) {
     if (table.finish != nullptr) table.finish(draft_);
   }
-  for (Problem& problem : check(undoubted()))
+  draft_.policy = contributed(std::move(draft_.policy), contributions_);
+  for (Problem& problem : check(undoubted(), draft_.defaults))
     draft_.values.report(problem.severity, std::move(problem.where), std::move(problem.what));
   return {std::move(draft_.policy), draft_.values.take_problems()};
 }
@@ -141,10 +145,11 @@ void Section::require(const std::function<bool(const KeyForm&)>& may_lack) {
 }
 
 std::expected<Parsed, Problem> read_tables(std::string_view text, const std::string& file,
+                                           Contributions contributions,
                                            std::span<const Table> tables) {
   const auto root = parse_toml(text, file);
   if (!root) return std::unexpected(root.error());
-  return PolicyReader(file, tables).read(*root);
+  return PolicyReader(file, contributions, tables).read(*root);
 }
 
 }  // namespace fw

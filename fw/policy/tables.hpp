@@ -14,6 +14,7 @@ namespace fw {
 /// What the tables of a text say and what is wrong with them, check() included; or the one problem
 /// for which the text has no tables. `file` is only used to name places.
 std::expected<Parsed, Problem> read_tables(std::string_view text, const std::string& file,
+                                           Contributions contributions,
                                            std::span<const Table> tables);
 
 }  // namespace fw

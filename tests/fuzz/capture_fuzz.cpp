@@ -5,6 +5,7 @@
 
 #include "fw/capture/decode.hpp"
 #include "fw/capture/reader.hpp"
+#include "fw/effective/policy.hpp"
 #include "fw/simulate/firewall.hpp"
 #include "tests/fuzz/memory_file.hpp"
 

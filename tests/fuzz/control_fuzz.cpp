@@ -7,6 +7,7 @@
 
 #include "fw/daemon/control.hpp"
 #include "fw/daemon/requests.hpp"
+#include "fw/effective/policy.hpp"
 
 namespace {
 

@@ -5,6 +5,7 @@
 
 #include "chains/compile.hpp"
 #include "fw/docker/container.hpp"
+#include "fw/effective/policy.hpp"
 #include "fw/inventory/docker.hpp"
 
 namespace {

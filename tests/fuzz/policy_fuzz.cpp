@@ -4,7 +4,7 @@
 
 #include "chains/compile.hpp"
 #include "chains/rule_text.hpp"
-#include "fw/policy/parse.hpp"
+#include "fw/effective/policy.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);

@@ -14,7 +14,7 @@
 #include "chains/netlink/encode.hpp"
 #include "chains/netlink/kernel.hpp"
 #include "fw/base/limits.hpp"
-#include "fw/policy/parse.hpp"
+#include "fw/effective/policy.hpp"
 #include "tests/lab/namespace.hpp"
 #include "tests/lab/nft.hpp"
 

@@ -19,6 +19,7 @@
 #include "chains/compile_stand_in.hpp"
 #include "chains/netlink/encode.hpp"
 #include "chains/netlink/kernel.hpp"
+#include "fw/effective/policy.hpp"
 #include "tests/lab/family.hpp"
 #include "tests/lab/nft.hpp"
 #include "tests/lab/raw.hpp"

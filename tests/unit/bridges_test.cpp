@@ -7,7 +7,7 @@
 
 #include "chains/compile.hpp"
 #include "chains/text.hpp"
-#include "fw/policy/parse.hpp"
+#include "fw/effective/policy.hpp"
 
 namespace chains {
 namespace {

@@ -10,7 +10,7 @@
 #include "chains/netlink/expressions.hpp"
 #include "chains/netlink/handles.hpp"
 #include "chains/text.hpp"
-#include "fw/policy/parse.hpp"
+#include "fw/effective/policy.hpp"
 
 namespace chains {
 namespace {

@@ -5,7 +5,7 @@
 
 #include "chains/build.hpp"
 #include "chains/text.hpp"
-#include "fw/policy/parse.hpp"
+#include "fw/effective/policy.hpp"
 
 namespace chains {
 namespace {

@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include "fw/policy/parse.hpp"
+#include "fw/effective/policy.hpp"
 
 namespace fw {
 namespace {

@@ -7,9 +7,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "fw/effective/policy.hpp"
 #include "fw/plugins/host/facts.hpp"
 #include "fw/plugins/host/findings.hpp"
-#include "fw/policy/parse.hpp"
 
 namespace fw::host_audit {
 namespace {

@@ -12,6 +12,7 @@
 
 #include "fw/base/limits.hpp"
 #include "fw/base/name.hpp"
+#include "fw/effective/policy.hpp"
 #include "fw/inventory/docker.hpp"
 #include "tests/unit/samples.hpp"
 

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "chains/compile.hpp"
+#include "fw/effective/policy.hpp"
 
 namespace fw {
 namespace {

@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "fw/base/limits.hpp"
-#include "fw/policy/parse.hpp"
+#include "fw/effective/policy.hpp"
 
 namespace fw {
 namespace {

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include "fw/effective/policy.hpp"
 #include "fw/host/host_facts.hpp"
 #include "fw/host/last_good.hpp"
 #include "fw/host/trial_record.hpp"

@@ -7,7 +7,7 @@
 
 #include <gtest/gtest.h>
 
-#include "fw/policy/parse.hpp"
+#include "fw/effective/policy.hpp"
 #include "fw/policy/policy_tables.hpp"
 
 namespace fw {
@@ -147,7 +147,9 @@ TEST(PolicyTables, AnotherOneIsDeclaredBesideWhatItIsFor) {
                     for (auto& port : in.ports(value, Protocol::udp))
                       policy.open_ports.push_back(port);
                   }}}));
-  const auto read = [&tables](const string& text) { return parse_policy(text, "p", tables); };
+  const auto read = [&tables](const string& text) {
+    return parse_policy(text, "p", contributions(), tables);
+  };
 
   const Parsed good = read("[tunnel]\nlisten_port = [51820]\n");
   EXPECT_TRUE(good.problems.empty());

@@ -1,4 +1,6 @@
 // The policy file: what an admin writes, what it comes to, and what is said when it is wrong.
+#include "fw/effective/policy.hpp"
+
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
@@ -15,7 +17,6 @@
 
 #include "fw/base/limits.hpp"
 #include "fw/base/suggest.hpp"
-#include "fw/policy/parse.hpp"
 #include "tests/unit/samples.hpp"
 
 namespace fw {

@@ -8,6 +8,7 @@
 #include "chains/netlink/handles.hpp"
 #include "chains/text.hpp"
 #include "fw/base/limits.hpp"
+#include "fw/effective/policy.hpp"
 #include "tests/unit/samples.hpp"
 
 namespace chains {

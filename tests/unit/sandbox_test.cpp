@@ -12,9 +12,9 @@
 #include "fw/base/limits.hpp"
 #include "fw/docker/client.hpp"
 #include "fw/docker/container.hpp"
+#include "fw/effective/policy.hpp"
 #include "fw/plugins/sandbox/apparmor.hpp"
 #include "fw/plugins/sandbox/findings.hpp"
-#include "fw/policy/parse.hpp"
 #include "tests/unit/samples.hpp"
 
 namespace fw::sandbox {

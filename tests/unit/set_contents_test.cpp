@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include "fw/effective/policy.hpp"
 #include "fw/host/host_facts.hpp"
 #include "fw/host/manifest.hpp"
 #include "fw/host/membership.hpp"

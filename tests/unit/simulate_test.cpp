@@ -5,7 +5,7 @@
 
 #include <gtest/gtest.h>
 
-#include "fw/policy/parse.hpp"
+#include "fw/effective/policy.hpp"
 #include "fw/simulate/compare.hpp"
 #include "fw/simulate/firewall.hpp"
 #include "fw/simulate/hosts.hpp"

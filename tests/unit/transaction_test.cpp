@@ -9,6 +9,7 @@
 #include <gtest/gtest.h>
 
 #include "chains/compile.hpp"
+#include "fw/effective/policy.hpp"
 #include "fw/policy/policy.hpp"
 
 namespace chains {

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include "fw/effective/policy.hpp"
+
 namespace fw {
 namespace {
 

@@ -1,0 +1,58 @@
+// The ports and limits of mail.
+#include "fw/plugins/mail/contribution.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <iterator>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace fw::mail {
+namespace {
+
+using std::chrono::seconds;
+
+std::vector<PortRange> ports() { return tcp_ports({25, 587, 993, 4190}); }
+
+/// Limits stand in a fixed order, in which their rules are made: by what they protect.
+void put_before(std::string_view name, std::vector<Limit> added, std::vector<Limit>& limits) {
+  limits.insert(std::ranges::find(limits, name, &Limit::name),
+                std::make_move_iterator(added.begin()), std::make_move_iterator(added.end()));
+}
+
+}  // namespace
+
+Policy with_defaults(Policy policy) {
+  const auto outside = Source::outside;
+  const auto apps = Source::apps;
+  put_before("database",
+             {default_limit("mail", ports(), outside, {50, seconds{1}}),  // L4, by source
+                                                                          // L4, by app; see below
+              default_limit("mail-apps", tcp_ports({25, 587, 993}), apps, {50, seconds{1}})},
+             policy.limits);
+  put_before(
+      "auth",
+      {default_limit(
+           "mail-relay", tcp_ports({2525}), apps,
+           {500,
+            seconds{1}}),  // L6
+                           // L7. A port is in one limit a side: 4190 is asked for by L4 as well,
+                           // with the same 50 a second, so it is counted here and not in mail-apps.
+       default_limit("mail-receive", tcp_ports({9993, 4190}), apps, {50, seconds{1}})},
+      policy.limits);
+  return policy;
+}
+
+Policy contribute(Policy policy) {
+  if (!policy.mail_enabled) {
+    policy.offers.push_back({ports(), "[mail] enabled = true"});
+    return policy;
+  }
+  for (const PortRange& port : ports()) {
+    policy.contributed_ports.push_back({port, policy.mail_where});
+  }
+  return policy;
+}
+
+}  // namespace fw::mail

@@ -1,0 +1,27 @@
+// What a plugin adds to every policy, as functions from policy to policy.
+#pragma once
+
+#include <span>
+#include <string_view>
+
+#include "fw/policy/policy.hpp"
+
+namespace fw {
+
+/// Both functions are pure; null where a plugin adds nothing.
+struct Contribution {
+  std::string_view plugin;
+  /// Adds to the built-in default: limits that a policy file may replace or switch off.
+  Policy (*with_defaults)(Policy) = nullptr;
+  /// Adds what follows from a policy that was read. Places of the file stay with what they caused.
+  Policy (*contribute)(Policy) = nullptr;
+};
+using Contributions = std::span<const Contribution>;
+
+/// The core's defaults and those of the plugins: what a policy file is read on top of.
+Policy with_defaults(Contributions contributions);
+
+/// The policy and what follows from it. Applied once, before discovery.
+Policy contributed(Policy policy, Contributions contributions);
+
+}  // namespace fw
