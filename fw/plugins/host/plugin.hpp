@@ -1,0 +1,26 @@
+// The plugin "host": an audit of the host itself.
+#pragma once
+
+#include <array>
+
+#include "fw/plugins/plugin.hpp"
+
+namespace fw::host_audit {
+
+/// Reads the files below --root, and of "/" what runs.
+Result<AuditReport> audit(const AuditRequest& request);
+
+inline constexpr std::array kAuditOptions = {
+    PluginOption{PluginOption::Form::value, "root", 0,
+                 "Another system's folder (a chroot, a mounted disk): its files only", "DIR", "/"}};
+
+inline constexpr Plugin kPlugin{
+    .name = "host",
+    .audit = {.about = "The host: upgrades that come by themselves, root's password over SSH, "
+                       "programs that listen where the policy opens nothing, forwarding, sysctls "
+                       "that weaken the firewall, a reboot that is due. ",
+              .fix_label = "fix",
+              .options = kAuditOptions,
+              .run = audit}};
+
+}  // namespace fw::host_audit

@@ -1,0 +1,90 @@
+// What a plugin is: a name, and functions from request values to report values. Its options are
+// data, so who asks it knows none by name.
+#pragma once
+
+#include <chrono>
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "fw/base/result.hpp"
+#include "fw/plugins/finding.hpp"
+#include "fw/policy/policy.hpp"
+
+namespace fw {
+
+struct PluginOption {
+  enum class Form : std::uint8_t { value, flag, positional };
+
+  Form form = Form::value;
+  std::string_view name;  ///< "docker", of a positional one "APP"
+  char letter = 0;        ///< 'a' for -a as well; 0: none
+  std::string_view help;
+  std::string_view value_name{};  ///< "PATH"
+  std::string_view fallback{};    ///< its value when it is not given
+  /// Why a value cannot be meant, asked before the policy is read; "" when it can.
+  std::string (*complaint)(const std::string& value) = nullptr;
+};
+using PluginOptions = std::span<const PluginOption>;
+
+/// The value of each option by its name: the fallback where it was not given, a flag "yes" or "".
+using OptionValues = std::map<std::string, std::string, std::less<>>;
+
+struct AuditRequest {
+  const Policy& policy;
+  const OptionValues& options;
+  std::chrono::sys_seconds now;
+};
+
+struct AuditReport {
+  std::string scope;  ///< what was looked at: "3 containers", "the host"
+  std::vector<Finding> findings;
+  bool complete = true;               ///< false: something could not be looked at
+  std::vector<Error> unread{};        ///< what of it was an error
+  std::vector<std::string> warnings;  ///< sentences for the admin
+
+  bool operator==(const AuditReport&) const = default;
+};
+
+struct RenderRequest {
+  const Policy& policy;
+  const OptionValues& options;
+};
+
+/// Configuration for another program.
+struct TextFile {
+  std::string subject;  ///< whom it is for: an app's name, or ""
+  std::string name;     ///< what the other program calls it
+  std::string text;
+
+  bool operator==(const TextFile&) const = default;
+};
+
+/// Looks, and changes nothing. An error of the code `usage` means the options.
+struct PluginAudit {
+  std::string_view about;      ///< sentences for --help
+  std::string_view fix_label;  ///< what a finding's `fix` speaks of, e.g. "docker"
+  PluginOptions options;
+  Result<AuditReport> (*run)(const AuditRequest&) = nullptr;  ///< null: it has no audit
+};
+
+/// Pure.
+struct PluginRender {
+  std::string_view name;  ///< of what it renders: "apparmor"
+  std::string_view about;
+  std::string_view subject_key;  ///< what a file's subject and text are called in JSON
+  std::string_view text_key;
+  PluginOptions options;
+  Result<std::vector<TextFile>> (*run)(const RenderRequest&) = nullptr;  ///< null: it has none
+};
+
+/// What a plugin adds to a policy is beside this, in fw/effective: all else stands on the policy.
+struct Plugin {
+  std::string_view name;  ///< "sandbox"
+  PluginAudit audit{};
+  PluginRender render{};
+};
+
+}  // namespace fw

@@ -1,0 +1,19 @@
+// The plugins, a line for each.
+#include "fw/plugins/table/table.hpp"
+
+#include <array>
+
+#include "fw/plugins/host/plugin.hpp"
+#include "fw/plugins/sandbox/plugin.hpp"
+
+namespace fw {
+
+std::span<const Plugin> plugins() {
+  static constexpr std::array kPlugins = {
+      sandbox::kPlugin,
+      host_audit::kPlugin,
+  };
+  return kPlugins;
+}
+
+}  // namespace fw
