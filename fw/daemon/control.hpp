@@ -12,7 +12,7 @@
 #include <sys/types.h>
 
 #include "fw/base/result.hpp"
-#include "fw/daemon/sessions.hpp"
+#include "fw/service/sessions.hpp"
 
 namespace fw {
 

@@ -2,7 +2,6 @@
 #include "fw/daemon/daemon.hpp"
 
 #include <cerrno>
-#include <csignal>
 #include <deque>
 #include <memory>
 #include <optional>
@@ -11,7 +10,6 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/json/serialize.hpp>
 #include <fcntl.h>
@@ -30,7 +28,6 @@
 #include "fw/daemon/control.hpp"
 #include "fw/daemon/device_follower.hpp"
 #include "fw/daemon/lock_queue.hpp"
-#include "fw/daemon/messages.hpp"
 #include "fw/daemon/metrics.hpp"
 #include "fw/daemon/metrics_server.hpp"
 #include "fw/daemon/offence_row.hpp"
@@ -52,6 +49,9 @@
 #include "fw/host/status.hpp"
 #include "fw/host/trial.hpp"
 #include "fw/lists/file.hpp"
+#include "fw/service/messages.hpp"
+#include "fw/service/service_loop.hpp"
+#include "fw/service/timers.hpp"
 #include "fw/store/activity.hpp"
 
 namespace fw {
@@ -187,7 +187,6 @@ class Daemon final : public RequestContext {
               const json::object& details) override;
 
  private:
-  void on_signals();
   void on_watch();
   bool read_changes();
   void stand_in();
@@ -198,13 +197,10 @@ class Daemon final : public RequestContext {
   void on_refusals();
   void on_flows();
   void rest_and_read_flows();
-  void fade();
-  void watch_clock();
-  void watchdog();
   void check_later(std::chrono::milliseconds delay);
   void check_for_others();
   void check();
-  void check_again_each_period();
+  void check_again();
   void check_if_clock_was_set();
   void repair();
   void put_right();
@@ -243,8 +239,9 @@ class Daemon final : public RequestContext {
   DaemonOptions options_;
   File only_;
   const Actor self_ = actor_of({});
-  asio::io_context io_{1};
-  Messages messages_;
+  ServiceLoop loop_;
+  asio::io_context& io_ = loop_.io();
+  Messages messages_{"cloudron-fwd"};
   chains::Kernel kernel_;
   Store store_;
   RulesetWatch watch_;
@@ -290,15 +287,13 @@ class Daemon final : public RequestContext {
   asio::posix::stream_descriptor flows_fd_{io_};
   asio::steady_timer check_timer_{io_};
   asio::steady_timer others_timer_{io_};
-  asio::steady_timer period_timer_{io_};
+  Periodic period_{io_, kCheckPeriod, [this] { check_again(); }};
   asio::steady_timer stand_in_timer_{io_};
   asio::steady_timer news_timer_{io_};
   asio::steady_timer trial_timer_{io_};
-  asio::steady_timer fade_timer_{io_};
-  asio::steady_timer clock_timer_{io_};
+  Periodic fade_{io_, kFadePeriod, [this] { traffic_->fade(); }};
+  Periodic clock_{io_, kClockPeriod, [this] { check_if_clock_was_set(); }};
   asio::steady_timer flow_timer_{io_};
-  asio::steady_timer watchdog_timer_{io_};
-  asio::signal_set signals_{io_, SIGTERM, SIGINT, SIGHUP};
 };
 
 Result<void> Daemon::run() {
@@ -307,57 +302,17 @@ Result<void> Daemon::run() {
   watch_fd_.assign(watch_.fd());
   on_watch();
   devices_.begin();
-  on_signals();
-  fade();
-  watch_clock();
-  watchdog();
-  check_again_each_period();
+  fade_.start();
+  clock_.start();
+  period_.start();
   check_later(0ms);
-  notify_manager("READY=1\nSTATUS=watching");
   messages_.send(Level::info, "watching the firewall");
-  io_.run();
-  notify_manager("STOPPING=1");
+  loop_.run("watching", [this] { reload(); });
   return {};
-}
-
-void Daemon::on_signals() {
-  signals_.async_wait([this](const ErrorOf& error, int signal) {
-    if (error) return;
-    if (signal != SIGHUP) return io_.stop();
-    reload();
-    on_signals();
-  });
-}
-
-void Daemon::watchdog() {
-  const auto period = watchdog_period();
-  if (period.count() == 0) return;
-  notify_manager("WATCHDOG=1");
-  watchdog_timer_.expires_after(period / 3);
-  watchdog_timer_.async_wait([this](const ErrorOf& error) {
-    if (!error) watchdog();
-  });
-}
-
-void Daemon::fade() {
-  fade_timer_.expires_after(kFadePeriod);
-  fade_timer_.async_wait([this](const ErrorOf& error) {
-    if (error) return;
-    traffic_->fade();
-    fade();
-  });
 }
 
 /// Blocks end by the wall clock, the kernel's timers do not: a check starts them anew when it is
 /// set.
-void Daemon::watch_clock() {
-  check_if_clock_was_set();
-  clock_timer_.expires_after(kClockPeriod);
-  clock_timer_.async_wait([this](const ErrorOf& error) {
-    if (!error) watch_clock();
-  });
-}
-
 void Daemon::check_if_clock_was_set() {
   const WallTime began = read_clocks().began;
   if (clock_was_set(std::exchange(began_, began), began)) check();
@@ -467,16 +422,11 @@ void Daemon::check_for_others() {
   });
 }
 
-void Daemon::check_again_each_period() {
-  period_timer_.expires_after(kCheckPeriod);
-  period_timer_.async_wait([this](const ErrorOf& error) {
-    if (error) return;
-    check_later(0ms);
-    say_sum_of_repairs();
-    serve_metrics();  // whoever had the port may be gone
-    if (!flows_ || (policy_.nflog_group != 0 && !refusals_)) open_feeds();  // or the group
-    check_again_each_period();
-  });
+void Daemon::check_again() {
+  check_later(0ms);
+  say_sum_of_repairs();
+  serve_metrics();  // whoever had the port may be gone
+  if (!flows_ || (policy_.nflog_group != 0 && !refusals_)) open_feeds();  // or the group
 }
 
 void Daemon::check() {

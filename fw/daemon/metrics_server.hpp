@@ -12,7 +12,7 @@
 
 #include "fw/base/endpoint.hpp"
 #include "fw/base/result.hpp"
-#include "fw/daemon/sessions.hpp"
+#include "fw/service/sessions.hpp"
 
 namespace fw {
 

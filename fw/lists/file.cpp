@@ -36,10 +36,6 @@ Result<void> write_durably(int fd, const std::vector<Bytes>& parts) {
 
 }  // namespace
 
-File::~File() {
-  if (fd_ >= 0) ::close(fd_);
-}
-
 Result<OpenFile> open_regular(const std::string& path) {
   // O_NONBLOCK: opening a FIFO that nobody writes to must not hang.
   OpenFile open{File(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)), {}};

@@ -1,37 +1,17 @@
-// The few file operations that lists need: handles that close themselves, and files that are
-// replaced whole and durably.
+// The few file operations that lists need: above all files that are replaced whole and durably.
 #pragma once
 
 #include <cstddef>
 #include <span>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include <sys/stat.h>
 
+#include "fw/base/file.hpp"
 #include "fw/base/result.hpp"
 
 namespace fw {
-
-/// An open file or folder; -1: none.
-class File {
- public:
-  File() = default;
-  explicit File(int fd) : fd_(fd) {}
-  File(File&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  File& operator=(File&& other) noexcept {
-    std::swap(fd_, other.fd_);
-    return *this;
-  }
-  ~File();
-
-  explicit operator bool() const { return fd_ >= 0; }
-  int fd() const { return fd_; }
-
- private:
-  int fd_ = -1;
-};
 
 /// Opens a regular file for reading, and says what it is. Anything else (a folder, a FIFO, a
 /// device) is an error: it is not waited for, and reading it has no side effect.

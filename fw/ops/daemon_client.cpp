@@ -13,7 +13,7 @@
 
 #include "fw/base/limits.hpp"
 #include "fw/ops/requests.hpp"
-#include "fw/wire/client.hpp"
+#include "fw/service/client.hpp"
 #include "fw/wire/wire.hpp"
 
 namespace fw::ops {
@@ -39,7 +39,7 @@ std::string line_of(const RequestHead& head, const Request& request) {
 template <class Report>
 Result<Report> told(const Environment& env, const std::string& line,
                     std::chrono::milliseconds patience = kPatience) {
-  const auto answer = wire::ask(env.socket, line, patience);
+  const auto answer = fw::ask(env.socket, line, patience);
   if (!answer) return std::unexpected(answer.error());
   auto fields = wire::read_answer(*answer);
   if (!fields) return std::unexpected(fields.error());
@@ -57,7 +57,7 @@ std::optional<Result<Report>> change(const Environment& env, const char* verb,
   whose.by = env.caller.actor();
   const std::string line = line_of(whose, request);
   if (line.size() >= kControlLineMax) return {};
-  const auto answer = wire::ask(env.socket, line, kPatience);
+  const auto answer = fw::ask(env.socket, line, kPatience);
   if (!answer) return {};
   auto fields = wire::read_answer(*answer);
   if (fields) {

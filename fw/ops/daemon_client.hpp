@@ -26,7 +26,7 @@ std::optional<Result<UnblockReport>> unblock_by_daemon(const Environment& env,
 /// True for a user who may not read the state folder: the daemon may tell what is in it.
 bool needs_daemon(const Environment& env);
 
-// Errors of all that follow: of wire::ask, and what the daemon says.
+// Errors of all that follow: of fw::ask, and what the daemon says.
 
 Result<BlockList> blocks_of_daemon(const Environment& env);
 /// As status_in_force().

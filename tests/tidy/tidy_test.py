@@ -107,6 +107,20 @@ class Tidy(unittest.TestCase):
         self.fires({"chains/netlink/kernel.hpp": '// The kernel, for tests.\n#pragma once\n'
                                                  '#include "chains/netlink/handles.hpp"\n'}, wanted)
 
+    def test_a_library_comes_along_to_who_may_use_it(self):
+        link = "fw_library(fw_service fw/service)\nfw_library(fw_daemon fw/daemon fw_service)\n"
+        loop = {"CMakeLists.txt": GOOD["CMakeLists.txt"] + link,
+                "ARCHITECTURE.md": GOOD["ARCHITECTURE.md"] + "| `fw/service` | is |\n| `fw/daemon` | is |\n",
+                "fw/service/loop.hpp": "// A loop, for tests.\n#pragma once\n#include <boost/asio/io_context.hpp>\n",
+                "fw/daemon/daemon.cpp": '// A daemon, for tests.\n#include "fw/service/loop.hpp"\n'}
+        self.silent(loop)
+        link = link.replace("fw_daemon fw/daemon", "fw_wire fw/wire")
+        self.fires(loop | {"CMakeLists.txt": GOOD["CMakeLists.txt"] + link,
+                           "ARCHITECTURE.md": GOOD["ARCHITECTURE.md"] + "| `fw/service` | is |\n| `fw/wire` | is |\n",
+                           "fw/daemon/daemon.cpp": "// Nothing, for tests.\n",
+                           "fw/wire/wire.cpp": '// JSON, for tests.\n#include "fw/service/loop.hpp"\n'},
+                   "brings boost/asio along")
+
     # ---- Bans.
 
     def test_libraries_have_their_folder(self):

@@ -6,11 +6,11 @@
 
 #include "fw/base/result.hpp"
 
-namespace fw::wire {
+namespace fw {
 
 /// Sends one request to the control socket and gives the answer's line, without its line break; at
 /// most kControlAnswerMax bytes and `patience`. Errors: nobody listens, no permission, no answer.
 Result<std::string> ask(const std::string& socket, const std::string& request,
                         std::chrono::milliseconds patience);
 
-}  // namespace fw::wire
+}  // namespace fw

@@ -1,6 +1,6 @@
-// What the daemon tells systemd, in the protocols that systemd documents: its library would bring
+// What a service tells systemd, in the protocols that systemd documents: its library would bring
 // five more libraries into the start of every command.
-#include "fw/daemon/messages.hpp"
+#include "fw/service/messages.hpp"
 
 #include <cerrno>
 #include <charconv>
@@ -71,7 +71,8 @@ std::chrono::microseconds watchdog_period() {
   return std::chrono::microseconds{std::max<std::int64_t>(period, 0)};
 }
 
-Messages::Messages() : socket_(datagrams_to(kJournal)) {}
+Messages::Messages(std::string service)
+    : service_(std::move(service)), socket_(datagrams_to(kJournal)) {}
 
 Messages::~Messages() {
   if (socket_ >= 0) ::close(socket_);
@@ -100,12 +101,12 @@ void Messages::write(Level level, const std::string& text, const std::vector<Fie
     std::string datagram;
     append(datagram, "MESSAGE", text);
     append(datagram, "PRIORITY", std::to_string(static_cast<int>(level)));
-    append(datagram, "SYSLOG_IDENTIFIER", "cloudron-fwd");
+    append(datagram, "SYSLOG_IDENTIFIER", service_);
     for (const Field& field : fields) append(datagram, field.name, field.value);
     if (::send(socket_, datagram.data(), datagram.size(), MSG_NOSIGNAL | MSG_DONTWAIT) >= 0) return;
   }
   std::string line =
-      fmt::format("<{}>cloudron-fwd: {}", static_cast<int>(level), printable(text, text.size()));
+      fmt::format("<{}>{}: {}", static_cast<int>(level), service_, printable(text, text.size()));
   for (const Field& field : fields) {
     line += fmt::format(" {}={}", field.name, printable(field.value));
   }

@@ -1,5 +1,5 @@
 // The clients that a server has at once.
-#include "fw/daemon/sessions.hpp"
+#include "fw/service/sessions.hpp"
 
 #include <algorithm>
 #include <utility>

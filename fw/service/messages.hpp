@@ -1,4 +1,4 @@
-// What the daemon tells systemd: its state, and messages with fields for the journal.
+// What a service tells systemd: its state, and messages with fields for the journal.
 #pragma once
 
 #include <chrono>
@@ -31,7 +31,8 @@ struct Field {
 /// most kMessagesBurst at once and kMessagesRate a second; what is more is counted and said.
 class Messages {
  public:
-  Messages();
+  /// `service` is the name that they carry: "cloudron-fwd".
+  explicit Messages(std::string service);
   ~Messages();
   Messages(const Messages&) = delete;
   Messages& operator=(const Messages&) = delete;
@@ -43,6 +44,7 @@ class Messages {
  private:
   void write(Level level, const std::string& text, const std::vector<Field>& fields);
 
+  std::string service_;
   int socket_ = -1;
   limiter::Ticks budget_ = 0;
   std::uint64_t suppressed_ = 0;  ///< in all
