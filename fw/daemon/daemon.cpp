@@ -65,17 +65,16 @@ using chains::RefusalFeed;
 using chains::RulesetWatch;
 using ErrorOf = boost::system::error_code;
 
-constexpr auto kCheckDelay = 2ms;          // one check for many notifications
-constexpr auto kOthersSettle = 500ms;      // and so of other programs' tables
-constexpr auto kCheckPeriod = 60s;         // even when nobody notified
-constexpr auto kFadePeriod = 10s;          // of who is busiest
-constexpr auto kClockPeriod = 5s;          // between two looks whether the clock was set
-constexpr std::size_t kAppliesMax = 1000;  // that are counted at once
-constexpr std::size_t kNewsMax = 64;       // of an engine that wait for the lock
-constexpr auto kFeedRest = 1ms;            // one wake-up for many flows
-constexpr auto kGuardKeep = 1s;            // what a guard knows of the host's networks
-constexpr auto kStandInStays = 60s;        // after the last time that the table was removed
-constexpr auto kFlushRest = 200ms;  // one look at open connections for many that were forgotten
+constexpr auto kCheckDelay = 2ms;      // one check for many notifications
+constexpr auto kOthersSettle = 500ms;  // and so of other programs' tables
+constexpr auto kCheckPeriod = 60s;     // even when nobody notified
+constexpr auto kFadePeriod = 10s;      // of who is busiest
+constexpr auto kClockPeriod = 5s;      // between two looks whether the clock was set
+constexpr std::size_t kNewsMax = 64;   // of an engine that wait for the lock
+constexpr auto kFeedRest = 1ms;        // one wake-up for many flows
+constexpr auto kGuardKeep = 1s;        // what a guard knows of the host's networks
+constexpr auto kStandInStays = 60s;    // after the last time that the table was removed
+constexpr auto kFlushRest = 200ms;     // one look at open connections for many that were forgotten
 
 std::chrono::milliseconds steady_now() {
   return std::chrono::duration_cast<std::chrono::milliseconds>(
@@ -182,6 +181,10 @@ class Daemon final : public RequestContext {
   Store& store() override { return store_; }
   const TrafficStats& traffic() const override { return *traffic_; }
   DaemonCounts counts() const override;
+  void applied(std::chrono::microseconds took) override {
+    ++counts_.applies;
+    counts_.last_apply = took;
+  }
   void with_lock(std::function<void()> work, std::function<void(const Error&)> busy) override;
   void record(const std::string& what, const Actor& actor, const std::string& summary,
               const json::object& details) override;
@@ -231,7 +234,6 @@ class Daemon final : public RequestContext {
   void serve_metrics();
   void open_feeds();
   void release_feeds();
-  void learn_applies();
   void take_up_offences();
   void see(const chains::Refusal& refusal);
   void ban(const BanDecision& decision);
@@ -269,10 +271,9 @@ class Daemon final : public RequestContext {
   std::optional<Endpoint> metrics_at_;  ///< where it listens
   DaemonCounts counts_;
   RepairPace pace_;
-  std::optional<std::int64_t> activity_seen_;  ///< the row up to which applies are counted
-  std::string changed_by_;                     ///< who touched our table since the last check
-  std::string label_trouble_;                  ///< as it was said last
-  std::vector<std::string> warnings_;          ///< of the last apply
+  std::string changed_by_;             ///< who touched our table since the last check
+  std::string label_trouble_;          ///< as it was said last
+  std::vector<std::string> warnings_;  ///< of the last apply
   bool check_due_ = false;
   bool others_due_ = false;  ///< a check, for another program changed its rules
   bool off_ = false;
@@ -444,7 +445,6 @@ void Daemon::repair() {
 }
 
 void Daemon::put_right() {
-  learn_applies();
   auto repair = std::make_shared<Repair>();
   repair->wanted = desired_policy(options_.state_dir, this_moment(), kept_);
   if (repair->wanted.policy != policy_) take_up(repair->wanted);
@@ -874,19 +874,6 @@ void Daemon::serve_metrics() {
     return metrics_.reset();
   }
   metrics_at_ = policy_.metrics;
-}
-
-/// What commands noted of their applies since the last look.
-void Daemon::learn_applies() {
-  auto log = ActivityLog::open(options_.state_dir);
-  const auto newest = log ? log->newest() : Result<std::int64_t>(std::unexpected(log.error()));
-  if (!newest) return;
-  const std::int64_t seen = std::exchange(activity_seen_, *newest).value_or(*newest);
-  if (seen == *newest) return;
-  const auto rows = log->read(WallTime::min(), seen, kAppliesMax, "apply");
-  if (!rows) return;
-  counts_.applies += rows->size();
-  if (!rows->empty()) counts_.last_apply = read_took(rows->back().details);
 }
 
 /// Blocks of the past count for repetition, across restarts too.

@@ -97,6 +97,11 @@ void do_unblock(RequestContext& context, const Peer& peer, const ops::RequestHea
   context.with_lock(work, [answer](const Error& error) { answer(wire::answer(error)); });
 }
 
+void do_applied(RequestContext& context, const ops::AppliedRequest& request, const Answer& answer) {
+  context.applied(std::chrono::microseconds{request.took_us});
+  answer(wire::answer(json::object{}));
+}
+
 void do_blocks(RequestContext& context, const ops::BlocksRequest& request, const Answer& answer) {
   auto snapshot = context.store().blocks(wall_clock());
   if (!snapshot) return answer(wire::answer(snapshot.error()));
@@ -149,7 +154,8 @@ void serve(RequestContext& context, const Peer& peer, const json::object& reques
     return refuse(answer, ErrorCode::missing,
                   "the daemon keeps another state: " + context.state_dir());
   }
-  if ((verb == "block" || verb == "unblock") && !peer.may_change) {
+  const bool changes = verb == "applied" || verb == "block" || verb == "unblock";
+  if (changes && !peer.may_change) {
     return refuse(answer, ErrorCode::permission, "only root may do that (try: sudo)");
   }
   if (verb == "hello") {
@@ -166,6 +172,10 @@ void serve(RequestContext& context, const Peer& peer, const json::object& reques
       do_unblock(context, peer, head, std::move(asked), answer);
     });
   }
+  if (verb == "applied") {
+    return with_request<ops::AppliedRequest>(
+        request, answer, [&](const auto& asked) { do_applied(context, asked, answer); });
+  }
   if (verb == "blocks") {
     return with_request<ops::BlocksRequest>(
         request, answer, [&](const auto& asked) { do_blocks(context, asked, answer); });
@@ -180,18 +190,9 @@ void serve(RequestContext& context, const Peer& peer, const json::object& reques
   }
   if (verb == "status") return do_status(context, answer);
   refuse(answer, ErrorCode::usage,
-         fmt::format("{} is no request; there are hello, block, unblock, blocks, counts, status "
-                     "and activity",
+         fmt::format("{} is no request; there are hello, applied, block, unblock, blocks, counts, "
+                     "status and activity",
                      quote(verb)));
-}
-
-std::chrono::microseconds read_took(const std::string& details) {
-  boost::system::error_code error;
-  const json::value value = json::parse(details, error);
-  const json::object* const row = error ? nullptr : value.if_object();
-  const json::value* const took = row != nullptr ? row->if_contains("took_us") : nullptr;
-  const bool known = took != nullptr && took->is_int64() && took->get_int64() > 0;
-  return std::chrono::microseconds{known ? took->get_int64() : 0};
 }
 
 }  // namespace fw

@@ -30,6 +30,8 @@ class RequestContext {
   virtual Store& store() = 0;
   virtual const TrafficStats& traffic() const = 0;
   virtual DaemonCounts counts() const = 0;
+  /// A command made an apply that changed something, and took so long.
+  virtual void applied(std::chrono::microseconds took) = 0;
   /// Calls `work` under the lock of the state folder, now or later, or else `busy`.
   virtual void with_lock(std::function<void()> work, std::function<void(const Error&)> busy) = 0;
   /// A row of the activity log.
@@ -37,11 +39,9 @@ class RequestContext {
                       const boost::json::object& details) = 0;
 };
 
-/// {"do": "block" | "unblock" | "blocks" | "counts" | "status" | "activity" | "hello", ...}
+/// {"do": "applied" | "block" | "unblock" | "blocks" | "counts" | "status" | "activity" | "hello",
+/// ...}
 void serve(RequestContext& context, const Peer& peer, const boost::json::object& request,
            Answer answer);
-
-/// How long an apply took, by its row of the activity log; 0 when that does not tell.
-std::chrono::microseconds read_took(const std::string& details);
 
 }  // namespace fw

@@ -23,6 +23,7 @@ namespace json = boost::json;
 
 constexpr std::chrono::seconds kPatience{20};
 constexpr std::chrono::seconds kCountsPatience{5};
+constexpr std::chrono::milliseconds kTellPatience{500};  // where nothing depends on the answer
 
 RequestHead head(const Environment& env, const char* verb) {
   return {verb, std::filesystem::absolute(env.state_dir).lexically_normal().string()};
@@ -80,6 +81,14 @@ std::optional<Result<BlockReport>> block_by_daemon(const Environment& env,
 std::optional<Result<UnblockReport>> unblock_by_daemon(const Environment& env,
                                                        const UnblockRequest& request) {
   return change<UnblockReport>(env, "unblock", request);
+}
+
+void tell_applied(const Environment& env, std::chrono::microseconds took) {
+  if (::access(env.socket.c_str(), W_OK) != 0) return;
+  (void)fw::ask(
+      env.socket,
+      line_of(head(env, "applied"), AppliedRequest{static_cast<std::uint64_t>(took.count())}),
+      kTellPatience);
 }
 
 bool needs_daemon(const Environment& env) {

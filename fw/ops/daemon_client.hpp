@@ -2,6 +2,7 @@
 // already, and answers to those who may not read the state folder.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -22,6 +23,10 @@ std::optional<Result<BlockReport>> block_by_daemon(const Environment& env,
                                                    const BlockRequest& request);
 std::optional<Result<UnblockReport>> unblock_by_daemon(const Environment& env,
                                                        const UnblockRequest& request);
+
+/// Tells the daemon, where one runs, of an apply that changed something. It only counts them, so
+/// nothing comes of it when it does not answer.
+void tell_applied(const Environment& env, std::chrono::microseconds took);
 
 /// True for a user who may not read the state folder: the daemon may tell what is in it.
 bool needs_daemon(const Environment& env);

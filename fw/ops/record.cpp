@@ -8,6 +8,7 @@
 #include "fw/base/limits.hpp"
 #include "fw/base/suggest.hpp"
 #include "fw/host/host_facts.hpp"
+#include "fw/ops/daemon_client.hpp"
 #include "fw/ops/words.hpp"
 #include "fw/store/activity.hpp"
 
@@ -52,6 +53,7 @@ void record_apply(const Environment& env, const Policy* policy, const std::strin
           {"first_lines", std::move(lines)},
           {"contents", std::move(contents)},
           {"flows_cut", report.flows_cut}});
+  tell_applied(env, report.took);
 }
 
 }  // namespace fw::ops

@@ -18,6 +18,11 @@ struct RequestHead {
   std::optional<Actor> by{};  ///< for whom it is done; absent: for the other end
 };
 
+/// A command has made an apply that changed something.
+struct AppliedRequest {
+  std::uint64_t took_us = 0;
+};
+
 struct BlocksRequest {
   std::size_t count = 10'000;  ///< at most
 };

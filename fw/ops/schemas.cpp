@@ -8,6 +8,7 @@ namespace fw::wire {
 CLOUDRON_FW_WIRE(ops::RequestHead)
 CLOUDRON_FW_WIRE(ops::BlockRequest)
 CLOUDRON_FW_WIRE(ops::UnblockRequest)
+CLOUDRON_FW_WIRE(ops::AppliedRequest)
 CLOUDRON_FW_WIRE(ops::BlocksRequest)
 CLOUDRON_FW_WIRE(ops::CountsRequest)
 CLOUDRON_FW_WIRE(ops::ActivityRequest)

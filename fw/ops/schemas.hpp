@@ -46,6 +46,13 @@ struct Schema<ops::UnblockRequest> {
 };
 
 template <>
+struct Schema<ops::AppliedRequest> {
+  static void fields(auto& io, auto& request) {
+    io.at_most("took_us", request.took_us, std::uint64_t{INT64_MAX});
+  }
+};
+
+template <>
 struct Schema<ops::BlocksRequest> {
   static void fields(auto& io, auto& request) {
     io.at_most("count", request.count, ops::kBlocksTold);

@@ -146,14 +146,6 @@ Result<std::vector<Activity>> ActivityLog::read(WallTime since, std::int64_t aft
   });
 }
 
-Result<std::int64_t> ActivityLog::newest() {
-  return guarded(kForm, impl_->path, [&]() -> Result<std::int64_t> {
-    SQLite::Statement select(impl_->db, "SELECT coalesce(max(id), 0) FROM activity");
-    select.executeStep();
-    return select.getColumn(0).getInt64();
-  });
-}
-
 Result<std::size_t> ActivityLog::prune(WallTime now, const ActivityBounds& bounds) {
   return guarded(kForm, impl_->path, [&]() -> Result<std::size_t> {
     for (std::size_t all = 0;;) {

@@ -70,9 +70,6 @@ class ActivityLog {
   Result<std::vector<Activity>> read(WallTime since, std::int64_t after_id, std::size_t count,
                                      const std::string& what = {});
 
-  /// The id of the newest row; 0 when there is none.
-  Result<std::int64_t> newest();
-
   /// Takes everything but the newest row away that is beyond the bounds, in short transactions.
   /// Returns how many rows that were.
   Result<std::size_t> prune(WallTime now, const ActivityBounds& bounds);
