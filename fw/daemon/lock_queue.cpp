@@ -25,6 +25,7 @@ void LockQueue::join() {
 }
 
 void LockQueue::with_lock(std::function<void()> work, std::function<void(const Error&)> busy) {
+  if (before_each_) before_each_();
   waiting_.push_back(
       {std::move(work), std::move(busy), std::chrono::steady_clock::now() + kPatience});
   if (waiting_.size() == 1) try_lock();

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <utility>
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -24,6 +25,10 @@ class LockQueue {
   /// `work` runs in the loop with the lock held, in the order of the calls; `busy` instead when
   /// the lock cannot be had in ten seconds, or not at all.
   void with_lock(std::function<void()> work, std::function<void(const Error&)> busy);
+
+  /// Called before each with_lock() does anything else; may call with_lock() itself, whose work
+  /// then comes first.
+  void before_each(std::function<void()> look) { before_each_ = std::move(look); }
 
   /// The last deed of such work, for what takes long: it runs in a thread of its own, and the
   /// lock is held until `then` has returned, which runs in the loop and may end with another
@@ -45,6 +50,7 @@ class LockQueue {
 
   boost::asio::io_context& io_;
   std::string state_dir_;
+  std::function<void()> before_each_;
   std::deque<Spinner> waiting_;
   std::optional<StateLock> lock_;  ///< of the first that waits
   std::thread beside_;             ///< at work for it

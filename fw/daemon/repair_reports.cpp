@@ -1,0 +1,102 @@
+// What is said of repairs.
+#include "fw/daemon/repair_reports.hpp"
+
+#include <cstdint>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "fw/base/limits.hpp"
+#include "fw/base/rate.hpp"
+
+namespace fw {
+namespace {
+
+const std::string& somebody(const std::string& by) {
+  static const std::string kSomebody = "somebody";
+  return by.empty() ? kSomebody : by;
+}
+
+std::int64_t in_ms(std::chrono::microseconds time) {
+  return std::chrono::round<std::chrono::milliseconds>(time).count();
+}
+
+}  // namespace
+
+std::string to_string(const Repaired& repaired) {
+  const std::string what = repaired.all
+                               ? "removed the firewall"
+                               : fmt::format("changed {} {} of the firewall", repaired.lines,
+                                             repaired.lines == 1 ? "line" : "lines");
+  std::string text =
+      fmt::format("{} {}; repaired in {} ms", somebody(repaired.by), what, in_ms(repaired.took));
+  if (const auto lost = repaired.lost_by_hand; lost != 0) {
+    text += fmt::format(
+        "; {} rule{} that had been added by hand {} lost with it: files in rules.d "
+        "keep such rules",
+        lost, lost == 1 ? "" : "s", lost == 1 ? "is" : "are");
+  }
+  return text;
+}
+
+void RepairReports::tell(const Repaired& repaired, const chains::Description& lines,
+                         std::chrono::milliseconds now) {
+  const auto tell = pace_.repaired(now);
+  if (tell == RepairPace::Tell::in_sum) return;
+  const std::string text = to_string(repaired);
+  shared_.messages.send(Level::warning, text,
+                        {{"CHANGED_BY", somebody(repaired.by)},
+                         {"RULE", lines.empty() ? std::string() : lines.lines.front().id}});
+  shared_.recorder.record("repair", text,
+                          {{"by", somebody(repaired.by)},
+                           {"first_lines", first_lines(lines)},
+                           {"took_ms", in_ms(repaired.took)},
+                           {"lost_rules", repaired.lost_by_hand}});
+  if (tell != RepairPace::Tell::and_alarm) return;
+  shared_.messages.send(
+      Level::alert,
+      fmt::format("the firewall had to be repaired {} times in a minute: {} keeps "
+                  "changing it; further repairs are made at once, and told once a minute",
+                  kRepairsAMinute, somebody(repaired.by)));
+}
+
+void RepairReports::tell_sum() {
+  const auto more = pace_.take_sum();
+  if (more == 0) return;
+  const std::string text = fmt::format("{} more repairs since the last that was told", more);
+  shared_.messages.send(Level::warning, text);
+  shared_.recorder.record("repair", text, {{"repairs", more}});
+}
+
+void RepairReports::tell_devices(const std::vector<std::string>& names) {
+  shared_.messages.send(
+      Level::info, fmt::format("network devices changed: what is blocked is dropped early "
+                               "at {}",
+                               names.empty() ? "none" : fmt::to_string(fmt::join(names, ", "))));
+}
+
+void RepairReports::tell_bridges(std::size_t lines) {
+  shared_.messages.send(
+      Level::info, fmt::format("containers or bridges changed: {} of the rules are others", lines));
+}
+
+void RepairReports::tell_clock_set(std::chrono::milliseconds step) {
+  const auto whole = std::chrono::round<std::chrono::seconds>(std::chrono::abs(step));
+  const std::string text =
+      fmt::format("the clock is {} {} what it was: the kernel ends the blocks by it now",
+                  to_string(whole), step.count() > 0 ? "ahead of" : "behind");
+  shared_.messages.send(Level::notice, text);
+  shared_.recorder.record("clock", text, {{"step_ms", step.count()}});
+}
+
+void RepairReports::tell_labels(const std::string& trouble) {
+  if (trouble == label_trouble_) return;
+  label_trouble_ = trouble;
+  const bool over = trouble.empty();
+  const std::string text =
+      over ? "no other program's rule sets bits of our connection labels any more" : trouble;
+  shared_.messages.send(over ? Level::notice : Level::warning, text);
+  shared_.recorder.record("labels", text, {});
+}
+
+}  // namespace fw
