@@ -4,14 +4,13 @@
 #include <array>
 
 #include "fw/plugins/mail/contribution.hpp"
-#include "fw/policy/policy_tables.hpp"
 
 namespace fw {
 namespace {
 
 /// A line for each plugin that contributes. It may know fw/policy alone, for all else stands on it.
 constexpr std::array kContributions{
-    Contribution{"mail", mail::with_defaults, mail::contribute},
+    Contribution{"mail", mail::table, mail::with_defaults, mail::contribute},
 };
 
 }  // namespace
@@ -21,7 +20,7 @@ Contributions contributions() { return kContributions; }
 Policy default_policy() { return contributed(with_defaults(kContributions), kContributions); }
 
 Parsed parse_policy(std::string_view text, const std::string& file) {
-  return parse_policy(text, file, kContributions, policy_tables());
+  return parse_policy(text, file, kContributions);
 }
 
 Parsed read_policy(const std::string& path) { return read_policy(path, kContributions); }

@@ -8,9 +8,13 @@
 
 namespace fw {
 
-/// Both functions are pure; null where a plugin adds nothing.
+struct Table;  // table.hpp
+
+/// The functions are pure; null where a plugin adds nothing.
 struct Contribution {
   std::string_view plugin;
+  /// Its table of the policy file.
+  Table (*table)() = nullptr;
   /// Adds to the built-in default: limits that a policy file may replace or switch off.
   Policy (*with_defaults)(Policy) = nullptr;
   /// Adds what follows from a policy that was read. Places of the file stay with what they caused.

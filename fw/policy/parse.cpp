@@ -35,8 +35,7 @@ bool Parsed::ok() const {
       problems, [](const Problem& problem) { return problem.severity == Severity::error; });
 }
 
-Parsed parse_policy(std::string_view whole, const std::string& file, Contributions contributions,
-                    std::span<const Table> tables) {
+Parsed parse_policy(std::string_view whole, const std::string& file, Contributions contributions) {
   auto [text, rules] = without_rules(whole);
   if (text.size() > kPolicyBytesMax) {
     return broken(file, contributions,
@@ -46,7 +45,7 @@ Parsed parse_policy(std::string_view whole, const std::string& file, Contributio
                                kPolicyBytesMax >> 20),
                    {file, 0, 0}});
   }
-  auto parsed = read_tables(text, file, contributions, tables);
+  auto parsed = read_tables(text, file, contributions, policy_tables(contributions));
   if (!parsed) return broken(file, contributions, std::move(parsed.error()));
   parsed->policy.rules = std::move(rules);
   return std::move(*parsed);
@@ -55,7 +54,7 @@ Parsed parse_policy(std::string_view whole, const std::string& file, Contributio
 Parsed read_policy(const std::string& path, Contributions contributions) {
   auto text = read_text_file(path, kPolicyBytesMax);
   if (text) {
-    Parsed parsed = parse_policy(*text, path, contributions, policy_tables());
+    Parsed parsed = parse_policy(*text, path, contributions);
     parsed.text = std::move(*text);
     return parsed;
   }

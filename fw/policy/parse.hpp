@@ -38,10 +38,8 @@ struct Parsed {
 };
 
 /// Parses TOML text; `file` is only used to name places. All problems are reported at once.
-/// Unknown keys are errors with a suggestion. Includes the cross-field check below. `tables` are
-/// policy_tables(), or others and more: a plugin's.
-Parsed parse_policy(std::string_view text, const std::string& file, Contributions contributions,
-                    std::span<const Table> tables);
+/// Unknown keys are errors with a suggestion. Includes the cross-field check below.
+Parsed parse_policy(std::string_view text, const std::string& file, Contributions contributions);
 
 /// Reads (once) and parses a regular file of at most kPolicyBytesMax. A file that cannot be read is
 /// one error; a FIFO or a device is not waited for.

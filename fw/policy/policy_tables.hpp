@@ -1,14 +1,14 @@
 // The tables of the policy itself, each declared in a file of its own.
 #pragma once
 
-#include <span>
+#include <vector>
 
+#include "fw/policy/contribution.hpp"
 #include "fw/policy/table.hpp"
 
 namespace fw {
 
 Table ports_table();
-Table mail_table();
 Table open_table();
 Table guests_table();
 Table trusted_table();
@@ -22,7 +22,7 @@ Table activity_table();
 Table metrics_table();
 Table advanced_table();
 
-/// All of them, in the order of docs/policy.md.
-std::span<const Table> policy_tables();
+/// All of them, in the order of docs/policy.md, and those of plugins.
+std::vector<Table> policy_tables(Contributions contributions);
 
 }  // namespace fw

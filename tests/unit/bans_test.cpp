@@ -6,7 +6,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "fw/policy/parse.hpp"
+#include "fw/effective/policy.hpp"
 #include "tests/unit/daemon_parts.hpp"
 
 namespace fw {

@@ -22,7 +22,7 @@ using testing::Not;
 
 /// A plugin as another one could be: a limit, and a port that is opened when metrics are served.
 constexpr Contribution kOtherPlugin{
-    "other",
+    "other", nullptr,
     [](Policy policy) {
       policy.limits.push_back(
           default_limit("other", tcp_ports({8443}), Source::outside, {7, std::chrono::seconds{1}}));
@@ -36,9 +36,7 @@ constexpr Contribution kOtherPlugin{
       return policy;
     }};
 
-Parsed read_with_other(const string& text) {
-  return parse_policy(text, "p", {&kOtherPlugin, 1}, policy_tables());
-}
+Parsed read_with_other(const string& text) { return parse_policy(text, "p", {&kOtherPlugin, 1}); }
 
 string problem_text(const Parsed& parsed) {
   string text;

@@ -1,4 +1,5 @@
 // What docs/policy.md says of tables and keys is what the parser reads.
+#include <array>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -37,7 +38,7 @@ string cell(const string& text) { return text.empty() ? " |" : " " + text + " |"
 /// All tables, as Markdown.
 string list_of_tables() {
   string text = "| table | how often | defines |\n|---|---|---|\n";
-  for (const Table& table : policy_tables()) {
+  for (const Table& table : policy_tables(contributions())) {
     const string often =
         table.repeats() ? "up to " + grouped(table.max) + string(table.max_note) : "once";
     text += "|" + cell("[`" + table.header() + "`](#" + string(table.name) + ")") + cell(often) +
@@ -84,7 +85,7 @@ void expect_in_manual(const string& heading, const string& wanted) {
 TEST(PolicyManual, ListsTheTables) { expect_in_manual("## All tables", list_of_tables()); }
 
 TEST(PolicyManual, ListsTheKeysOfEachTable) {
-  for (const Table& table : policy_tables()) {
+  for (const Table& table : policy_tables(contributions())) {
     expect_in_manual("## `" + table.header() + "` <a name=\"" + string(table.name) + "\"></a>",
                      list_of_keys(table));
   }
@@ -121,7 +122,7 @@ Policy placeless_policy(const string& text) {
 
 TEST(PolicyManual, DefaultsAreWhatTheManualSays) {
   int count = 0;
-  for (const Table& table : policy_tables()) {
+  for (const Table& table : policy_tables(contributions())) {
     for (const KeyForm& key : table.keys) {
       const bool is_value = key.fallback.starts_with('`') && key.fallback.ends_with('`') &&
                             key.fallback.find("` ") == string::npos;
@@ -139,17 +140,17 @@ TEST(PolicyManual, DefaultsAreWhatTheManualSays) {
 // ---- A table of a plugin.
 
 TEST(PolicyTables, AnotherOneIsDeclaredBesideWhatItIsFor) {
-  std::vector<Table> tables(policy_tables().begin(), policy_tables().end());
-  tables.push_back(
-      with_keys({.name = "tunnel", .defines = "where the tunnel listens"},
-                {{{"listen_port", "port", "none", "opened for everybody", "listen_port = [51820]"},
-                  [](ValueReader& in, const Value& value, Policy& policy) {
-                    for (auto& port : in.ports(value, Protocol::udp))
-                      policy.open_ports.push_back(port);
-                  }}}));
-  const auto read = [&tables](const string& text) {
-    return parse_policy(text, "p", contributions(), tables);
-  };
+  constexpr Contribution kTunnel{
+      "tunnel", [] {
+        return with_keys(
+            {.name = "tunnel", .defines = "where the tunnel listens"},
+            {{{"listen_port", "port", "none", "opened for everybody", "listen_port = [51820]"},
+              [](ValueReader& in, const Value& value, Policy& policy) {
+                for (auto& port : in.ports(value, Protocol::udp)) policy.open_ports.push_back(port);
+              }}});
+      }};
+  const std::array plugins{contributions().front(), kTunnel};
+  const auto read = [&plugins](const string& text) { return parse_policy(text, "p", plugins); };
 
   const Parsed good = read("[tunnel]\nlisten_port = [51820]\n");
   EXPECT_TRUE(good.problems.empty());

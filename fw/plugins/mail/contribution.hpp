@@ -2,8 +2,12 @@
 #pragma once
 
 #include "fw/policy/policy.hpp"
+#include "fw/policy/table.hpp"
 
 namespace fw::mail {
+
+/// [mail] of the policy file.
+Table table();
 
 /// Adds the default limits of mail: of clients outside (L4), of apps (L4), of the relay (L6) and of
 /// apps that receive (L7). They count whether [mail] is enabled or not.

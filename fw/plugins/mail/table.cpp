@@ -1,9 +1,9 @@
-// [mail]: whether the mail ports are open.
-#include "fw/policy/policy_tables.hpp"
+// [mail]: what an admin says of mail.
+#include "fw/plugins/mail/contribution.hpp"
 
-namespace fw {
+namespace fw::mail {
 
-Table mail_table() {
+Table table() {
   return with_keys(
       {.name = "mail", .defines = "whether the mail ports are open", .doubt = Doubt::ports},
       {{{"enabled", "true or false", "`false`", "true opens TCP 25, 587, 993 and 4190"},
@@ -13,4 +13,4 @@ Table mail_table() {
         }}});
 }
 
-}  // namespace fw
+}  // namespace fw::mail
