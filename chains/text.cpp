@@ -54,8 +54,15 @@ std::string flags_of(const std::array<Names, N>& names, std::uint32_t value) {
 
 std::uint32_t host_u32(const Bytes& value) {
   std::uint32_t number = 0;
-  std::memcpy(&number, value.data(), std::min<std::size_t>(value.size(), sizeof number));
+  std::copy_n(value.begin(), std::min<std::size_t>(value.size(), sizeof number),
+              reinterpret_cast<std::uint8_t*>(&number));
   return number;
+}
+
+/// Of a stranger's rule or element it may be shorter than an address: the rest counts as zero.
+fw::Ip address_of(fw::Family family, Bytes value) {
+  value.resize(16);
+  return fw::ip_from_bytes(family, value.data());
 }
 
 std::uint32_t big_endian(const Bytes& value) {
@@ -97,10 +104,10 @@ std::string value_text(Field field, const Bytes& value) {
     case Field::ip_saddr:
     case Field::ip_daddr:
     case Field::arp_saddr_ip:
-      return fw::to_string(fw::ip_from_bytes(fw::Family::ipv4, value.data()));
+      return fw::to_string(address_of(fw::Family::ipv4, value));
     case Field::ip6_saddr:
     case Field::ip6_daddr:
-      return fw::to_string(fw::ip_from_bytes(fw::Family::ipv6, value.data()));
+      return fw::to_string(address_of(fw::Family::ipv6, value));
     case Field::tcp_flags:
       return flags_of(kTcpFlags, host_u32(value));
     case Field::udp_dport:
@@ -339,8 +346,8 @@ std::string part_text(Field field, const Bytes& first, const Bytes& last) {
   const auto length = info(field).length;
   if (field == Field::ip_saddr || field == Field::ip6_saddr) {
     const auto family = length == 4 ? fw::Family::ipv4 : fw::Family::ipv6;
-    return fw::to_string(fw::IpRange{family, fw::ip_from_bytes(family, first.data()).bits,
-                                     fw::ip_from_bytes(family, last.data()).bits});
+    return fw::to_string(
+        fw::IpRange{family, address_of(family, first).bits, address_of(family, last).bits});
   }
   return value_text(field, first) + "-" + value_text(field, last);
 }

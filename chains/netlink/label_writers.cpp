@@ -82,8 +82,10 @@ std::optional<std::string> label_writer(const nlmsghdr* message, const Bytes& bi
   nftnl_rule* const rule = handle.get();
   if (nftnl_rule_nlmsg_parse(message, rule) < 0) return {};
   const std::uint32_t family = nftnl_rule_get_u32(rule, NFTNL_RULE_FAMILY);
-  const std::string_view table = nftnl_rule_get_str(rule, NFTNL_RULE_TABLE);
-  if (family == NFPROTO_INET && table == kTable) return {};
+  const char* const table = nftnl_rule_get_str(rule, NFTNL_RULE_TABLE);
+  const char* const chain = nftnl_rule_get_str(rule, NFTNL_RULE_CHAIN);
+  if (table == nullptr || chain == nullptr) return {};
+  if (family == NFPROTO_INET && std::strcmp(table, kTable) == 0) return {};
   Search search{bits, {}, false};
   nftnl_expr_foreach(
       rule,
@@ -93,8 +95,7 @@ std::optional<std::string> label_writer(const nlmsghdr* message, const Bytes& bi
       },
       &search);
   if (!search.found) return {};
-  return fmt::format("table {} {}, chain {}", family_name(family), table,
-                     nftnl_rule_get_str(rule, NFTNL_RULE_CHAIN));
+  return fmt::format("table {} {}, chain {}", family_name(family), table, chain);
 }
 
 }  // namespace chains

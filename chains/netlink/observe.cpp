@@ -28,7 +28,10 @@ constexpr std::uint16_t kSetCount = 20;
 // No chain of ours has it: one of another hook or type is made anew.
 constexpr std::int32_t kForeignPriority = std::numeric_limits<std::int32_t>::min();
 
-bool ours(const char* table) { return table != nullptr && std::strcmp(table, kTable) == 0; }
+/// Of our table, and named, as everything is that the kernel tells of.
+bool ours(const char* table, const char* name) {
+  return table != nullptr && name != nullptr && std::strcmp(table, kTable) == 0;
+}
 
 Table table_of(const nlmsghdr* message) {
   return chains::table_of(
@@ -102,7 +105,8 @@ Content content_of(const Set& set) {
 std::optional<Chain> observe_chain(const nlmsghdr* message) {
   ChainHandle handle(nftnl_chain_alloc());
   nftnl_chain* c = handle.get();
-  if (nftnl_chain_nlmsg_parse(message, c) < 0 || !ours(nftnl_chain_get_str(c, NFTNL_CHAIN_TABLE))) {
+  if (nftnl_chain_nlmsg_parse(message, c) < 0 ||
+      !ours(nftnl_chain_get_str(c, NFTNL_CHAIN_TABLE), nftnl_chain_get_str(c, NFTNL_CHAIN_NAME))) {
     return {};
   }
   Chain chain{nftnl_chain_get_str(c, NFTNL_CHAIN_NAME), {}, {}, false, table_of(message)};
@@ -130,7 +134,8 @@ std::optional<Chain> observe_chain(const nlmsghdr* message) {
 std::optional<ObservedRule> observe_rule(const nlmsghdr* message) {
   RuleHandle handle(nftnl_rule_alloc());
   nftnl_rule* r = handle.get();
-  if (nftnl_rule_nlmsg_parse(message, r) < 0 || !ours(nftnl_rule_get_str(r, NFTNL_RULE_TABLE))) {
+  if (nftnl_rule_nlmsg_parse(message, r) < 0 ||
+      !ours(nftnl_rule_get_str(r, NFTNL_RULE_TABLE), nftnl_rule_get_str(r, NFTNL_RULE_CHAIN))) {
     return {};
   }
   ObservedRule out;
@@ -146,7 +151,8 @@ std::optional<ObservedRule> observe_rule(const nlmsghdr* message) {
 std::optional<ObservedSet> observe_set(const nlmsghdr* message) {
   SetHandle handle(nftnl_set_alloc());
   nftnl_set* s = handle.get();
-  if (nftnl_set_nlmsg_parse(message, s) < 0 || !ours(nftnl_set_get_str(s, NFTNL_SET_TABLE))) {
+  if (nftnl_set_nlmsg_parse(message, s) < 0 ||
+      !ours(nftnl_set_get_str(s, NFTNL_SET_TABLE), nftnl_set_get_str(s, NFTNL_SET_NAME))) {
     return {};
   }
   ObservedSet out;
@@ -182,7 +188,8 @@ std::optional<ObservedSet> observe_set(const nlmsghdr* message) {
 std::optional<ObservedObject> observe_object(const nlmsghdr* message) {
   ObjectHandle handle(nftnl_obj_alloc());
   nftnl_obj* o = handle.get();
-  if (nftnl_obj_nlmsg_parse(message, o) < 0 || !ours(nftnl_obj_get_str(o, NFTNL_OBJ_TABLE))) {
+  if (nftnl_obj_nlmsg_parse(message, o) < 0 ||
+      !ours(nftnl_obj_get_str(o, NFTNL_OBJ_TABLE), nftnl_obj_get_str(o, NFTNL_OBJ_NAME))) {
     return {};
   }
   ObservedObject out;
@@ -228,13 +235,13 @@ RawElement observe_element(nftnl_set_elem* e) {
   out.interval_end =
       nftnl_set_elem_is_set(e, NFTNL_SET_ELEM_FLAGS) &&
       (nftnl_set_elem_get_u32(e, NFTNL_SET_ELEM_FLAGS) & NFT_SET_ELEM_INTERVAL_END) != 0;
-  if (nftnl_set_elem_is_set(e, NFTNL_SET_ELEM_OBJREF)) {
-    out.element.data = std::string(nftnl_set_elem_get_str(e, NFTNL_SET_ELEM_OBJREF));
+  if (const char* const object = nftnl_set_elem_get_str(e, NFTNL_SET_ELEM_OBJREF)) {
+    out.element.data = std::string(object);
   } else if (nftnl_set_elem_is_set(e, NFTNL_SET_ELEM_VERDICT)) {
     Verdict verdict{static_cast<VerdictKind>(nftnl_set_elem_get_u32(e, NFTNL_SET_ELEM_VERDICT)),
                     {}};
-    if (nftnl_set_elem_is_set(e, NFTNL_SET_ELEM_CHAIN)) {
-      verdict.chain = nftnl_set_elem_get_str(e, NFTNL_SET_ELEM_CHAIN);
+    if (const char* const chain = nftnl_set_elem_get_str(e, NFTNL_SET_ELEM_CHAIN)) {
+      verdict.chain = chain;
     }
     out.element.data = std::move(verdict);
   }

@@ -22,6 +22,12 @@ Bytes bytes_of(const nftnl_expr* expr, std::uint16_t attribute) {
   return data == nullptr ? Bytes{} : Bytes(data, data + length);
 }
 
+/// The name of a set, an object or a chain, or a prefix; "" where an expression lacks it.
+std::string name_of(const nftnl_expr* expr, std::uint16_t attribute) {
+  const char* const name = nftnl_expr_get_str(expr, attribute);
+  return name != nullptr ? name : "";
+}
+
 std::optional<Field> field_by(FieldInfo::Load load, std::uint32_t key, std::uint32_t offset,
                               std::uint32_t length, bool original, const Bytes& protocol) {
   std::optional<Field> found;
@@ -192,7 +198,7 @@ class Raising {
     }
     const bool inverted =
         (nftnl_expr_get_u32(expr, NFTNL_EXPR_LOOKUP_FLAGS) & NFT_LOOKUP_F_INV) != 0;
-    return Lookup{take_key(), nftnl_expr_get_str(expr, NFTNL_EXPR_LOOKUP_SET), inverted, mapped};
+    return Lookup{take_key(), name_of(expr, NFTNL_EXPR_LOOKUP_SET), inverted, mapped};
   }
 
   /// Nothing when it is of another kind: of bytes, or "over".
@@ -210,19 +216,16 @@ class Raising {
     return name == "limit" ? limit_of(expr) : std::nullopt;
   }
 
-  static std::string prefix_of(const nftnl_expr* log) {
-    const char* const prefix = nftnl_expr_get_str(log, NFTNL_EXPR_LOG_PREFIX);
-    return prefix != nullptr ? prefix : "";
-  }
-
   static std::optional<Log> read(As<Log>, nftnl_expr* expr, std::string_view name) {
     if (name != "log" || !nftnl_expr_is_set(expr, NFTNL_EXPR_LOG_GROUP)) return {};
-    return Log{nftnl_expr_get_u16(expr, NFTNL_EXPR_LOG_GROUP), prefix_of(expr)};
+    return Log{nftnl_expr_get_u16(expr, NFTNL_EXPR_LOG_GROUP),
+               name_of(expr, NFTNL_EXPR_LOG_PREFIX)};
   }
 
   static std::optional<KernelLog> read(As<KernelLog>, nftnl_expr* expr, std::string_view name) {
     if (name != "log" || nftnl_expr_is_set(expr, NFTNL_EXPR_LOG_GROUP)) return {};
-    return KernelLog{prefix_of(expr), nftnl_expr_get_u32(expr, NFTNL_EXPR_LOG_LEVEL)};
+    return KernelLog{name_of(expr, NFTNL_EXPR_LOG_PREFIX),
+                     nftnl_expr_get_u32(expr, NFTNL_EXPR_LOG_LEVEL)};
   }
 
   /// What a dynset's own elements carry; false when it is more than one thing, or not of ours.
@@ -256,7 +259,7 @@ class Raising {
     found.dyn.op = op == NFT_DYNSET_OP_ADD      ? DynOp::add
                    : op == NFT_DYNSET_OP_UPDATE ? DynOp::update
                                                 : DynOp::remove;
-    found.dyn.set = nftnl_expr_get_str(expr, NFTNL_EXPR_DYNSET_SET_NAME);
+    found.dyn.set = name_of(expr, NFTNL_EXPR_DYNSET_SET_NAME);
     nftnl_expr_expr_foreach(
         expr,
         [](nftnl_expr* inner, void* data) {
@@ -273,14 +276,13 @@ class Raising {
   static std::optional<ObjectRef> read(As<ObjectRef>, nftnl_expr* expr, std::string_view name) {
     if (name != "objref" || nftnl_expr_is_set(expr, NFTNL_EXPR_OBJREF_SET_NAME)) return {};
     return ObjectRef{static_cast<ObjectKind>(nftnl_expr_get_u32(expr, NFTNL_EXPR_OBJREF_IMM_TYPE)),
-                     nftnl_expr_get_str(expr, NFTNL_EXPR_OBJREF_IMM_NAME)};
+                     name_of(expr, NFTNL_EXPR_OBJREF_IMM_NAME)};
   }
 
   std::optional<ObjectMap> read(As<ObjectMap>, nftnl_expr* expr, std::string_view name) {
     if (name != "objref" || !nftnl_expr_is_set(expr, NFTNL_EXPR_OBJREF_SET_NAME) || key_.empty())
       return {};
-    return ObjectMap{ObjectKind::limit, take_key(),
-                     nftnl_expr_get_str(expr, NFTNL_EXPR_OBJREF_SET_NAME)};
+    return ObjectMap{ObjectKind::limit, take_key(), name_of(expr, NFTNL_EXPR_OBJREF_SET_NAME)};
   }
 
   std::optional<CtLabelSet> read(As<CtLabelSet>, nftnl_expr* expr, std::string_view name) {
@@ -311,7 +313,7 @@ class Raising {
     }
     Verdict verdict{static_cast<VerdictKind>(nftnl_expr_get_u32(expr, NFTNL_EXPR_IMM_VERDICT)), {}};
     if (nftnl_expr_is_set(expr, NFTNL_EXPR_IMM_CHAIN))
-      verdict.chain = nftnl_expr_get_str(expr, NFTNL_EXPR_IMM_CHAIN);
+      verdict.chain = name_of(expr, NFTNL_EXPR_IMM_CHAIN);
     return verdict;
   }
 
