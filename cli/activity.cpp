@@ -41,7 +41,7 @@ class Printer {
   Printer(const Context& context, const ActivityOptions& options)
       : context_(context),
         lines_(context.json && options.follow),
-        nothing_(fmt::format("nothing is noted of the last {}{}", options.since,
+        nothing_(fmt::format("no entries in the last {}{}", options.since,
                              options.what.empty() ? "" : " as " + fw::quote(options.what))) {}
   void print(const std::vector<fw::Activity>& rows) {
     // Columns only grow, so that what follows stands below what was there.

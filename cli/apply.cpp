@@ -35,13 +35,13 @@ void print_report(const Context& context, const ApplyOptions& options,
   if (context.json) return context.print(fw::wire::to_json(outcome));
   if (report.bridges_filtered) {
     context.say(
-        "packets within bridges pass the firewall now, of every bridge of this host "
+        "packets within bridges now pass the firewall, on every bridge of this host "
         "(net.bridge.bridge-nf-call-iptables and -ip6tables are 1)");
   }
   if (!outcome.dry_run) print_panic(context, outcome.trouble);
   if (report.connections_entered != 0) {
     context.say(plural(report.connections_entered, "open connection was", "open connections were") +
-                " no longer tracked (conntrack -F?), and is entered again");
+                " no longer tracked (conntrack -F?); tracked again");
   }
   if (!report.changed) {
     context.say(std::string(report.connections_entered != 0 ? "nothing else" : "nothing") +
@@ -51,7 +51,7 @@ void print_report(const Context& context, const ApplyOptions& options,
   }
   if (!closed.empty()) {
     context.say(
-        fmt::format("closed from outside, but for published ports that are open: the "
+        fmt::format("closed from outside, except for open published ports: the "
                     "containers on {} ([apps] routed = [\"{}\"] opens such a bridge)",
                     fmt::join(closed, ", "), closed.front()));
   }
@@ -64,7 +64,7 @@ void print_report(const Context& context, const ApplyOptions& options,
     print_difference(context, contents, kLinesShown, tense);
     if (report.flows_admitted != 0) {
       context.say(
-          plural(report.flows_admitted, "open connection goes on", "open connections go on"));
+          plural(report.flows_admitted, "open connection continues", "open connections continue"));
     }
   } else {
     print_difference(context, report.difference, kLinesShown, tense);
@@ -127,30 +127,30 @@ void add_apply(CLI::App& program, Context& context, int& exit) {
   auto options = std::make_shared<ApplyOptions>();
   CLI::App* command = program.add_subcommand(
       "apply",
-      "Compile the policy and make the kernel hold it, in one transaction.\n"
-      "The kernel holds the old rules or the new ones, never a mix; what did not change keeps its "
-      "counters, limits and timers. Connections that are open when the firewall is first made go "
-      "on. Prints what changed; says so when there is nothing to do.");
+      "Compile the policy and load it into the kernel, in one transaction.\n"
+      "The kernel holds the old rules or the new ones, never a mix; unchanged parts keep their "
+      "counters, limits and timers. Connections that are open at the first apply continue. "
+      "Prints what changed, or that there is nothing to do.");
   CLI::Option* const dry_run =
       command->add_flag("--dry-run", options->dry_run, "Only print what would change");
   CLI::Option* const confirm =
       command
           ->add_option("--confirm", options->confirm,
-                       "Roll back after so long (60s, 5m; at most 1d), unless 'confirm' comes "
-                       "first")
+                       "Roll back after this time (60s, 5m; at most 1d), unless 'confirm' is "
+                       "run first")
           ->type_name("TIME")
           ->check(not_empty)
           ->excludes(dry_run);
   command->add_flag("--force", options->force,
-                    "Go on even if this SSH session could not come in again, or no SSH port is "
+                    "Apply even if this SSH session could not log in again, or no SSH port is "
                     "open");
   command->add_flag("--accept-lists", options->accept_lists,
-                    "Take lists as they are, even if they lost more than half of their entries");
+                    "Accept lists as they are, even if they lost more than half of their entries");
   command
       ->add_flag(
           "--boot", options->boot,
-          "For the systemd unit: with a missing or broken policy apply the last good one, or "
-          "else the built-in default, and say so in the journal")
+          "For the systemd unit: if the policy is missing or broken, apply the last good one, or "
+          "else the built-in default, and report that in the journal")
       ->excludes(confirm)
       ->group("At boot");
   command->callback([&context, &exit, options] {

@@ -129,17 +129,15 @@ int run_audit(const Context& context, const fw::Plugin& plugin, const fw::Option
 }
 
 constexpr const char* kExitCodes =
-    "Exit codes: 0 nothing, or low only; 10 medium; 11 high; 12 critical (the worst that was "
-    "found); 3: some could not be checked; the rest is at most low; 1 error. They only look: "
-    "nothing "
-    "is changed.";
+    "Changes nothing.\nExit code, by the worst finding: 0 none or low, 10 medium, 11 high, "
+    "12 critical; 3 some checks failed and the rest found at most low; 1 error.";
 
 }  // namespace
 
 void add_audit(CLI::App& program, Context& context, int& exit) {
   CLI::App* command = program.add_subcommand(
-      "audit", std::string("Find weaknesses in how containers are confined, or in the host. Each "
-                           "finding says what an attacker gains by it, and the remedy. ") +
+      "audit", std::string("Find weaknesses in the confinement of containers, or in the host. Each "
+                           "finding states what an attacker gains and how to fix it. ") +
                    kExitCodes);
   command->require_subcommand(1);
   command->fallthrough();

@@ -103,8 +103,8 @@ std::optional<Named> named_by(const Context& context, const BlockOptions& option
     read_lines(context, file, named);
   }
   if (!wrong && named.addresses.empty() && named.lines.empty()) {
-    error(named.bad != 0 ? fmt::format("{} has no line that can be used", named.listed.name)
-                         : "no address was given: name some, or a file with --from");
+    error(named.bad != 0 ? fmt::format("{} has no usable line", named.listed.name)
+                         : "no address given: name some, or a file with --from");
   }
   if (wrong) return {};
   return named;
@@ -122,13 +122,13 @@ bool say_left_out(const Context& context, Named& named,
     bad_line(context, named, named.lines[one.index], to_string(one.why) + remedy);
   }
   if (left_out.size() < named.lines.size() || !named.addresses.empty()) return true;
-  context.error(fmt::format("{} has no line that can be used", named.listed.name));
+  context.error(fmt::format("{} has no usable line", named.listed.name));
   return false;
 }
 
 void say_in_force(const Context& context, bool in_force, const std::vector<std::string>& warnings) {
   if (!in_force) {
-    context.warn("the firewall is not in force: this is stored, and waits for 'cloudron-fw apply'");
+    context.warn("the firewall is not in force: stored for the next 'cloudron-fw apply'");
   }
   for (const std::string& warning : warnings) context.warn(warning);
 }
@@ -203,7 +203,7 @@ bool warn_listed(const Context& context, const std::vector<fw::IpRange>& ranges)
       const auto content = lists.content(report.digest);
       if (!content || fw::disjoint(*content, range)) continue;
       context.warn(fmt::format(
-          "{} stays blocked by list '{}' ({}): take it out there, or into an allow list",
+          "{} stays blocked by list '{}' ({}): remove it there, or add it to an allow list",
           to_string(range), report.name, report.file));
       any = true;
     }
@@ -227,7 +227,7 @@ void print_unblocked(const Context& context, const fw::ops::UnblockReport& repor
   }
   const fw::WallTime now = fw::wall_clock();
   for (const fw::Block& block : report.still_blocked_by) {
-    context.warn(fmt::format("still blocked: {}{} ({}{}{}); to lift that: cloudron-fw unblock {}",
+    context.warn(fmt::format("still blocked: {}{} ({}{}{}); to lift this: cloudron-fw unblock {}",
                              to_string(block.range), held_by(block), until_text(block.until, now),
                              block.reason.empty() ? "" : ", ", fw::printable(block.reason),
                              to_string(block.range)));
@@ -265,7 +265,7 @@ int run_blocks(const Context& context) {
   const auto list = fw::ops::blocks(context.environment());
   if (!list) return failed(context, list.error());
   if (list->blocks.size() < list->all) {
-    context.warn(fmt::format("the daemon tells the first {} of {} blocks; all of them: sudo",
+    context.warn(fmt::format("the daemon lists only the first {} of {} blocks; to list all: sudo",
                              grouped(list->blocks.size()), grouped(list->all)));
   }
   if (context.json) {
@@ -296,8 +296,8 @@ void add_addresses(CLI::App* command, BlockOptions& options) {
                       "(203.0.113.5-203.0.113.9)");
   command
       ->add_option("--from", options.from,
-                   "Read addresses from a file as list files have them; - is standard input. Bad "
-                   "lines are named and left out (exit code 3)")
+                   "Read addresses from a file in the format of list files; - is standard input. "
+                   "Bad lines are reported and skipped (exit code 3)")
       ->type_name("FILE|-")
       ->check(not_empty);
   command
@@ -308,8 +308,8 @@ void add_addresses(CLI::App* command, BlockOptions& options) {
       ->check(fits_origin);
   command
       ->add_option("--prefix6", options.prefix6,
-                   "Take the network of so many bits around each IPv6 address, but on the host's "
-                   "own links the address alone (default: 128)")
+                   "For each IPv6 address, take its network of this prefix length; on the host's "
+                   "own links, only the address (default: 128)")
       ->type_name("BITS")
       ->check(CLI::Range(1, 128));
 }
@@ -320,15 +320,15 @@ void add_block(CLI::App& program, Context& context, int& exit) {
   auto options = std::make_shared<BlockOptions>();
   CLI::App* block = program.add_subcommand(
       "block",
-      "Block addresses, networks or ranges, at once and for open connections too. Blocks outlive a "
-      "reboot. An address is blocked until the last of its blocks ends.");
+      "Block addresses, networks or ranges at once, and cut their open connections. Blocks survive "
+      "reboots. An address is blocked until the last of its blocks ends.");
   add_addresses(block, *options);
   block
       ->add_option("--for", options->for_time,
                    "How long: 90s, 10m, 1h, 7d, 2w (default: permanently)")
       ->type_name("TIME")
       ->check(not_empty);
-  block->add_option("--reason", options->reason, "Why, for 'blocks' and 'status'")
+  block->add_option("--reason", options->reason, "The reason, shown by 'blocks' and 'status'")
       ->type_name("TEXT");
   block->add_flag(
       "--force", options->force,
@@ -338,9 +338,8 @@ void add_block(CLI::App& program, Context& context, int& exit) {
 
   CLI::App* unblock = program.add_subcommand(
       "unblock",
-      "Lift blocks: those of exactly what is named, and those inside it, of all owners or of one. "
-      "Says so when an address "
-      "stays blocked by a larger network or a list (exit code 3).");
+      "Lift the blocks of an address, network or range, and those inside it, of all owners or of "
+      "one. Reports addresses that stay blocked by a larger network or a list (exit code 3).");
   add_addresses(unblock, *options);
   unblock->callback([&context, &exit, options] { exit = run_unblock(context, *options); });
 

@@ -13,7 +13,7 @@ namespace {
 
 int run_check(const Context& context, const std::string& file) {
   if (file == "-") {
-    context.error("check reads files only: write the name of one");
+    context.error("check needs the name of a file");
     return kUsage;
   }
   fw::ops::PolicySource source = context.source();
@@ -38,7 +38,7 @@ void add_check(CLI::App& program, Context& context, int& exit) {
   auto file = std::make_shared<std::string>();
   CLI::App* command = program.add_subcommand(
       "check",
-      "Report every problem in a policy and its lists with file:line:column, without touching the "
+      "Report every problem in a policy and its lists with file:line:column, without changing the "
       "kernel; needs no root. Warns when no SSH port would stay open, and of sysctls of this host "
       "that weaken the firewall.");
   command->add_option("FILE", *file, "The policy to check (default: that of --policy)")

@@ -36,15 +36,15 @@ int run_rollback(const Context& context) {
 void add_confirm(CLI::App& program, Context& context, int& exit) {
   CLI::App* confirm = program.add_subcommand(
       "confirm",
-      "Keep the policy that 'apply --confirm' put in force. Run it in a session that was opened "
-      "since: that shows that one can still log in. An error when nothing waits: then what is in "
-      "force is the earlier policy.");
+      "Keep the policy that 'apply --confirm' put in force. Run it in a session opened after the "
+      "apply, which shows that you can still log in. Fails if no policy is on trial: then the "
+      "earlier policy is in force.");
   confirm->callback([&context, &exit] { exit = run_confirm(context); });
 
   CLI::App* rollback = program.add_subcommand(
       "rollback",
-      "Bring back the rules from before 'apply --confirm', with what their limits had counted. "
-      "Blocks that were made meanwhile stay.");
+      "Bring back the rules from before 'apply --confirm', with the counts of their limits. Blocks "
+      "made during the trial stay.");
   rollback->callback([&context, &exit] { exit = run_rollback(context); });
 }
 

@@ -13,7 +13,7 @@ void add_daemon(CLI::App& program, Context& context, int& exit) {
   CLI::App* command = program.add_subcommand(
       "daemon",
       "Restore rules that other programs change, block sources by [[offender]], and answer on the "
-      "control socket. For systemd: cloudron-fwd.service. The firewall works without it.");
+      "control socket. Run by systemd: cloudron-fwd.service. The firewall works without it.");
   command->callback([&context, &exit] {
     const auto state_dir = std::filesystem::absolute(context.state_dir).lexically_normal();
     const auto done = fw::run_daemon({state_dir.string(), context.socket});

@@ -33,7 +33,7 @@ std::string budget_text(const fw::ops::ExplainBudget& budget) {
       fmt::format("limit {}: {}{} of {} left", budget.limit, budget.exact ? "" : "at least ",
                   grouped(budget.left), grouped(budget.of));
   if (budget.left == budget.of) text += ", full";
-  if (budget.until) text += ", the next is free in " + chains::duration_text(*budget.until);
+  if (budget.until) text += ", next one free in " + chains::duration_text(*budget.until);
   return text;
 }
 
@@ -58,7 +58,7 @@ void print_answer(const Context& context, const fw::ops::ExplainAnswer& answer) 
   for (const fw::ops::ExplainPacket& packet : answer.packets) print_packet(context, packet);
   for (const fw::ops::ExplainBudget& budget : answer.limits) context.say(budget_text(budget));
   const std::string where = to_string(answer.where);
-  context.say("decided by " + (where.empty() ? "what is built in" : where));
+  context.say("decided by " + (where.empty() ? "a built-in rule" : where));
 }
 
 int exit_of(Outcome outcome) {
@@ -91,21 +91,20 @@ void add_explain(CLI::App& program, Context& context, int& exit) {
   auto options = std::make_shared<ExplainOptions>();
   CLI::App* command = program.add_subcommand(
       "explain",
-      "Say what would happen to a connection, and which rules it meets. From the policy, every "
-      "budget full; needs no root, but without it leaves the blocks out.\n"
+      "Show what would happen to a connection, and which rules it meets. Asks the policy, with "
+      "full budgets. Needs no root, but without root it ignores blocks.\n"
       "Exit code: 0 accepted, 2 dropped or refused, 1 error or unknown.");
-  command->add_option("FROM", options->from, "Who connects: an address, or app:NAME")->required();
+  command->add_option("FROM", options->from, "The client: an address, or app:NAME")->required();
   command
       ->add_option(
           "TO", options->to,
-          "A port of this host (tcp/443, udp/53, ping, vrrp), or addon:NAME, or app:NAME or an "
-          "address with a port behind it: app:wiki 8000")
+          "A port of this host (tcp/443, udp/53, ping, vrrp), addon:NAME, or app:NAME or an "
+          "address followed by a port: app:wiki 8000")
       ->required()
       ->expected(1, 2);
   command->add_option("--via", options->via,
-                      "The interface that it comes in by (default: that of the route to FROM)");
-  command->add_flag("--live", options->live,
-                    "Ask the rules, sets and budgets that the kernel holds now");
+                      "The interface on which it arrives (default: that of the route to FROM)");
+  command->add_flag("--live", options->live, "Ask the rules, sets and budgets now in the kernel");
   command->callback([&context, &exit, options] { exit = run_explain(context, *options); });
 }
 

@@ -114,15 +114,15 @@ fw::Result<std::unique_ptr<fw::ops::Guardian>> Guardian::start(const Context& co
   own.state_dir = fw::ops::absolute_path(context.state_dir);
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) {
-    return fw::fail_errno(fw::ErrorCode::io, "no guardian for the rollback: cannot make a pipe",
-                          errno);
+    return fw::fail_errno(fw::ErrorCode::io,
+                          "cannot start the guardian of the rollback: cannot make a pipe", errno);
   }
   const pid_t process = ::fork();
   if (process < 0) {
     const int reason = errno;
     for (const int end : ends) ::close(end);
-    return fw::fail_errno(fw::ErrorCode::memory, "no guardian for the rollback: cannot fork",
-                          reason);
+    return fw::fail_errno(fw::ErrorCode::memory,
+                          "cannot start the guardian of the rollback: cannot fork", reason);
   }
   if (process == 0) {
     detach(ends[0]);

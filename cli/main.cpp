@@ -20,21 +20,21 @@
 namespace {
 
 constexpr const char* kAbout =
-    "Keeps the network of a self-hosted app server secure: compiles a short policy (open ports, "
-    "limits, blocked addresses) into nftables chains and makes the kernel hold it.";
+    "The firewall of a self-hosted app server: compiles a short policy (open ports, limits, "
+    "blocked addresses) into nftables rules and loads them into the kernel.";
 
 constexpr const char* kFooter = R"(
 Exit codes
   0   done; nothing to do; the kernel holds the policy
   1   error: nothing was changed, or the output could not be written
   2   plan, status, verify: the kernel does not hold the policy;
-      simulate: a limit would have refused somebody;
+      simulate: a limit would have refused a client;
       explain: the connection is dropped or refused
-  3   done in part: a list with bad lines, an address that stays blocked, a block
-      that waits for the first apply, a broken policy beside which block went on,
-      a damaged capture; apply --dry-run: without --force it would be refused;
-      audit: some could not be checked
-  10  audit: the worst that was found is medium
+  3   done in part: a list has bad lines, an address stays blocked, a block waits
+      for the first apply, block fell back from a broken policy, a capture is
+      damaged; apply --dry-run: apply would need --force;
+      audit: some checks failed
+  10  audit: the worst finding is medium
   11  the same, high
   12  the same, critical
   64  wrong usage
@@ -46,15 +46,15 @@ Files
 
 Examples
   sudo cloudron-fw plan                     what apply would change
-  sudo cloudron-fw apply                    make the kernel hold the policy
-  sudo cloudron-fw apply --confirm 60s      the same, and back unless 'confirm' follows
+  sudo cloudron-fw apply                    load the policy into the kernel
+  sudo cloudron-fw apply --confirm 60s      the same; undone unless you confirm
   sudo cloudron-fw block 203.0.113.7 --for 1h --reason "guessing passwords"
   cloudron-fw simulate night.pcap           what the policy would have refused
   sudo cloudron-fw status                   what is open, counted, refused and blocked
 )";
 
 constexpr const char* kCommandFooter = R"(
---policy, --state-dir, --socket, --json, --quiet and --no-color go with every
+--policy, --state-dir, --socket, --json, --quiet and --no-color work with every
 command. Exit codes, files and examples: cloudron-fw --help)";
 
 bool wants_color(int fd) {
@@ -87,10 +87,10 @@ std::string unknown_command(const CLI::App& program, int argc, char** argv) {
       continue;
     }
     if (std::find(commands.begin(), commands.end(), word) != commands.end()) return {};
-    std::string text = "there is no command " + fw::quote(word);
+    std::string text = "unknown command " + fw::quote(word);
     const std::string_view near = fw::nearest(word, commands);
     if (!near.empty()) text += ", did you mean " + fw::quote(near);
-    return text + "? 'cloudron-fw --help' lists them";
+    return text + "? See 'cloudron-fw --help'";
   }
   return {};
 }
@@ -117,7 +117,7 @@ int main(int argc, char** argv) {
   program
       .add_option("--policy", context.policy_path,
                   std::string("Policy file (default: ") + fw::ops::kDefaultPolicy +
-                      ", and without that file the built-in default policy)")
+                      "; without that file, the built-in default policy)")
       ->type_name("FILE")
       ->check(cli::not_empty);
   program.add_option("--state-dir", context.state_dir, "Folder of the state database and lists")
@@ -146,7 +146,7 @@ int main(int argc, char** argv) {
     return cli::kError;
   } catch (const std::system_error& error) {
     // fmt::print throws it, and nothing else here does.
-    context.error("the output cannot be written: " + error.code().message());
+    context.error("cannot write the output: " + error.code().message());
     std::_Exit(cli::kError);
   } catch (const CLI::ParseError& error) {
     if (const std::string word = unknown_command(program, argc, argv); !word.empty()) {
@@ -154,12 +154,12 @@ int main(int argc, char** argv) {
       return cli::kUsage;
     }
     if (error.get_exit_code() != 0) {
-      context.error(std::string(error.what()) + " (--help tells what there is)");
+      context.error(std::string(error.what()) + " (see --help)");
       return cli::kUsage;
     }
     program.exit(error);  // prints the help that was asked for
     if (!std::cout.flush()) {
-      context.error("the output cannot be written");
+      context.error("cannot write the output");
       return cli::kError;
     }
     return cli::kOk;

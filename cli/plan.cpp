@@ -34,8 +34,8 @@ int run_plan(const Context& context) {
 void add_plan(CLI::App& program, Context& context, int& exit) {
   CLI::App* command = program.add_subcommand(
       "plan",
-      "Print the exact difference between the kernel and the policy, as rule lines (+ to be added, "
-      "- to be removed), each with the policy line that it comes from. Changes nothing.\n"
+      "Print the exact difference between the kernel and the policy, as rules (+ to be added, - to "
+      "be removed), each with the policy line that it comes from. Changes nothing.\n"
       "Exit code: 0 nothing to do, 2 something to do, 1 error.");
   command->callback([&context, &exit] { exit = run_plan(context); });
 }

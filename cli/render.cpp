@@ -39,7 +39,8 @@ int run_render(const Context& context, const fw::PluginRender& render,
 
 void add_render(CLI::App& program, Context& context, int& exit) {
   CLI::App* command = program.add_subcommand(
-      "render", "Generate configuration for other programs (AppArmor), from the policy's apps.");
+      "render",
+      "Generate configuration for other programs (AppArmor), from the apps of the policy.");
   command->require_subcommand(1);
   command->fallthrough();
   for (const fw::Plugin& plugin : fw::plugins()) {

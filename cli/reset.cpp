@@ -29,7 +29,8 @@ bool agreed() {
 fw::Result<void> agree(bool yes) {
   if (yes) return {};
   if (isatty(STDIN_FILENO) == 0) {
-    return fw::fail(fw::ErrorCode::usage, "not removed: there is no terminal to ask on: use --yes");
+    return fw::fail(fw::ErrorCode::usage,
+                    "not removed: there is no terminal to ask for confirmation; use --yes");
   }
   if (agreed()) return {};
   return fw::fail(fw::ErrorCode::usage, "not removed: the answer was not 'y'");
@@ -40,7 +41,7 @@ int run_reset(const Context& context, bool yes) {
   if (!report) return failed(context, report.error());
   if (context.json) context.print(fw::wire::to_json(*report));
   context.say(report->removed ? report->text + "; blocks are kept for the next apply"
-                              : "nothing to do: there is no table of ours");
+                              : "nothing to do: our tables are not in the kernel");
   return kOk;
 }
 
@@ -50,9 +51,9 @@ void add_reset(CLI::App& program, Context& context, int& exit) {
   auto yes = std::make_shared<bool>(false);
   CLI::App* command =
       program.add_subcommand("reset",
-                             "Remove exactly our tables, inet and bridge cloudron, from the "
-                             "kernel. Every port is open afterwards. Stored blocks are "
-                             "kept and come back at the next apply. Asks first.");
+                             "Remove our tables, inet and bridge cloudron, from the kernel, and "
+                             "nothing else. Every port is open afterwards. Stored blocks "
+                             "come back at the next apply. Asks first.");
   command->add_flag("--yes,-y", *yes, "Do not ask");
   command->callback([&context, &exit, yes] { exit = run_reset(context, *yes); });
 }

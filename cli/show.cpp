@@ -122,10 +122,9 @@ void add_show(CLI::App& program, Context& context, int& exit) {
   auto format = std::make_shared<std::string>("text");
   CLI::App* command = program.add_subcommand(
       "show",
-      "Print what the policy compiles to. Needs no root and does not ask the kernel's firewall. "
-      "The "
-      "nft form can be loaded with 'nft -f' and makes the same table as 'apply' (blocks only when "
-      "the state folder can be read).");
+      "Print the rules that the policy compiles to. Needs no root and does not read the kernel's "
+      "firewall. The nft form can be loaded with 'nft -f' and makes the same table as 'apply' "
+      "(with blocks only if the state folder can be read).");
   command->add_option("--format", *format, "nft, text or json")
       ->check(CLI::IsMember({"nft", "text", "json"}))
       ->capture_default_str();

@@ -42,12 +42,12 @@ fw::AddressSet blocked_now(const Context& context) {
   if (access((context.state_dir + "/state.db").c_str(), R_OK | W_OK) != 0) return set;
   auto store = fw::Store::open(context.state_dir);
   if (!store) {
-    context.warn("the blocks are left out: " + to_string(store.error()));
+    context.warn("blocks are ignored: " + to_string(store.error()));
     return set;
   }
   const auto snapshot = store->blocks(fw::wall_clock());
   if (!snapshot) {
-    context.warn("the blocks are left out: " + to_string(snapshot.error()));
+    context.warn("blocks are ignored: " + to_string(snapshot.error()));
     return set;
   }
   for (const fw::Block& block : snapshot->blocks) append(set, block.range);
@@ -102,18 +102,18 @@ std::vector<capture::Packet> sample(capture::Captures& captures) {
 void doubt_hosts(const Context& context, const simulate::Hosts& hosts, std::size_t packets) {
   if (packets == 0) return;
   if (hosts.addresses.empty()) {
-    context.warn("no address in the capture can be the host's: name it with --host");
+    context.warn("cannot tell which address is the host's: name it with --host");
     return;
   }
   if (hosts.share < 0.5) {
     context.warn(
-        fmt::format("only {:.0f}% of the first packets are from or to the host, which is "
-                    "taken to be {}; if it is another: --host",
+        fmt::format("only {:.0f}% of the first packets are from or to the host, assumed "
+                    "to be {}; if it is another, use --host",
                     hosts.share * 100, fw::to_string(hosts.addresses.front())));
   } else if (hosts.rival) {
     context.warn(
-        fmt::format("{} is in as many packets as {}, which is taken to be the host; if it is the "
-                    "other: --host {}",
+        fmt::format("{} is in as many packets as {}, which is assumed to be the host; if it is "
+                    "the other, use --host {}",
                     fw::to_string(*hosts.rival), fw::to_string(hosts.addresses.front()),
                     fw::to_string(*hosts.rival)));
   } else if (hosts.one_way) {
@@ -148,7 +148,7 @@ bool names_one_twice(const Context& context, const std::vector<std::string>& cap
       }
       context.error(captures[i] == "-"
                         ? "standard input (-) can be read only once"
-                        : captures[i] + " is named twice: its traffic would be judged twice");
+                        : captures[i] + " is named twice: its traffic would count twice");
       return true;
     }
   }
@@ -159,13 +159,13 @@ bool names_one_twice(const Context& context, const std::vector<std::string>& cap
 bool plots_over_capture(const Context& context, const SimulateOptions& options) {
   if (options.plot.empty()) return false;
   if (options.plot == "-") {
-    context.error("--plot writes to a file only: name one (./- if it is called so)");
+    context.error("--plot needs a file name (./- for a file called -)");
     return true;
   }
   for (const std::string& capture : options.captures) {
     std::error_code none;  // what is not there is told when it is read
     if (!std::filesystem::equivalent(capture, options.plot, none)) continue;
-    context.error(fmt::format("--plot: {} is a capture that is read: name another file",
+    context.error(fmt::format("--plot: {} is one of the captures: name another file",
                               fw::printable(options.plot)));
     return true;
   }
@@ -260,13 +260,12 @@ void add_simulate(CLI::App& program, Context& context, int& exit) {
   CLI::App* command = program.add_subcommand(
       "simulate",
       "Show what the policy would have refused in captured traffic. Reads pcap and pcapng "
-      "(tcpdump, "
-      "wireshark), plain or compressed with gzip or zstd; several files are taken in order of "
-      "time. Prints for each limit what it would have admitted and refused, whom and when, the "
-      "smallest limit that would have refused nobody, and what would have been dropped. Needs no "
-      "root (blocks are left out without) and changes nothing.\nExit code: 0 no limit would have "
-      "refused anybody, 2 one would have, 3 a capture is damaged: what could be read is reported, "
-      "1 error. With --compare it tells of the policy, not of the other.");
+      "(tcpdump, Wireshark), plain or compressed with gzip or zstd; sorts several files by time. "
+      "Prints what each limit would have admitted and refused, which clients and when, the "
+      "smallest limit that would have refused no client, and what would have been dropped. Needs "
+      "no root, but without root it ignores blocks. Changes nothing.\nExit code: 0 no limit would "
+      "have refused a client, 2 one would have, 3 a capture is damaged (the readable part is "
+      "reported), 1 error. With --compare the exit code is that of --policy.");
   command->add_option("CAPTURE", options->captures, "Capture files; - is standard input")
       ->required()
       ->check(not_empty);
@@ -275,14 +274,14 @@ void add_simulate(CLI::App& program, Context& context, int& exit) {
       ->check(not_empty);
   command
       ->add_option("--host", options->hosts,
-                   "Addresses of the host that was captured, when they cannot be told from this "
-                   "machine or from the capture; once for each")
+                   "An address of the captured host, if neither this machine nor the capture "
+                   "tells; repeat for each address")
       ->type_name("ADDRESS")
       ->allow_extra_args(false);
   command->add_option("--plot", options->plot, "Write connections over time to this file, as SVG")
       ->type_name("FILE")
       ->check(not_empty);
-  command->add_option("--top", options->top, "Clients and ports to show of each kind")
+  command->add_option("--top", options->top, "How many clients and ports of each kind to show")
       ->type_name("NUMBER")
       ->check(CLI::Range(1, 1'000'000))
       ->capture_default_str();

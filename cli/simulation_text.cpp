@@ -103,7 +103,7 @@ void print_limits(const Context& context, const Firewall& firewall) {
   }
   context.say("");
   if (table.empty()) {
-    context.say("no connection came to a port that a limit counts");
+    context.say("no connection to a port with a limit");
     return;
   }
   table.print(context);
@@ -149,20 +149,20 @@ void print_drops(const Context& context, const Simulated& s) {
   auto row = [&table](std::uint64_t n, const char* what) {
     if (n != 0) table.row({grouped(n), what});
   };
-  row(drops.blocked, "from addresses that the admin blocked");
+  row(drops.blocked, "from blocked addresses");
   row(drops.listed, "from addresses on a block list");
   row(drops.closed, "to closed ports");
   row(drops.isolated, "from app to app");
   row(drops.syn_data, "SYNs with data to limited ports (TCP Fast Open)");
-  row(drops.pings, "echo requests beyond the limit of pings");
-  row(drops.others, "of protocols that are never open");
+  row(drops.pings, "pings above the limit");
+  row(drops.others, "of protocols that are not open");
   heading(context, "first packets dropped");
   if (table.empty()) context.say("  none");
   table.print(context);
 
   const auto ports = s.firewall->closed_ports();
   if (ports.empty()) return;
-  heading(context, "closed ports that somebody came to: " + grouped(ports.size()));
+  heading(context, "closed ports that clients tried: " + grouped(ports.size()));
   Table closed({Align::left, Align::right, Align::left, Align::left});
   closed.heading({"port", "packets", "first", "last"});
   for (std::size_t i = 0; i < ports.size() && i < s.shown; ++i) {
@@ -190,20 +190,20 @@ void print_not_judged(const Context& context, const Simulated& s) {
   auto row = [&table](std::uint64_t n, const char* one, const char* many) {
     if (n != 0) table.row({grouped(n), n == 1 ? one : many});
   };
-  row(seen.of_host, "flow that the host began", "flows that the host began");
-  row(seen.unknown_tcp, "TCP packet of a connection whose begin is not in the capture",
-      "TCP packets of connections whose begin is not in the capture");
-  row(seen.foreign, "packet between others, or to many", "packets between others, or to many");
-  row(seen.icmp, "packet of ICMP that is no echo request",
-      "packets of ICMP that are no echo requests");
-  row(seen.incomplete, "packet without ports: a fragment, or cut off",
-      "packets without ports: fragments, or cut off");
+  row(seen.of_host, "flow started by the host", "flows started by the host");
+  row(seen.unknown_tcp, "TCP packet of a connection whose start is not in the capture",
+      "TCP packets of connections whose start is not in the capture");
+  row(seen.foreign, "packet between other hosts, or multicast",
+      "packets between other hosts, or multicast");
+  row(seen.icmp, "ICMP packet other than echo request", "ICMP packets other than echo requests");
+  row(seen.incomplete, "packet without ports: a fragment, or truncated",
+      "packets without ports: fragments, or truncated");
   row(s.counts.malformed, "malformed packet", "malformed packets");
   row(s.counts.not_ip, "frame that is not IP", "frames that are not IP");
-  row(seen.forgotten, "flow was forgotten early, for want of room",
-      "flows were forgotten early, for want of room");
-  row(seen.clock_back, "time the clock went back, and all was forgotten",
-      "times the clock went back, and all was forgotten");
+  row(seen.forgotten, "flow forgotten early, for lack of room",
+      "flows forgotten early, for lack of room");
+  row(seen.clock_back, "time the clock went back; all flows forgotten",
+      "times the clock went back; all flows forgotten");
   if (table.empty()) return;
   heading(context, "not judged");
   table.print(context);
@@ -241,7 +241,7 @@ void print_plot(const Context& context, const Firewall& firewall) {
     if (std::exchange(first, false)) {
       heading(context,
               fmt::format(
-                  "over time, from {} on; a column is {}", moment_text(tally.begin()),
+                  "over time, from {}; a column is {}", moment_text(tally.begin()),
                   length_text(static_cast<std::int64_t>(curve.width * 1'000'000'000 * all.size() /
                                                         std::max<std::size_t>(columns, 1)))));
     }
@@ -314,15 +314,16 @@ void print_simulation(const Context& context, const Simulated& s) {
   print_head(context, s);
   if (s.firewall->seen().packets == 0) {
     context.say("");
-    context.say("there is no packet of IP to judge");
+    context.say("the capture holds no IP packet");
     return print_not_judged(context, s);
   }
   print_limits(context, *s.firewall);
   print_plot(context, *s.firewall);
   for (const Tally& tally : s.firewall->tallies()) print_refused(context, s, tally);
   print_drops(context, s);
-  print_senders(context, "who came to closed ports most", s.firewall->closed_senders(s.shown));
-  print_senders(context, "who was blocked most", s.firewall->blocked_senders(s.shown));
+  print_senders(context, "most packets to closed ports, by source",
+                s.firewall->closed_senders(s.shown));
+  print_senders(context, "most blocked packets, by source", s.firewall->blocked_senders(s.shown));
   print_not_judged(context, s);
   if (s.other != nullptr) print_comparison(context, s);
 }

@@ -85,7 +85,7 @@ void print_blocks(const Context& context, const fw::Status& status,
     lists.row({list.name, std::string(to_string(list.action)),
                plural(list.entries, "entry", "entries"),
                list.problem.empty() && list.left_count != 0
-                   ? plural(list.left_count, "entry is", "entries are") + " left out in part"
+                   ? plural(list.left_count, "entry is", "entries are") + " partly ignored"
                    : list.problem});
   }
   lists.print(context);
@@ -104,8 +104,8 @@ void print_dropped(const Context& context, const fw::Status& status) {
       {"bridge_foreign", "from containers, tagged or not IP"},
       {"bridge_astray", "to containers, with another one's MAC address"},
       {"bridge_group", "from containers, broadcast or multicast"},
-      {"panic", "new connections, during panic"},
-      {"not_syn", "TCP packets of no known connection"}};
+      {"panic", "new connections, during a panic"},
+      {"not_syn", "TCP packets of untracked connections"}};
   context.say("");
   context.say(context.styled(Style::bold, "packets dropped"));
   Table table({Table::Align::right, Table::Align::left});
@@ -122,15 +122,15 @@ void print_unlabelled(const Context& context, const fw::Status& status) {
   context.say(context.styled(
       Style::yellow,
       plural(status.unlabelled, "connection") +
-          " without a label of ours: older than the rules, or another program cleared it"));
+          " without our label: older than the rules, or cleared by another program"));
 }
 
 void print_status(const Context& context, const fw::ops::StatusReport& told) {
   const fw::Status& status = told.status;
   if (!status.present) {
     context.say(context.styled(Style::red,
-                               "the firewall is not in force: no table of ours in the "
-                               "kernel; apply it: sudo cloudron-fw apply"));
+                               "the firewall is not in force: our table is not in the "
+                               "kernel; to load it: sudo cloudron-fw apply"));
     return;
   }
   if (status.equal) {
@@ -181,12 +181,11 @@ int run_status(const Context& context) {
 void add_status(CLI::App& program, Context& context, int& exit) {
   CLI::App* command = program.add_subcommand(
       "status",
-      "Show whether the kernel holds the policy; new flows by open port; accepted and refused "
-      "connections, sources now tracked and the fill of the meter by limit; dropped packets; "
-      "blocks and lists. Members of the group cloudron-fw are told of the policy that was applied, "
-      "by the daemon.\nExit code: 0 it holds the policy, 2 it does not or something keeps the "
-      "rules from "
-      "doing what they should, 1 error.");
+      "Show whether the kernel holds the policy; new flows of each open port; accepted and refused "
+      "connections, tracked sources and meter fill of each limit; dropped packets; blocks and "
+      "lists. For members of the group cloudron-fw, the daemon reports on the last applied policy."
+      "\nExit code: 0 the kernel holds the policy, 2 it does not or the rules cannot work as they "
+      "should, 1 error.");
   command->callback([&context, &exit] { exit = run_status(context); });
 }
 

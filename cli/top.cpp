@@ -217,7 +217,7 @@ int run_once(const Context& context) {
 int run_top(const Context& context, bool once) {
   if (once || context.json) return run_once(context);
   if (isatty(STDOUT_FILENO) == 0) {
-    context.error("this is no terminal: say --once, or --once --json");
+    context.error("the output is not a terminal: use --once, or --once --json");
     return kUsage;
   }
   auto before = sample(context);
@@ -251,9 +251,9 @@ void add_top(CLI::App& program, Context& context, int& exit) {
   auto once = std::make_shared<bool>(false);
   CLI::App* command = program.add_subcommand(
       "top",
-      "A live view of new connections and refusals: by limit, by source, by app; the fill of "
-      "meters, blocks, repairs. q quits. Asks the daemon.");
-  command->add_flag("--once", *once, "One view of a second, for scripts with --json");
+      "Show new connections and refusals live, by limit, source and app; also meters, blocks and "
+      "repairs. Press q to quit. Needs the daemon.");
+  command->add_flag("--once", *once, "Show one second and exit; with --json for scripts");
   command->callback([&context, &exit, once] { exit = run_top(context, *once); });
 }
 

@@ -11,7 +11,7 @@ using Style = Context::Style;
 
 void print_trial(const Context& context, const std::string& policy, fw::WallTime until) {
   context.say(context.styled(
-      Style::yellow, fmt::format("{} is on trial until {} ({}), and is then rolled back", policy,
+      Style::yellow, fmt::format("{} is on trial until {} ({}), then it is rolled back", policy,
                                  time_text(until), until_text(until, fw::wall_clock()))));
   context.say("to keep it, log in again and run: sudo cloudron-fw confirm");
   context.say("to go back at once: sudo cloudron-fw rollback");
@@ -24,8 +24,8 @@ void print_panic(const Context& context, const fw::Trouble& trouble) {
   if (trouble.off) {
     context.say(context.styled(
         Style::red,
-        "the panic is not in force since 'cloudron-fw reset', and comes back with the "
-        "next apply or boot; call it off: sudo cloudron-fw panic off"));
+        "the panic is suspended since 'cloudron-fw reset', and returns at the next apply or "
+        "boot; to end it: sudo cloudron-fw panic off"));
     return;
   }
   const std::string since = time_text(trouble.panic->since);
@@ -36,7 +36,7 @@ void print_panic(const Context& context, const fw::Trouble& trouble) {
                         "in until 'cloudron-fw panic off'",
                         since)
           : fmt::format("PANIC since {}: all new connections are dropped, except SSH from trusted "
-                        "networks{}; call it off: sudo cloudron-fw panic off",
+                        "networks{}; to end it: sudo cloudron-fw panic off",
                         since, callers)));
 }
 
@@ -47,7 +47,7 @@ void print_trouble(const Context& context, const fw::Trouble& trouble) {
     return print_trial(context, trouble.trial->policy, trouble.trial->until);
   }
   context.say(context.styled(
-      Style::red, fmt::format("the trial of {} is over, and not rolled back yet: cloudron-fw "
+      Style::red, fmt::format("the trial of {} is over, but not rolled back yet; run: cloudron-fw "
                               "rollback",
                               trouble.trial->policy)));
 }
@@ -56,8 +56,8 @@ void print_refused(const Context& context, const std::string& policy,
                    const std::optional<fw::WallTime>& rolled_back) {
   if (!rolled_back) return;
   context.say(context.styled(Style::yellow,
-                             fmt::format("{} was rolled back at {}: a boot does not apply it, "
-                                         "cloudron-fw apply does",
+                             fmt::format("{} was rolled back at {}: it is not applied at boot; "
+                                         "to apply it: cloudron-fw apply",
                                          policy, time_text(*rolled_back))));
 }
 

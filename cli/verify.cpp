@@ -21,12 +21,12 @@ int run_verify(const Context& context) {
     context.say("the firewall is off since 'cloudron-fw reset'");
   } else if (report->first) {
     context.say(report->never_applied
-                    ? "nothing was applied yet, and no table of ours is in the kernel; apply it: "
+                    ? "nothing is applied yet: our table is not in the kernel; to load it: "
                       "sudo cloudron-fw apply"
-                    : "what was last applied is gone: no table of ours is in the kernel; apply it "
+                    : "the applied rules are gone: our table is not in the kernel; to load it "
                       "again: sudo cloudron-fw apply");
   } else {
-    context.say("the kernel does not hold what was last applied; cloudron-fw apply would mend:");
+    context.say("the kernel differs from the last apply; cloudron-fw apply would repair:");
     print_difference(context, report->difference, kLinesShown, Tense::to_be_done);
   }
   return kDifferent;
@@ -37,8 +37,8 @@ int run_verify(const Context& context) {
 void add_verify(CLI::App& program, Context& context, int& exit) {
   CLI::App* command = program.add_subcommand(
       "verify",
-      "Compare the kernel with what was last applied, not with the policy file: the daemon's "
-      "check, once.\nExit code: 0 it does, 2 it does not, 1 error.");
+      "Check that the kernel holds what was last applied; ignores later edits of the policy file.\n"
+      "Exit code: 0 it does, 2 it does not, 1 error.");
   command->callback([&context, &exit] { exit = run_verify(context); });
 }
 

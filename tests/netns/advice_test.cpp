@@ -27,7 +27,7 @@ TEST_F(Advice, AListWithoutAFileIsAnErrorOfThePolicy) {
     fw.policy(std::string("[[list]]\nname = \"bad\"\n") + file);
     for (const char* command : {"check", "plan", "apply"}) {
       expect_said({command}, 1, "policy.toml:");
-      EXPECT_EQ(fw.run({command}).err.find("output cannot be written"), std::string::npos);
+      EXPECT_EQ(fw.run({command}).err.find("cannot write the output"), std::string::npos);
     }
     EXPECT_EQ(fw.json({"check"}).at("ok"), false);
   }
@@ -111,10 +111,10 @@ TEST_F(Advice, WordsThatAreNearARightOne) {
   expect_said({"explain", "192.0.2.1", "99999"}, 64, "port 99999 is not between 1 and 65535");
   expect_said({"explain", "192.0.2.1", "22/tcp"}, 64, "write tcp/22");
   expect_said({"explain", "192.0.2.1", "foo"}, 64, "port (tcp/443");
-  expect_said({"check", "-"}, 64, "reads files only");
+  expect_said({"check", "-"}, 64, "needs the name of a file");
   expect_said({"block", "127.0.0.1"}, 1, "127.0.0.1 is this host:");
   fw.apply("");
-  expect_said({"reset"}, 1, "there is no terminal to ask on: use --yes");
+  expect_said({"reset"}, 1, "there is no terminal to ask for confirmation; use --yes");
 }
 
 TEST_F(Advice, APanicThatLetsNobodyInSaysSo) {

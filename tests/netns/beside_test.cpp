@@ -62,7 +62,7 @@ TEST_P(Beside, TheDaemonSaysOnceWhoSetsOurBitsAndOnceWhenThatEnds) {
 TEST_P(Beside, WhoseLabelIsClearedIsCountedOnceMoreAndThatIsTold) {
   fw.apply();
   EXPECT_EQ(fw.json({"status"}).at("unlabelled"), 0);
-  EXPECT_EQ(fw.must({"status"}).out.find("without a label"), std::string::npos);
+  EXPECT_EQ(fw.must({"status"}).out.find("without our label"), std::string::npos);
   Session session = from(1).session(host(), 22);
   ASSERT_TRUE(session.echoes());
   must_run(net.host, {"conntrack", "-U", "-f", family() == Family::ipv4 ? "ipv4" : "ipv6", "-p",
@@ -70,8 +70,7 @@ TEST_P(Beside, WhoseLabelIsClearedIsCountedOnceMoreAndThatIsTold) {
   for (int i = 0; i < 20; ++i) ASSERT_TRUE(session.echoes()) << i;
   EXPECT_EQ(counter(net.host, "ssh.accepted"), 2u);
   EXPECT_EQ(fw.json({"status"}).at("unlabelled"), 1);
-  EXPECT_NE(fw.must({"status"}).out.find("1 connection without a label of ours"),
-            std::string::npos);
+  EXPECT_NE(fw.must({"status"}).out.find("1 connection without our label"), std::string::npos);
 }
 
 /// A usual recipe: SYNs are not tracked, and the last step of a handshake is of no known

@@ -181,7 +181,7 @@ TEST_P(Blocks, AFileMayBeAsListFilesAre) {
   EXPECT_EQ(fw.json({"blocks"}).at("blocks").as_array().size(), 3u);
   expect_exit(3, {"unblock", "--from", path}, path + ":3: ");
   for (const unsigned n : {1u, 0x101u, 2u}) EXPECT_FALSE(blocked(n)) << n;
-  expect_exit(1, {"block", "--from", fw.file("page", "<html>\n<body>\n")}, "no line");
+  expect_exit(1, {"block", "--from", fw.file("page", "<html>\n<body>\n")}, "has no usable line");
 }
 
 TEST_P(Blocks, AWrongArgumentBlocksNothingAndIsNamed) {

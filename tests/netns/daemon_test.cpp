@@ -432,7 +432,7 @@ TEST_F(Guarded, VerifySaysOnce) {
   nft(net.host, "delete table inet cloudron");
   const Output gone = fw.run({"verify"});
   EXPECT_EQ(gone.exit, 2);
-  EXPECT_TRUE(gone.out.starts_with("what was last applied is gone")) << gone.out;
+  EXPECT_TRUE(gone.out.starts_with("the applied rules are gone")) << gone.out;
   EXPECT_EQ(std::count(gone.out.begin(), gone.out.end(), '\n'), 1) << gone.out;
   fw.must({"apply"});
   fw.must({"reset", "--yes"});
@@ -440,7 +440,7 @@ TEST_F(Guarded, VerifySaysOnce) {
   std::filesystem::remove_all(fw.state_dir());
   const Output never = fw.run({"verify"});
   EXPECT_EQ(never.exit, 2);
-  EXPECT_TRUE(never.out.starts_with("nothing was applied yet")) << never.out;
+  EXPECT_TRUE(never.out.starts_with("nothing is applied yet")) << never.out;
 }
 
 TEST_F(Guarded, ATrialThatNobodyConfirmsEndsEvenWithoutItsGuardian) {

@@ -169,7 +169,7 @@ TEST_P(Panic, OutlivesAppliesAndBoots) {
   EXPECT_TRUE(web(3));
   const Output off = fw.run({"status"});
   EXPECT_EQ(off.out.find("PANIC since"), std::string::npos) << off.out;
-  EXPECT_TRUE(off.out.starts_with("the panic is not in force since 'cloudron-fw reset'"));
+  EXPECT_TRUE(off.out.starts_with("the panic is suspended since 'cloudron-fw reset'"));
   fw.must({"apply"});
   EXPECT_FALSE(web(3));
   fw.must({"panic", "off"});
