@@ -200,7 +200,7 @@ class Reading {
       const Token brace = take();
       if (!chain_.empty()) return chain_.clear(), Done{};
       if (in_table_) return in_table_ = false, Done{};
-      return wrong(brace, "there is nothing to close; remove it");
+      return wrong(brace, "there is no open {; remove it");
     }
     if (!chain_.empty()) return rule_of(chain_);
     if (take_if("add")) return added_rule();
@@ -232,7 +232,7 @@ class Reading {
   Done our_table() {
     const Token family = take();
     if (!family.is("inet") || !take_if(kTable))
-      return wrong(family, fmt::format("rules.d is for the table inet {} alone; other tables are "
+      return wrong(family, fmt::format("rules.d is only for the table inet {}; other tables are "
                                        "for nft and its own /etc/nftables.conf",
                                        kTable));
     return {};
@@ -262,10 +262,10 @@ class Reading {
       if (rule_.exprs.size() > fw::kRulePartsMax)
         return wrong(now(),
                      fmt::format("a rule has {} parts at most, each a test, a counter or the "
-                                 "like; values in braces are one test",
+                                 "like; values in braces count as one test",
                                  fw::kRulePartsMax));
     }
-    if (rule_.exprs.empty()) return wrong(now(), "the rule says nothing");
+    if (rule_.exprs.empty()) return wrong(now(), "the rule is empty");
     if (rule_.id.empty()) rule_.id = file_.path.substr(file_.path.rfind('/') + 1);
     const std::string name = rules_chain(admin_chain);
     auto chain = std::ranges::find(out_.rules.chains, name, &Chain::name);
@@ -274,7 +274,7 @@ class Reading {
       chain = std::prev(out_.rules.chains.end());
     }
     if (chain->rules.size() >= fw::kRulesMax)
-      return wrong(now(), fmt::format("a chain holds {} rules at most", fw::kRulesMax));
+      return wrong(now(), fmt::format("a chain holds at most {} rules", fw::kRulesMax));
     chain->rules.push_back(std::move(rule_));
     return {};
   }
@@ -282,7 +282,7 @@ class Reading {
   Done part() {
     const Token word = take();
     if (word.is("comment")) return comment();
-    if (ended_) return wrong(word, "nothing but a comment may follow the verdict");
+    if (ended_) return wrong(word, "only a comment may follow the verdict");
     if (word.is("ip")) return address_or(fw::Family::ipv4, "protocol");
     if (word.is("ip6")) return address_or(fw::Family::ipv6, "nexthdr");
     if (word.is("tcp")) return ports(fw::Protocol::tcp);
@@ -325,7 +325,7 @@ class Reading {
         "iifname", "oifname", "meta",   "ct state", "limit",  "counter", "log",
         "accept",  "drop",    "return", "reject",   "comment"};
     const std::string_view guess = fw::nearest(word.text, kKnown);
-    return wrong(word, fmt::format("{} is not understood here; {}", named(word),
+    return wrong(word, fmt::format("{} is unknown here; {}", named(word),
                                    guess.empty() ? fmt::format("known are {}; other rules can be "
                                                                "added by hand with nft",
                                                                fmt::join(kKnown, ", "))
@@ -401,8 +401,8 @@ class Reading {
       return protocols();
     }
     if (!which.is("saddr") && !which.is("daddr")) {
-      return wrong(which, fmt::format("{} is not understood here; write saddr, daddr or {}",
-                                      named(which), protocol));
+      return wrong(which, fmt::format("{} is unknown here; write saddr, daddr or {}", named(which),
+                                      protocol));
     }
     const auto values = this->values();
     if (!values) return std::unexpected(values.error());
@@ -413,8 +413,9 @@ class Reading {
       const auto range = fw::parse_ip_range(value.text);
       if (!range) return wrong(value, range.error().what);
       if (range->family != family) {
-        return wrong(value, fmt::format("{} is of the other family; write {} {}", value.text,
-                                        family == fw::Family::ipv4 ? "ip6" : "ip", which.text));
+        return wrong(value,
+                     fmt::format("{} is of the other address family; write {} {}", value.text,
+                                 family == fw::Family::ipv4 ? "ip6" : "ip", which.text));
       }
       if (values->all.size() == 1 && is_network(*range)) {
         Expr network = in_network(field, *range);
@@ -429,8 +430,7 @@ class Reading {
   Done ports(std::optional<fw::Protocol> protocol) {
     const Token which = take();
     if (!which.is("sport") && !which.is("dport"))
-      return wrong(which,
-                   fmt::format("{} is not understood here; write sport or dport", named(which)));
+      return wrong(which, fmt::format("{} is unknown here; write sport or dport", named(which)));
     const auto values = this->values();
     if (!values) return std::unexpected(values.error());
     if (protocol) need(is_protocol(*protocol));
@@ -462,7 +462,8 @@ class Reading {
       if (known != fw::kIpProtocols.end()) number = known->number;
       if (value.text == "ipv6-icmp") number = 58;
       if (!number || *number > 255)
-        return wrong(value, fmt::format("{} is no protocol; write its number", named(value)));
+        return wrong(value,
+                     fmt::format("{} is not a known protocol; write its number", named(value)));
       const Bytes byte = u8(static_cast<std::uint8_t>(*number));
       spans.push_back({byte, byte});
     }
@@ -484,7 +485,8 @@ class Reading {
       const auto known = std::ranges::find(names, value.text, &Number::name);
       if (known != names.end()) number = known->number;
       if (!number || *number > 255)
-        return wrong(value, fmt::format("{} is no type of ICMP; write its number", named(value)));
+        return wrong(value,
+                     fmt::format("{} is not a known ICMP type; write its number", named(value)));
       const Bytes byte = u8(static_cast<std::uint8_t>(*number));
       spans.push_back({byte, byte});
     }
@@ -497,10 +499,10 @@ class Reading {
     std::vector<Span> spans;
     for (const Token& value : values->all) {
       if (value.text.empty() || value.text.size() > fw::kInterfaceNameMax + 1 || value.text == "*")
-        return wrong(value, fmt::format("{} is no name of an interface", named(value)));
+        return wrong(value, fmt::format("{} is not an interface name", named(value)));
       const bool several = value.text.ends_with('*');
       if (several && values->all.size() > 1)
-        return wrong(value, "a name with * stands alone; write a rule for each");
+        return wrong(value, "a name with * cannot be one of several; write a rule for each");
       const Bytes name = interface_bytes(value.text);
       spans.push_back({name, name});
     }
@@ -513,7 +515,7 @@ class Reading {
     if (which.is("iifname")) return interface(Field::iifname);
     if (which.is("oifname")) return interface(Field::oifname);
     if (!which.is("nfproto"))
-      return wrong(which, fmt::format("{} is not understood here; write l4proto, nfproto, iifname "
+      return wrong(which, fmt::format("{} is unknown here; write l4proto, nfproto, iifname "
                                       "or oifname",
                                       named(which)));
     const Token family = take();
@@ -525,7 +527,7 @@ class Reading {
   Done state() {
     const Token which = take();
     if (!which.is("state"))
-      return wrong(which, "of ct only the state is known; write ct state ...");
+      return wrong(which, "of ct, only the state is supported; write ct state ...");
     auto values = this->values();
     if (!values) return std::unexpected(values.error());
     while (at(Token::Kind::comma)) {
@@ -536,9 +538,10 @@ class Reading {
     for (const Token& value : values->all) {
       const auto known = std::ranges::find(kStateNames, value.text, &Number::name);
       if (known == kStateNames.end())
-        return wrong(value, fmt::format("{} is no state; write new, established, related, invalid "
-                                        "or untracked",
-                                        named(value)));
+        return wrong(value,
+                     fmt::format("{} is not a state; write new, established, related, invalid "
+                                 "or untracked",
+                                 named(value)));
       states |= known->number;
     }
     return add(match_masked(Field::ct_state, u32(states), u32(0),
@@ -552,7 +555,7 @@ class Reading {
     if (!take_if("rate")) return wrong(rate, "write limit rate 10/second");
     if (now().is("over")) {
       return wrong(now(),
-                   "over is not known; accept what is within the limit, and drop the rest "
+                   "over is not supported; accept within the limit, and drop the rest "
                    "in the next rule");
     }
     const Token text = take();
@@ -567,7 +570,7 @@ class Reading {
         std::string_view(text.text).substr(std::min(slash + 1, text.text.size()));
     const auto unit = std::ranges::find(kUnits, name, &std::pair<std::string_view, Unit>::first);
     if (!count || *count == 0 || unit == kUnits.end())
-      return wrong(text, fmt::format("{} is no rate; write e.g. 10/second", named(text)));
+      return wrong(text, fmt::format("{} is not a rate; write e.g. 10/second", named(text)));
     RateLimit made{*count, unit->second, 5};  // nft's own default of a burst
     if (take_if("burst")) {
       const Token burst = take();
@@ -585,7 +588,7 @@ class Reading {
       if (take_if(word)) ++next_;
     }
     if (now().is("name"))
-      return wrong(now(), "named counters are made with nft; a rule here has its own: counter");
+      return wrong(now(), "named counters can only be used with nft; here, write: counter");
     return add(Count{});
   }
 

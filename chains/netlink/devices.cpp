@@ -127,7 +127,7 @@ Result<void> DeviceWatch::drain() {
       continue;
     }
     if (got < 0) {
-      return fw::fail_errno(ErrorCode::kernel_refused, "network devices cannot be watched", errno);
+      return fw::fail_errno(ErrorCode::kernel_refused, "cannot watch network devices", errno);
     }
     int left = static_cast<int>(got);
     for (auto* m = reinterpret_cast<const nlmsghdr*>(buffer); message_fits(m, left);

@@ -144,11 +144,11 @@ void put_tcp_tuple(nlmsghdr* header, std::uint16_t type, Ip from, std::uint16_t 
 std::unexpected<fw::Error> conntrack_refused(int code) {
   if (code == EPERM) {
     return fw::fail(ErrorCode::permission,
-                    "connection tracking cannot be read: this needs root, or the capability "
+                    "cannot read connection tracking: this needs root or the capability "
                     "CAP_NET_ADMIN (try: sudo)");
   }
   return fw::fail_errno(ErrorCode::unsupported,
-                        "the kernel's connection tracking table cannot be read "
+                        "cannot read the kernel's connection tracking table "
                         "(CONFIG_NF_CT_NETLINK; try: modprobe nf_conntrack_netlink)",
                         code);
 }

@@ -41,7 +41,7 @@ constexpr std::size_t kLargeBytes = 256u << 10;  // of a batch: some 10,000 elem
 using OnMessage = std::function<void(const nlmsghdr*)>;
 
 std::string needs_root(const std::string& what) {
-  return what + ": this needs root, or the capability CAP_NET_ADMIN (try: sudo)";
+  return what + ": this needs root or the capability CAP_NET_ADMIN (try: sudo)";
 }
 
 /// Turns the kernel's no into a sentence with a remedy.
@@ -57,7 +57,7 @@ fw::Error refusal(int code, const Origin* origin, const std::string& hint) {
     case EPERM:
     case EACCES:
       error.code = ErrorCode::permission;
-      error.what = needs_root("the kernel does not let this user change the firewall");
+      error.what = needs_root("the kernel does not allow this user to change the firewall");
       error.sys_errno = 0;
       break;
     case ERESTART:
@@ -70,7 +70,7 @@ fw::Error refusal(int code, const Origin* origin, const std::string& hint) {
     case EPROTONOSUPPORT:
       error.code = ErrorCode::unsupported;
       error.what =
-          "the kernel lacks what this needs: a kernel of 6.1 or later with CONFIG_NF_TABLES_INET, "
+          "the kernel lacks a required feature; use 6.1 or later with CONFIG_NF_TABLES_INET, "
           "NFT_CT, NFT_LIMIT, NFT_CONNLIMIT, NFT_LOG, NETFILTER_NETLINK_LOG, NFT_FIB_INET, "
           "NFT_REJECT_INET and NF_CONNTRACK_LABELS (all in "
           "Debian's kernel; in a container, the host must load them: modprobe nf_tables "
@@ -356,7 +356,7 @@ Result<Observed> Kernel::read() {
   }
   if (code == 0) {
     return fail(ErrorCode::kernel_busy,
-                "another program keeps changing the firewall, it cannot be read consistently");
+                "cannot read the firewall consistently: another program keeps changing it");
   }
   return fail_errno(ErrorCode::kernel_refused, "cannot read the firewall", code);
 }
@@ -508,7 +508,7 @@ Result<std::optional<std::uint32_t>> commit_with_retry(Kernel& kernel, const Mak
     if (!done && (!busy || tried == fw::kApplyTries)) return std::unexpected(done.error());
     if (tried == fw::kApplyTries) {
       return fail(ErrorCode::kernel_busy,
-                  "another program undoes each step of a change of the firewall; try again");
+                  "another program keeps undoing the changes to the firewall; try again");
     }
   }
 }

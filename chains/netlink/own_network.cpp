@@ -54,7 +54,7 @@ template <class Header, class On>
 Result<bool> dump(std::uint16_t type, const On& on) {
   const SocketHandle socket(mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC));
   const auto failed = [] {
-    return fw::fail_errno(ErrorCode::kernel_refused, "the host's addresses and routes are not told",
+    return fw::fail_errno(ErrorCode::kernel_refused, "cannot read the host's addresses and routes",
                           errno);
   };
   if (!socket || mnl_socket_bind(socket.get(), 0, MNL_SOCKET_AUTOPID) < 0) return failed();

@@ -67,7 +67,7 @@ class Request {
 
 std::unexpected<fw::Error> refused(int code) {
   return fw::fail_errno(ErrorCode::unsupported,
-                        "the kernel does not give out refused packets "
+                        "the kernel does not pass on refused packets "
                         "(CONFIG_NETFILTER_NETLINK_LOG; try: modprobe nfnetlink_log)",
                         code);
 }
@@ -124,7 +124,7 @@ struct RefusalFeed::State {
     fd = std::move(*socket);
     if (!make_queue(fd.get(), buffer_bytes)) {
       return fw::fail(ErrorCode::permission,
-                      "refused packets cannot be read: this needs root, or the capability "
+                      "cannot read refused packets: this needs root or the capability "
                       "CAP_NET_ADMIN (try: sudo)");
     }
     nfulnl_msg_config_cmd bind{};

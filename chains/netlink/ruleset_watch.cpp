@@ -109,7 +109,7 @@ Result<RulesetWatch> RulesetWatch::open(std::size_t buffer_bytes) {
   if (!make_queue(fd, buffer_bytes) ||
       !set_option(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, int{NFNLGRP_NFTABLES})) {
     return fw::fail_errno(ErrorCode::permission,
-                          "changes of the firewall cannot be watched: this needs root, or the "
+                          "cannot watch changes of the firewall: this needs root or the "
                           "capability CAP_NET_ADMIN (try: sudo)",
                           errno);
   }
@@ -129,7 +129,7 @@ Result<RulesetWatch::Drained> RulesetWatch::drain() {
     if (got < 0 && errno == EINTR) continue;
     if (got < 0 && errno == EAGAIN) break;
     if (got < 0) {
-      return fw::fail_errno(ErrorCode::kernel_refused, "changes of the firewall cannot be watched",
+      return fw::fail_errno(ErrorCode::kernel_refused, "cannot watch changes of the firewall",
                             errno);
     }
     int left = static_cast<int>(got);

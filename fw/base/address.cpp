@@ -73,9 +73,9 @@ std::unexpected<Error> refuse(std::string_view text, const std::string& why) {
 std::unexpected<Error> refuse_address(std::string_view text, std::string_view part) {
   if (part.empty()) return refuse(text, "lacks an address; write e.g. \"203.0.113.7\"");
   if (part.find('%') != part.npos)
-    return refuse(text, "has a scope (%): leave it out, rules hold on every interface");
+    return refuse(text, "has a scope (%): leave it out, rules apply to every interface");
   if (part.find(':') == part.npos && zero_padded(part))
-    return refuse(text, "has a number that begins with 0: leave the leading zeros out");
+    return refuse(text, "has a number with leading zeros: leave them out");
   if (part.front() == ' ' || part.back() == ' ')
     return refuse(text, "has spaces around an address: leave them out");
   const std::string which = part.size() == text.size() ? "is" : "has a part that is";
@@ -139,9 +139,9 @@ Result<IpRange> parse_span(std::string_view text, std::size_t dash) {
     last = unmapped(last);
   }
   if (first.family != last.family)
-    return refuse(text, "mixes IPv4 and IPv6: both ends are of one kind");
+    return refuse(text, "mixes IPv4 and IPv6: both ends must be of one family");
   if (first.bits > last.bits) {
-    return refuse(text, fmt::format("goes backwards: write \"{}\"",
+    return refuse(text, fmt::format("is reversed: write \"{}\"",
                                     to_string(IpRange{first.family, last.bits, first.bits})));
   }
   return IpRange{first.family, first.bits, last.bits};

@@ -46,8 +46,7 @@ Result<PortRange> port_range(Protocol protocol, std::int64_t first, std::int64_t
                               number == kHuge ? "number" : std::to_string(number)));
   }
   if (first > last) {
-    return refuse(
-        fmt::format("\"{}-{}\" goes backwards: write \"{}-{}\"", first, last, last, first));
+    return refuse(fmt::format("\"{}-{}\" is reversed: write \"{}-{}\"", first, last, last, first));
   }
   return PortRange{protocol, static_cast<std::uint16_t>(first), static_cast<std::uint16_t>(last)};
 }
@@ -59,7 +58,7 @@ Result<PortRange> parse_ports(std::string_view text, std::optional<Protocol> onl
     const std::string_view written = text.substr(0, slash);
     if (written != "tcp" && written != "udp") {
       return refuse(
-          fmt::format("{}: the protocol is tcp or udp; write e.g. \"udp/53\"", quote(text)));
+          fmt::format("{}: the protocol must be tcp or udp; write e.g. \"udp/53\"", quote(text)));
     }
     protocol = written == "udp" ? Protocol::udp : Protocol::tcp;
     numbers.remove_prefix(slash + 1);

@@ -142,7 +142,8 @@ Result<ProcessEnd> run_process(const std::vector<std::string>& words, const Proc
   if (words.empty() || words.front().empty() || std::ranges::any_of(words, holds_nul) ||
       (!words.front().starts_with('/') && words.front().contains('/'))) {
     return fail(ErrorCode::usage,
-                "a program is an absolute path or a name without /, and its words hold no NUL");
+                "a program must be an absolute path or a name without /, and its arguments must "
+                "hold no NUL");
   }
   const std::string& program = words.front();
   const auto not_run = [&program](int reason) {

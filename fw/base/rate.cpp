@@ -54,21 +54,21 @@ Part<std::chrono::seconds> take_duration(std::string_view text, std::optional<st
   } else if (!text.empty() && bare) {
     number = *bare;
   } else {
-    return std::unexpected(std::string("a time is a whole number and a unit, e.g. \"10s\""));
+    return std::unexpected(std::string("a time must be a whole number and a unit, e.g. \"10s\""));
   }
   if (text[0] == '.' || text[0] == ',') {
-    return std::unexpected(
-        std::string("a time has no fraction; use a smaller unit, e.g. \"90m\" for 1.5 hours"));
+    return std::unexpected(std::string(
+        "a time must not have a fraction; use a smaller unit, e.g. \"90m\" for 1.5 hours"));
   }
   for (const TimeUnit& unit : kTimeUnits) {
     if (text.size() != 1 || text[0] != unit.letter || (unit.letter == 'w' && !weeks)) continue;
-    if (number == 0) return std::unexpected(std::string("a time is at least 1s"));
+    if (number == 0) return std::unexpected(std::string("a time must be at least 1s"));
     if (number > static_cast<std::uint64_t>(longest / unit.length))
-      return std::unexpected(fmt::format("a time here is at most {}", to_string(longest)));
+      return std::unexpected(fmt::format("a time here must be at most {}", to_string(longest)));
     return unit.length * static_cast<std::int64_t>(number);
   }
   if (text == "w")
-    return std::unexpected(fmt::format("a time here is at most {}", to_string(longest)));
+    return std::unexpected(fmt::format("a time here must be at most {}", to_string(longest)));
   return std::unexpected(fmt::format("unknown unit '{}' (use {})", printable(text), units));
 }
 
@@ -93,9 +93,9 @@ Result<Rate> parse_rate(std::string_view text) {
   rest.remove_prefix(1);
   if (count == 0)
     return refuse("rate", text,
-                  "the count is at least 1; to close a port, leave it out of [ports]");
+                  "the count must be at least 1; to close a port, leave it out of [ports]");
   if (count > kRateCountMax)
-    return refuse("rate", text, fmt::format("the count is at most {}", kRateCountMax));
+    return refuse("rate", text, fmt::format("the count must be at most {}", kRateCountMax));
   auto period = take_duration(rest, 1, kRatePeriodMax);
   if (!period) return refuse("rate", text, period.error());
   return Rate{count, *period};

@@ -43,7 +43,7 @@ bool Captures::Source::fill() {
 fw::Result<Captures> Captures::open(const std::vector<std::string>& paths) {
   if (paths.size() > kFilesMax) {
     return fw::fail(fw::ErrorCode::usage,
-                    fmt::format("{} captures are more than {} at once (try: mergecap)",
+                    fmt::format("{} captures are too many: at most {} at once (try: mergecap)",
                                 paths.size(), kFilesMax));
   }
   Captures captures;

@@ -30,7 +30,7 @@ fw::Result<const Libpcap*> libpcap() {
   static const bool loaded = load(pcap);
   if (loaded) return &pcap;
   return fw::fail(fw::ErrorCode::unsupported,
-                  "captures are read with libpcap, which is not installed (try: apt install "
+                  "reading captures needs libpcap, which is not installed (try: apt install "
                   "libpcap0.8)");
 }
 

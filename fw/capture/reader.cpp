@@ -17,7 +17,7 @@ using fw::ErrorCode;
 
 namespace {
 
-constexpr const char* kRead = "read are Ethernet, Linux cooked, raw IP and BSD loopback";
+constexpr const char* kRead = "supported are Ethernet, Linux cooked, raw IP and BSD loopback";
 
 std::string name_of(const std::string& path) {
   return path == "-" ? "standard input" : fw::printable(path, path.size());
@@ -69,7 +69,7 @@ std::string Reader::State::where() const {
 
 fw::Result<void> Reader::State::begin() {
   if (stream.is_empty()) {
-    return fw::fail(ErrorCode::io, fmt::format("{} is empty: no capture was written to it", name));
+    return fw::fail(ErrorCode::io, fmt::format("{} is empty", name));
   }
   file = stream.file();
   if (file == nullptr) {
@@ -82,7 +82,7 @@ fw::Result<void> Reader::State::begin() {
     const std::string reason =
         stream.problem().empty() ? fw::printable(why.data(), why.size()) : stream.problem();
     return fw::fail(ErrorCode::io,
-                    fmt::format("{} is not a capture that can be read (pcap or pcapng, as tcpdump "
+                    fmt::format("{} is not a readable capture (pcap or pcapng, as tcpdump "
                                 "-w writes it): {}",
                                 name, reason));
   }
@@ -94,7 +94,7 @@ fw::Result<void> Reader::State::begin() {
   }
   const char* const known = lib->link_name(number);
   return fw::fail(ErrorCode::unsupported,
-                  fmt::format("{} has link type {}{}, which is not read; {}", name, number,
+                  fmt::format("{} has link type {}{}, which is not supported; {}", name, number,
                               known != nullptr ? fmt::format(" ({})", known) : "", kRead));
 }
 
@@ -104,10 +104,10 @@ void Reader::State::end(int code) {
   if (why.empty() && code == PCAP_ERROR_BREAK) return;  // the end of the file
   if (why.empty()) why = fw::printable(lib->error(pcap), PCAP_ERRBUF_SIZE);
   if (why.find("different from the type of the first interface") != why.npos) {
-    why += " (capture devices of two kinds to a file each; several files are read together)";
+    why += " (capture such devices to separate files; several files can be read together)";
   }
   broken = fw::Error{ErrorCode::io,
-                     fmt::format("{}: {}: {}; what comes before was read", name, where(), why),
+                     fmt::format("{}: {}: {}; the part before that was read", name, where(), why),
                      {},
                      {},
                      0};

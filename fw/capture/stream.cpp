@@ -153,7 +153,7 @@ struct Stream::State {
     do {
       got = read(fd, input.bytes.data() + input.end, input.bytes.size() - input.end);
     } while (got < 0 && errno == EINTR);
-    if (got < 0) problem = fmt::format("it cannot be read on: {}", std::strerror(errno));
+    if (got < 0) problem = fmt::format("cannot read further: {}", std::strerror(errno));
     if (got <= 0) input_over = true;
     if (got > 0) input.end += static_cast<std::size_t>(got);
     if (got > 0) read_bytes += static_cast<std::uint64_t>(got);
@@ -230,7 +230,7 @@ fw::Result<Stream> Stream::open(const std::string& path) {
   }
   if (S_ISDIR(status.st_mode)) {
     return fw::fail(fw::ErrorCode::io,
-                    fw::printable(path, path.size()) + " is a folder; name its captures");
+                    fw::printable(path, path.size()) + " is a folder; name the captures in it");
   }
   state->choose_codec();
   return Stream(std::move(state));

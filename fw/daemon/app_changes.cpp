@@ -56,7 +56,7 @@ void AppChanges::applied(Apply& apply) {
   if (report) shared_.in_force.take_up(apply.wanted);
   (void)applier_.finish(apply.wanted, apply.applied);
   if (report) return tell(report->difference.rules, apply.begin);
-  shared_.messages.send(Level::error, "apps are not in force: " + to_string(report.error()));
+  shared_.messages.send(Level::error, "cannot apply the apps: " + to_string(report.error()));
   check_soon_();
 }
 

@@ -21,7 +21,8 @@ Applied Applier::apply(const DesiredPolicy& wanted, const Also& also) const {
   Applied out;
   auto store = Store::open(shared_.state_dir);
   if (!store) {
-    out.warnings.push_back("the kernel keeps the blocks that it has: " + to_string(store.error()));
+    out.warnings.push_back("the blocks in the kernel stay as they are: " +
+                           to_string(store.error()));
   }
   auto kernel = chains::Kernel::open();
   if (!kernel) {

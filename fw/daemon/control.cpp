@@ -73,7 +73,7 @@ Result<json::object> read_request(std::string_view line) {
   ErrorOf error;
   json::value request = json::parse(line, error, {}, options);
   if (!error && request.is_object()) return std::move(request.get_object());
-  return fail(ErrorCode::usage, "a request is one line that holds a JSON object");
+  return fail(ErrorCode::usage, "a request must be one line that holds a JSON object");
 }
 
 namespace {
@@ -164,7 +164,7 @@ Result<void> ControlServer::listen(const std::string& path) {
   const auto failed = [&path](const std::string& what, int code) {
     return fail_errno(ErrorCode::io, fmt::format("{} the control socket {}", what, path), code);
   };
-  if (path.size() >= sizeof(sockaddr_un{}.sun_path)) return failed("too long a name for", 0);
+  if (path.size() >= sizeof(sockaddr_un{}.sun_path)) return failed("the path is too long for", 0);
   // One that a daemon left which was killed. Two daemons are kept apart by the lock of the state.
   ::unlink(path.c_str());
   ErrorOf error;

@@ -51,7 +51,7 @@ Result<File> only_one(const std::string& state_dir) {
   if (!file) return fail_errno(ErrorCode::io, "cannot open " + path, errno);
   give_to_owner(file.fd(), folder->fd());
   if (::flock(file.fd(), LOCK_EX | LOCK_NB) != 0) {
-    return fail(ErrorCode::usage, "another daemon keeps " + state_dir + " already");
+    return fail(ErrorCode::usage, "another daemon uses " + state_dir + " already");
   }
   return file;
 }

@@ -42,7 +42,7 @@ void EngineFollower::hear(const Result<docker::SharedNews>& told) {
   }
   trouble_ = trouble;
   if (!told) {
-    shared_.messages.send(Level::warning, trouble + "; the apps that it had last stay in force");
+    shared_.messages.send(Level::warning, trouble + "; the last known apps stay in force");
   } else if (!news_.add(*told)) {
     if (watch_) watch_->again();
     return;
@@ -57,7 +57,7 @@ void EngineFollower::take_news() {
         take_in(news_.take());
       },
       [this](const Error& error) {
-        shared_.messages.send(Level::warning, "apps are not up to date: " + to_string(error));
+        shared_.messages.send(Level::warning, "cannot update the apps: " + to_string(error));
         try_again_.after(kLockAgain);
       });
 }
@@ -73,7 +73,7 @@ void EngineFollower::take_in(const NewsQueue::All& news) {
   }
   if (!change.empty()) changed_(change);
   if (const auto saved = news.empty() ? Result<void>() : inventory.save(); !saved) {
-    shared_.messages.send(Level::error, "apps are not remembered: " + to_string(saved.error()));
+    shared_.messages.send(Level::error, "cannot store the apps: " + to_string(saved.error()));
   }
   if (trouble_.empty()) return;
   if (const auto noted = remember_trouble(shared_.state_dir, trouble_); !noted) {

@@ -54,7 +54,7 @@ void Feeds::open_refusals(const Policy& policy) {
   if (policy.nflog_group == 0) return;
   auto feed = chains::RefusalFeed::open(static_cast<std::uint16_t>(policy.nflog_group));
   if (!feed) {
-    return messages_.send(Level::error, "refusals are not seen: " + to_string(feed.error()));
+    return messages_.send(Level::error, "cannot see refusals: " + to_string(feed.error()));
   }
   refusals_.emplace(std::move(*feed));
   refusals_fd_.assign(refusals_->fd());
@@ -64,7 +64,7 @@ void Feeds::open_refusals(const Policy& policy) {
 void Feeds::open_flows(const Policy& policy) {
   auto feed = chains::FlowFeed::open(counted_flows(policy));
   if (!feed) {
-    return messages_.send(Level::error, "connections are not seen: " + to_string(feed.error()));
+    return messages_.send(Level::error, "cannot see connections: " + to_string(feed.error()));
   }
   flows_.emplace(std::move(*feed));
   flows_fd_.assign(flows_->fd());
@@ -80,7 +80,7 @@ void Feeds::listen_for_refusals() {
 void Feeds::read_refusals() {
   const auto drained = refusals_->drain();
   if (!drained) {
-    messages_.send(Level::error, "refusals are not seen: " + to_string(drained.error()));
+    messages_.send(Level::error, "cannot see refusals: " + to_string(drained.error()));
     refusals_fd_.release();
     return refusals_.reset();  // until reopen_lost()
   }
@@ -104,7 +104,7 @@ void Feeds::listen_for_flows() {
 void Feeds::read_flows() {
   const auto events = flows_->drain();
   if (!events) {
-    messages_.send(Level::error, "connections are not seen: " + to_string(events.error()));
+    messages_.send(Level::error, "cannot see connections: " + to_string(events.error()));
     flows_fd_.release();
     return flows_.reset();
   }

@@ -45,7 +45,7 @@ void LockQueue::try_lock() {
     if (!lock || std::chrono::steady_clock::now() > waiting_.front().until) {
       const Spinner first = std::move(waiting_.front());
       first.busy(
-          lock ? Error{ErrorCode::kernel_busy, "another command is at work: try again", {}, {}, 0}
+          lock ? Error{ErrorCode::kernel_busy, "another command is running: try again", {}, {}, 0}
                : lock.error());
       waiting_.pop_front();
       continue;

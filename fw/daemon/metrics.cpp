@@ -59,7 +59,7 @@ void add_limits(Text& text, const Counts& counts) {
   text.metric(kCounter, "limit_accepted_connections_total", "Connections that a limit admitted.");
   each(&LimitCounts::accepted);
   text.metric(kCounter, "limit_refused_packets_total",
-              "Packets that a limit refused; a client that is refused asks again.");
+              "Packets that a limit refused; a refused client sends several.");
   each(&LimitCounts::refused);
   text.metric(kCounter, "limit_overflowed_connections_total",
               "Connections counted by their network because the meter was full.");
@@ -75,20 +75,20 @@ void add_limits(Text& text, const Counts& counts) {
 }
 
 void add_traffic(Text& text, const Counts& counts) {
-  text.metric(kCounter, "dropped_packets_total", "Packets that were dropped, by what for.");
+  text.metric(kCounter, "dropped_packets_total", "Packets dropped, by reason.");
   for (const auto& [reason, packets] : counts.dropped) {
     text.sample(packets, label("reason", reason));
   }
   text.metric(kCounter, "unlabelled_connections_total",
-              "Connections counted by their id, for they hold no label.")
+              "Connections counted by their id, as they hold no label.")
       .sample(counts.unlabelled);
-  text.metric(kCounter, "connections_total", "Connections that began.").sample(counts.connections);
-  text.metric(kGauge, "open_connections", "Connections that are open.").sample(counts.open);
-  text.metric(kCounter, "app_connections_total", "Connections that an app began.");
+  text.metric(kCounter, "connections_total", "Connections opened.").sample(counts.connections);
+  text.metric(kGauge, "open_connections", "Connections now open.").sample(counts.open);
+  text.metric(kCounter, "app_connections_total", "Connections opened by an app.");
   for (const AppCount& app : counts.apps) {
     text.sample(app.connections, label("app", app.name));
   }
-  text.metric(kGauge, "blocks", "Blocks in force, by who made them.");
+  text.metric(kGauge, "blocks", "Blocks in force, by origin.");
   for (const auto& [origin, blocks] : counts.blocks) text.sample(blocks, label("origin", origin));
 }
 
@@ -102,29 +102,29 @@ void add_daemon(Text& text, const Counts& counts) {
       .sample(daemon.checks);
   text.metric(kGauge, "last_check_duration_seconds", "How long the last comparison took.")
       .sample(seconds(daemon.last_check));
-  text.metric(kCounter, "repairs_total", "Repairs of what somebody else changed.")
+  text.metric(kCounter, "repairs_total", "Repairs of changes by other programs.")
       .sample(daemon.repairs);
-  text.metric(kCounter, "app_changes_total", "Changes of containers that changed the rules.")
+  text.metric(kCounter, "app_changes_total", "Container changes that changed the rules.")
       .sample(daemon.app_changes);
   text.metric(kGauge, "last_repair_duration_seconds", "How long the last repair took.")
       .sample(seconds(daemon.last_repair));
-  text.metric(kCounter, "applies_total", "Applies by commands that changed something.")
+  text.metric(kCounter, "applies_total", "Applies by commands, if they changed something.")
       .sample(daemon.applies);
-  text.metric(kGauge, "last_apply_duration_seconds", "How long the last one of them took.")
+  text.metric(kGauge, "last_apply_duration_seconds", "How long the last such apply took.")
       .sample(seconds(daemon.last_apply));
-  text.metric(kCounter, "offenders_total", "Blocks of who was refused again and again.")
-      .sample(daemon.offenders);
-  text.metric(kCounter, "events_total", "Messages of the kernel that were read.");
+  text.metric(kCounter, "offenders_total", "Blocks made by [[offender]].").sample(daemon.offenders);
+  text.metric(kCounter, "events_total", "Messages read from the kernel.");
   text.sample(daemon.flow_events, label("kind", "flows"));
   text.sample(daemon.refusals, label("kind", "refusals"));
   text.sample(daemon.changes_seen, label("kind", "ruleset_changes"));
-  text.metric(kCounter, "events_lost_total", "Messages of the kernel that came too fast.");
+  text.metric(kCounter, "events_lost_total", "Messages of the kernel lost, as they came too fast.");
   text.sample(daemon.flow_events_lost, label("kind", "flows"));
   text.sample(daemon.refusals_lost, label("kind", "refusals"));
   text.sample(daemon.changes_lost, label("kind", "ruleset_changes"));
-  text.metric(kCounter, "malformed_events_total", "Messages of the kernel that were skipped.")
+  text.metric(kCounter, "malformed_events_total", "Messages of the kernel skipped as malformed.")
       .sample(daemon.malformed);
-  text.metric(kCounter, "journal_messages_left_out_total", "Messages that were too many to write.")
+  text.metric(kCounter, "journal_messages_left_out_total",
+              "Journal messages suppressed, as there were too many.")
       .sample(daemon.messages_left_out);
   text.metric(kGauge, "control_clients", "Clients of the control socket.").sample(daemon.clients);
   text.metric(kGauge, "metrics_clients", "Clients of the metrics.").sample(daemon.metrics_clients);

@@ -75,7 +75,7 @@ class MetricsServer::Client final : public ClientSession {
     const bool garbage = error && error != end && error.category() == end.category();
     if (error && !garbage) return close();
     heard();
-    Response out = garbage ? response(http::status::bad_request, "a request is GET /metrics\n")
+    Response out = garbage ? response(http::status::bad_request, "a request must be GET /metrics\n")
                            : answer(parser_->get());
     out.keep_alive(!garbage && parser_->get().keep_alive());
     write(std::move(out));
@@ -84,10 +84,10 @@ class MetricsServer::Client final : public ClientSession {
   Response answer(const http::request<http::empty_body>& request) {
     const std::string_view target(request.target().data(), request.target().size());
     if (target.substr(0, target.find('?')) != "/metrics") {
-      return response(http::status::not_found, "there is only /metrics\n");
+      return response(http::status::not_found, "only /metrics exists\n");
     }
     if (request.method() != http::verb::get) {
-      Response out = response(http::status::method_not_allowed, "there is only GET\n");
+      Response out = response(http::status::method_not_allowed, "only GET is supported\n");
       out.set(http::field::allow, "GET");
       return out;
     }

@@ -33,7 +33,7 @@ void Recorder::record(const std::string& what, const Actor& actor, const std::st
   }
   if (added) return;
   messages_.send(Level::error,
-                 "this is not in the activity log: " + summary + ": " + to_string(added.error()));
+                 "not written to the activity log: " + summary + ": " + to_string(added.error()));
 }
 
 json::array first_lines(const chains::Description& difference) {

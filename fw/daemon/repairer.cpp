@@ -61,7 +61,7 @@ void Repairer::check() {
         if (settle_trial()) repair();
       },
       [this](const Error& error) {
-        shared_.messages.send(Level::warning, "the firewall is not checked: " + to_string(error));
+        shared_.messages.send(Level::warning, "cannot check the firewall: " + to_string(error));
         check_within(kTryAgain);
       });
 }
@@ -85,11 +85,11 @@ bool Repairer::settle_trial() {
 void Repairer::rolled_back(const Result<std::optional<Overdue>>& done) {
   if (!done) {
     shared_.messages.send(Level::alert,
-                          "a trial is over and not rolled back: " + to_string(done.error()));
+                          "a trial is over but not rolled back: " + to_string(done.error()));
     check_within(kTryAgain);
   } else if (*done) {
     const std::string text =
-        fmt::format("{} was not confirmed in time, and is rolled back", name_of((*done)->pending));
+        fmt::format("{} was not confirmed in time: rolled back", name_of((*done)->pending));
     shared_.messages.send(Level::warning, text);
     shared_.recorder.record("rollback", text, {});
   }
@@ -128,8 +128,7 @@ void Repairer::made(Repair& repair) {
   const Applier::Others others = applier_.finish(repair.wanted, repair.applied);
   const auto& report = repair.applied.report;
   if (!report) {
-    shared_.messages.send(Level::error,
-                          "the firewall cannot be repaired: " + to_string(report.error()));
+    shared_.messages.send(Level::error, "cannot repair the firewall: " + to_string(report.error()));
     return check_within(kTryAgain);
   }
   ++checks_;

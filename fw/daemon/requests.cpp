@@ -152,7 +152,7 @@ void serve(RequestContext& context, const Peer& peer, const json::object& reques
   const std::string& verb = head.verb;
   if (!head.state_dir.empty() && head.state_dir != context.state_dir()) {
     return refuse(answer, ErrorCode::missing,
-                  "the daemon keeps another state: " + context.state_dir());
+                  "the daemon uses another state folder: " + context.state_dir());
   }
   const bool changes = verb == "applied" || verb == "block" || verb == "unblock";
   if (changes && !peer.may_change) {
@@ -189,10 +189,11 @@ void serve(RequestContext& context, const Peer& peer, const json::object& reques
         request, answer, [&](const auto& asked) { do_activity(context, asked, answer); });
   }
   if (verb == "status") return do_status(context, answer);
-  refuse(answer, ErrorCode::usage,
-         fmt::format("{} is no request; there are hello, applied, block, unblock, blocks, counts, "
-                     "status and activity",
-                     quote(verb)));
+  refuse(
+      answer, ErrorCode::usage,
+      fmt::format("unknown request {}; known are hello, applied, block, unblock, blocks, counts, "
+                  "status and activity",
+                  quote(verb)));
 }
 
 }  // namespace fw

@@ -34,7 +34,7 @@ void Servers::serve_metrics() {
     return metrics_text(*all);
   });
   if (const auto listening = metrics_->listen(*wanted); !listening) {
-    shared_.messages.send(Level::error, "metrics are not served: " + to_string(listening.error()));
+    shared_.messages.send(Level::error, "cannot serve metrics: " + to_string(listening.error()));
     return metrics_.reset();
   }
   metrics_at_ = wanted;

@@ -58,7 +58,7 @@ void StandInKeeper::put_done(const Result<void>& done) {
   stands_ = stands_ || done;
   if (done) return;
   shared_.messages.send(Level::error,
-                        "nothing stands in for the table: " + to_string(done.error()));
+                        "no stand-in for the removed table: " + to_string(done.error()));
 }
 
 /// Nobody else can do it, so it is tried until it is done.

@@ -83,9 +83,10 @@ std::unexpected<Error> not_connected(const std::string& socket, const std::strin
   }
   if (error == boost::system::errc::no_such_file_or_directory ||
       error == boost::system::errc::connection_refused) {
-    return fail(ErrorCode::io, fmt::format("Docker does not run: nobody listens on {} (systemctl "
-                                           "start docker; another socket: {})",
-                                           printable(socket), setting));
+    return fail(ErrorCode::io,
+                fmt::format("Docker is not running: no process listens on {} (systemctl "
+                            "start docker; another socket: {})",
+                            printable(socket), setting));
   }
   return fail_errno(ErrorCode::io, fmt::format("cannot connect to {}", printable(socket)),
                     error.value());
@@ -124,10 +125,10 @@ bool is_id(const std::string& text) {
 
 Result<std::string> Client::get(const std::string& path) const {
   if (!may_be_asked(path)) {
-    return fail(ErrorCode::unsupported, fmt::format("Docker cannot be asked for {}", quote(path)));
+    return fail(ErrorCode::unsupported, fmt::format("cannot ask Docker for {}", quote(path)));
   }
   if (socket_.empty() || socket_.size() > kSocketPathMax) {
-    return fail(ErrorCode::usage, fmt::format("{} is no name for a socket: 1 to {} bytes",
+    return fail(ErrorCode::usage, fmt::format("{} is not a socket path: it must have 1 to {} bytes",
                                               quote(socket_), kSocketPathMax));
   }
   Exchange exchange(path, patience_);

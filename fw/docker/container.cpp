@@ -30,7 +30,7 @@ const json::value& at(const json::object& object, std::string_view key) {
 }
 
 [[noreturn]] void strange(std::string_view key) {
-  throw NotUnderstood(fmt::format("'{}' is not what it should be", key));
+  throw NotUnderstood(fmt::format("'{}' has the wrong type", key));
 }
 
 std::string text(const json::object& object, std::string_view key) {
@@ -197,8 +197,8 @@ Result<T> reading(std::string_view bytes, const char* what, Read read) {
     if (error) throw NotUnderstood(error.message());
     return read(value);
   } catch (const NotUnderstood& problem) {
-    return fail(ErrorCode::io,
-                fmt::format("what Docker says of {} is not understood: {}", what, problem.what()));
+    return fail(ErrorCode::io, fmt::format("cannot understand Docker's answer about {}: {}", what,
+                                           problem.what()));
   }
 }
 

@@ -45,7 +45,7 @@ void tell_labels_apart(const Client& client, ImageLabels& images, Inventory& inv
           answer ? read_docker_image(*answer) : Result<Labels>(std::unexpected(answer.error()));
       if (!labels) {
         inventory.left_out.push_back(fmt::format(
-            "container {}: its labels are ignored, for those of its image are not known",
+            "container {}: its labels are ignored, as the labels of its image are unknown",
             printable(container.name)));
         container.labels.clear();
         continue;

@@ -57,7 +57,7 @@ struct Events::Parts {
     const bool late = error == beast::error::timeout;
     return fail_errno(ErrorCode::io,
                       fmt::format("the container engine at {} {}{}", printable(socket, 108), what,
-                                  late ? ": it takes too long" : ""),
+                                  late ? ": no answer in time" : ""),
                       error.category() == boost::system::system_category() ? error.value() : 0);
   }
   void read_some() {
@@ -94,7 +94,7 @@ Result<Events> Events::follow(const std::string& socket, const std::string& targ
   const auto message = request(target);
   http::async_write(parts.stream, message, done);
   parts.run();
-  if (failure) return parts.failed("takes no request", failure);
+  if (failure) return parts.failed("accepts no request", failure);
   http::async_read_header(parts.stream, parts.buffer, parts.events, done);
   parts.run();
   if (failure) return parts.failed("does not answer", failure);
@@ -115,7 +115,7 @@ Result<std::optional<std::string>> Events::next(std::optional<std::chrono::milli
       parts.text.erase(0, end + 1);
       return line;
     }
-    if (parts.text.size() > kEngineEventMax) return parts.failed("says too much in one line", {});
+    if (parts.text.size() > kEngineEventMax) return parts.failed("sent too long a line", {});
     if (!parts.reading) parts.read_some();
     parts.io.restart();
     if (patience) {

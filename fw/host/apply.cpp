@@ -111,7 +111,7 @@ Result<ApplyReport> Manager::apply(const Policy& policy, ApplyMode mode, chains:
     auto proposal = propose(*target, unused, SIZE_MAX, report);
     if (!proposal) return std::unexpected(proposal.error());
     const auto refused = refused_by_guard(policy, *target, *proposal);
-    if (refused) report.warnings.push_back("without --force apply refuses this: " + *refused);
+    if (refused) report.warnings.push_back("apply refuses this without --force: " + *refused);
     report.observed = std::move(proposal->observed);
     return report;
   }
@@ -121,7 +121,7 @@ Result<ApplyReport> Manager::apply(const Policy& policy, ApplyMode mode, chains:
   enter_forgotten(policy, *target, report);
   if (unused == chains::Unused::remove) {
     if (const auto saved = lists_.save(); !saved) {
-      report.warnings.push_back("lists are not remembered: " + to_string(saved.error()));
+      report.warnings.push_back("cannot store the lists: " + to_string(saved.error()));
     }
   }
   if (keeps_apart(policy)) {

@@ -33,12 +33,11 @@ std::optional<std::string> why_exposed(const std::string& path, Of owner) {
   // In a folder like /tmp nobody replaces what is another's.
   const bool kept = S_ISDIR(status.st_mode) && (status.st_mode & S_ISVTX) != 0;
   if ((status.st_mode & S_IWOTH) != 0 && !kept) {
-    return fmt::format("anybody can change {0}, and with it the firewall: chmod o-w {0}", path);
+    return fmt::format("any user can change {0}, and so the firewall: chmod o-w {0}", path);
   }
   if (status.st_uid == 0 || (owner == Of::units && is_user_of_units(status.st_uid))) return {};
-  return fmt::format(
-      "{0} belongs to user {1}, who can change it, and with it the firewall: chown root {0}", path,
-      status.st_uid);
+  return fmt::format("{0} belongs to user {1}, who can so change the firewall: chown root {0}",
+                     path, status.st_uid);
 }
 
 void look(const std::string& path, Of owner, const Location& where, std::vector<Problem>& out) {

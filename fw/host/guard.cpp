@@ -126,7 +126,7 @@ void BlockGuard::keep_own(const OwnNetwork& own) {
     kept_.push_back({*parse_ip_range(text), Kind::own_address, "this host"});
   }
   for (const char* text : {"0.0.0.0", "::"}) {  // DHCP, duplicate address detection
-    kept_.push_back({*parse_ip_range(text), Kind::own_address, "hosts that have no address yet"});
+    kept_.push_back({*parse_ip_range(text), Kind::own_address, "a host without an address yet"});
   }
   for (const auto& address : own.network.addresses) {
     if (is_loopback(address.ip)) continue;
@@ -158,13 +158,12 @@ std::optional<Objection> BlockGuard::objection(const IpRange& range,
     }
   }
   if (caller && range.contains(single(*caller))) {
-    return Objection{
-        range, Kind::session,
-        fmt::format("holds {}, from where this SSH session comes", to_string(*caller))};
+    return Objection{range, Kind::session,
+                     fmt::format("holds {}, the address of this SSH session", to_string(*caller))};
   }
   if (is_too_wide(range)) {
     return Objection{range, Kind::too_wide,
-                     fmt::format("is more than a /{}", range.family == Family::ipv4 ? 8 : 16)};
+                     fmt::format("is wider than a /{}", range.family == Family::ipv4 ? 8 : 16)};
   }
   if (!range.single() && reaches(links_all_, range)) {
     for (const Kept& link : links_) {

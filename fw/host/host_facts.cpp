@@ -120,7 +120,7 @@ Result<bool> is_switched_on(const char* name) {
   char now = '0';
   if (in >> now) return now == '1';
   return fail(ErrorCode::unsupported,
-              "apps on one bridge are not kept apart: the kernel module br_netfilter is not "
+              "apps on one bridge are not isolated: the kernel module br_netfilter is not "
               "loaded (modprobe br_netfilter, and name it in /etc/modules-load.d/)");
 }
 
@@ -134,7 +134,7 @@ Result<bool> filter_bridged_packets() {
     if (*on) continue;
     std::ofstream out(bridge_path(name));
     if (!(out << "1\n" << std::flush)) {
-      return fail(ErrorCode::permission, "apps on one bridge are not kept apart: cannot set " +
+      return fail(ErrorCode::permission, "apps on one bridge are not isolated: cannot set " +
                                              bridge_path(name) + " to 1 (sysctl net.bridge." +
                                              name + "=1)");
     }
@@ -149,8 +149,8 @@ Result<void> bridged_packets_are_filtered() {
     if (!on) return std::unexpected(on.error());
     if (*on) continue;
     return fail(ErrorCode::unsupported,
-                fmt::format("apps on one bridge are not kept apart: somebody set net.bridge.{} to "
-                            "0; turn it on: sysctl net.bridge.{}=1",
+                fmt::format("apps on one bridge are not isolated: net.bridge.{} is 0; set it: "
+                            "sysctl net.bridge.{}=1",
                             name, name));
   }
   return {};

@@ -54,12 +54,11 @@ class Asked {
 
 /// The rule that refused it, or the policy of a chain.
 std::string deciding_rule(const chains::Ruleset& ruleset, const chains::Step& step) {
-  if (!step.rule) return fmt::format("the policy of chain {} drops it", step.chain);
+  if (!step.rule) return fmt::format("the default policy of chain {} drops it", step.chain);
   const chains::Rule& rule = chains::find(ruleset.chains, step.chain)->rules[*step.rule];
   const std::string line =
       step.where.file.empty() ? "" : fmt::format(" ({})", to_string(step.where));
-  return fmt::format("the rule '{}' of chain {}{} refuses it", chains::to_text(rule), step.chain,
-                     line);
+  return fmt::format("rule '{}' of chain {}{} refuses it", chains::to_text(rule), step.chain, line);
 }
 
 /// By the rule that refused it.
@@ -70,18 +69,19 @@ std::string reason(const Policy& policy, const chains::Ruleset& ruleset,
                    [](const chains::Step& step) { return step.verdict.has_value(); });
   const std::string chain = decided == last.steps.rend() ? "CLOUDRON" : decided->chain;
   if (chain == "panic") {
-    return "there is a panic, and it does not come from a trusted network; end it with "
+    return "a panic is on, and the session does not come from a trusted network; end it with "
            "'cloudron-fw panic off'";
   }
   if (asked.blocked) {
     return "it is blocked (see 'cloudron-fw blocks'; lift it with 'cloudron-fw unblock')";
   }
-  if (asked.listed) return "it is on a block list; take it out there, or trust it";
+  if (asked.listed) return "it is on a block list; remove it there, or add it to [trusted]";
   if (chain != "CLOUDRON") return deciding_rule(ruleset, *decided);
   for (const Opening& opening : policy.openings) {
     if (!opening.opens(Protocol::tcp, session.local_port)) continue;
-    return fmt::format("the policy opens that port {} only ({}); add where you come from to it",
-                       audience(opening), to_string(opening.where));
+    return fmt::format(
+        "the policy opens that port only {} ({}); add your address or interface to it",
+        audience(opening), to_string(opening.where));
   }
   return fmt::format("the policy does not open that port; add {} to [ports] tcp",
                      session.local_port);
@@ -121,10 +121,9 @@ std::optional<std::string> why_locked_out(const Policy& policy, const Target& ta
                               std::ref(asked), state, chains::Time{0});
   const chains::Outcome outcome = beginning.outcome();
   if (outcome != chains::Outcome::dropped && outcome != chains::Outcome::reset) return {};
-  return fmt::format(
-      "this SSH session comes from {} to TCP port {}, and could not come in again: {}",
-      to_string(session->remote), session->local_port,
-      reason(policy, ruleset, beginning.packets.back().second, asked, *session));
+  return fmt::format("this SSH session, from {} to TCP port {}, could not log in again: {}",
+                     to_string(session->remote), session->local_port,
+                     reason(policy, ruleset, beginning.packets.back().second, asked, *session));
 }
 
 std::vector<Problem> ssh_by_absent_interfaces(const Policy& policy) {
@@ -154,7 +153,7 @@ std::vector<Problem> ssh_by_absent_interfaces(const Policy& policy) {
   if (wanted.empty() || there.empty() || any) return {};
   for (std::string& name : wanted) name = quote(name);
   return {{Severity::warning,
-           fmt::format("there is no interface {} now; SSH is open by {} alone",
+           fmt::format("there is no interface {} now; SSH is open only on {}",
                        fmt::join(wanted, " or "), wanted.size() == 1 ? "it" : "them"),
            where}};
 }

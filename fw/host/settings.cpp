@@ -30,23 +30,23 @@ bool is_impatient(std::int64_t value) { return value < 7'200; }
 /// (the answer takes a way that conntrack does not take for one), nf_conntrack_helper (gone
 /// since 6.0).
 constexpr std::array kRules{
-    Rule{
-        SettingHarm::high, "net.netfilter.nf_conntrack_tcp_be_liberal", is_on,
-        "packets with any sequence number count as part of a handshake, so a few forged ones spend "
-        "somebody else's budget and lock that client out",
-        0},
+    Rule{SettingHarm::high, "net.netfilter.nf_conntrack_tcp_be_liberal", is_on,
+         "packets with any sequence number complete a handshake, so a few forged ones spend the "
+         "budget "
+         "of another client and lock it out",
+         0},
     Rule{SettingHarm::high, "net.netfilter.nf_conntrack_tcp_ignore_invalid_rst", is_on,
-         "forged resets need no sequence number: whoever knows the ports of a connection makes it "
-         "count again, and stall",
+         "forged resets need no sequence number: an attacker who knows the ports of a connection "
+         "makes "
+         "it stall and count again",
          0},
     Rule{SettingHarm::medium, "net.ipv4.tcp_syncookies", is_off,
-         "a flood of forged SYNs fills a program's queue, and honest clients are not served", 1},
+         "a flood of forged SYNs fills a server's queue and locks honest clients out", 1},
     Rule{SettingHarm::low, "net.netfilter.nf_conntrack_max", is_small_table,
-         "a flood fills the table of connections sooner, and honest clients must try again",
-         262'144},
+         "a flood fills the connection table sooner, and honest clients must retry", 262'144},
     Rule{SettingHarm::low, "net.netfilter.nf_conntrack_tcp_timeout_established", is_impatient,
-         "a connection that is idle for longer is forgotten and then dropped, before a keepalive "
-         "(two hours) says that it lives",
+         "connections that are idle for longer are forgotten and then dropped, before a keepalive "
+         "(two hours) can keep them alive",
          432'000},
 };
 

@@ -83,8 +83,8 @@ Result<std::string> label_trouble(chains::Kernel& kernel, const Policy& policy) 
   if (!writers) return std::unexpected(writers.error());
   if (writers->empty()) return std::string();
   return fmt::format(
-      "connections pass or are refused at another program's will: {} sets bits of connection "
-      "labels that hold what cloudron-fw has decided; take the rule out, or choose other bits "
+      "another program decides which connections pass: {} sets the bits of connection labels in "
+      "which cloudron-fw keeps its decisions; remove that rule, or choose other bits "
       "([advanced] ct_label_bit)",
       fmt::join(*writers, "; "));
 }

@@ -17,7 +17,7 @@ Result<Policy> policy_of(const std::string& state_dir, const TrialRecord& pendin
   KeptInventory kept(state_dir);
   if (parsed.ok()) return with_remembered(std::move(parsed.policy), kept).policy;
   return fail(ErrorCode::policy,
-              "the policy on trial cannot be read any more; go back: cloudron-fw rollback");
+              "cannot read the policy on trial; to go back: cloudron-fw rollback");
 }
 
 void set_end(TrialRecord& pending, std::chrono::seconds time) {
@@ -61,7 +61,7 @@ Result<ApplyReport> confirm(Manager& manager, const std::string& state_dir,
   if (pending.phase != TrialRecord::Phase::waiting) {
     return fail(ErrorCode::usage,
                 "the apply of " + name_of(pending) +
-                    " did not come to an end: roll it back (cloudron-fw rollback), and try again");
+                    " was interrupted: roll it back (cloudron-fw rollback), then try again");
   }
   const auto policy = policy_of(state_dir, pending);
   if (!policy) return std::unexpected(policy.error());
@@ -74,7 +74,7 @@ Result<ApplyReport> confirm(Manager& manager, const std::string& state_dir,
   if (report) return report;
   ApplyReport nothing;  // it is confirmed all the same
   nothing.warnings.push_back(
-      "what only the earlier policy used is still there; take it away with "
+      "leftovers of the earlier policy are still in the kernel; remove them with "
       "'cloudron-fw apply': " +
       to_string(report.error()));
   return nothing;

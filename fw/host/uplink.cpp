@@ -138,12 +138,12 @@ std::vector<Problem> uplinks_among_apps(const Policy& policy, const Uplink& upli
     const bool router = gateway != uplink.gateways.end();
     out.push_back(
         {Severity::error,
-         fmt::format("{} is no network of apps: it holds {} {}, so everybody in that network would "
-                     "count as an app; name networks of container bridges only (containers of "
-                     "macvlan and ipvlan networks are neighbours in the LAN, not apps)",
-                     to_string(network.value),
-                     router ? "this host's router" : "this host's own address",
-                     to_string(router ? *gateway : *own)),
+         fmt::format(
+             "{} is not a network of apps: it holds {} {}, so every host in that network would "
+             "count as an app; name only networks of container bridges (containers of "
+             "macvlan and ipvlan networks are neighbours in the LAN, not apps)",
+             to_string(network.value), router ? "this host's router" : "this host's own address",
+             to_string(router ? *gateway : *own)),
          network.where});
   }
   return out;

@@ -73,7 +73,7 @@ Result<json::value> parse(std::string_view text, std::string_view what,
   options.max_depth = 32;
   json::value value = json::parse(text, error, std::move(memory), options);
   if (!error) return value;
-  return fail(ErrorCode::io, fmt::format("{} is no JSON: {}", what, error.message()));
+  return fail(ErrorCode::io, fmt::format("{} is not JSON: {}", what, error.message()));
 }
 
 bool plain(std::string_view text) {
@@ -122,7 +122,7 @@ void read_addresses(const json::value& each, Container& container, LeftOut& left
       if (written.empty()) continue;
       const auto ip = parse_ip(written);
       if (!ip || container.addresses.size() == kAppAddressesMax) {
-        left_out.add(container.name, fmt::format("its address {} is left out", quote(written)));
+        left_out.add(container.name, fmt::format("its address {} is ignored", quote(written)));
         continue;
       }
       if (std::ranges::find(container.addresses, *ip) == container.addresses.end()) {
@@ -146,7 +146,7 @@ void read_ports(const json::value& each, Container& container, LeftOut& left_out
     if (type != "tcp" && type != "udp") continue;  // sctp is no port of a policy
     if (std::max(container.exposes.size(), container.publishes.size()) == kEnginePortsMax) {
       left_out.add(container.name,
-                   fmt::format("it has more than {} ports; the rest is left out", kEnginePortsMax));
+                   fmt::format("it has more than {} ports; the rest is ignored", kEnginePortsMax));
       break;
     }
     const Protocol protocol = type == "udp" ? Protocol::udp : Protocol::tcp;
@@ -204,7 +204,8 @@ bool is_of_lan(std::string_view driver) { return driver == "macvlan" || driver =
 Result<Inventory> read_docker_containers(std::string_view answer) {
   const auto parsed = parse(answer, "the container engine's answer");
   if (!parsed) return std::unexpected(parsed.error());
-  if (!parsed->is_array()) return fail(ErrorCode::io, "the container engine's answer is no list");
+  if (!parsed->is_array())
+    return fail(ErrorCode::io, "the container engine's answer is not a list");
   Inventory out;
   LeftOut left_out(out.left_out);
   for (const json::value& each : parsed->get_array()) {
@@ -217,12 +218,12 @@ Result<Inventory> read_docker_containers(std::string_view answer) {
     }
     if (container.name.starts_with('/')) container.name.erase(0, 1);
     if (!plain(container.name) || !plain(container.id) || container.id.empty()) {
-      left_out.add(container.id, "it is left out: its name is none");
+      left_out.add(container.id, "ignored: it has no valid name");
       continue;
     }
     if (out.containers.size() == kContainersMax) {
       left_out.add(container.name,
-                   fmt::format("there are more than {}; the rest is left out", kContainersMax));
+                   fmt::format("there are more than {}; the rest is ignored", kContainersMax));
       break;
     }
     container.image = text(each, "ImageID");
@@ -241,7 +242,8 @@ Result<Inventory> read_docker_containers(std::string_view answer) {
 Result<Inventory> read_docker_networks(std::string_view answer) {
   const auto parsed = parse(answer, "the container engine's answer");
   if (!parsed) return std::unexpected(parsed.error());
-  if (!parsed->is_array()) return fail(ErrorCode::io, "the container engine's answer is no list");
+  if (!parsed->is_array())
+    return fail(ErrorCode::io, "the container engine's answer is not a list");
   Inventory out;
   for (const json::value& each : parsed->get_array()) {
     const std::string driver = text(each, "Driver");
@@ -388,7 +390,7 @@ Result<KeptText> read_inventory(std::string_view text) {
     json::monotonic_resource memory(room.data(), room.size());
     const auto line = parse(text.substr(0, end), "the remembered inventory", &memory);
     if (end == std::string_view::npos || !line || !line->is_object()) {
-      if (out.lines == 0) return fail(ErrorCode::io, "the remembered inventory is none");
+      if (out.lines == 0) return fail(ErrorCode::io, "the remembered inventory is not valid");
       out.whole = false;
       break;
     }

@@ -130,7 +130,7 @@ void Merge::networks(const std::vector<IpRange>& engine) {
 App* Merge::app_of(const Container& container, const std::string& name) {
   if (App* const app = known_app(name)) return app;
   if (policy_.apps.size() == kAppsMax) {
-    warn(container, fmt::format("is no app: there are {} already", kAppsMax));
+    warn(container, fmt::format("is ignored: there are already {} apps", kAppsMax));
     return nullptr;
   }
   App app;
@@ -146,7 +146,7 @@ App* Merge::app_of(const Container& container, const std::string& name) {
 Addon* Merge::addon_of(const Container& container, const std::string& name) {
   if (Addon* const addon = known_addon(name)) return addon;
   if (policy_.addons.size() == kAppsMax) {
-    warn(container, fmt::format("is no addon: there are {} already", kAppsMax));
+    warn(container, fmt::format("is ignored: there are already {} addons", kAppsMax));
     return nullptr;
   }
   Addon addon;
@@ -154,10 +154,9 @@ Addon* Merge::addon_of(const Container& container, const std::string& name) {
   addon.ports = container.exposes;
   addon.where = where(container);
   if (addon.ports.empty()) {
-    warn(container,
-         fmt::format("addon {} exposes no port, so nothing reaches it; name its ports in "
-                     "an [[addon]] table",
-                     quote(name)));
+    warn(container, fmt::format("addon {} exposes no port, so no app reaches it; name its ports in "
+                                "an [[addon]] table",
+                                quote(name)));
   }
   addons_.emplace(name, policy_.addons.size());
   policy_.addons.push_back(std::move(addon));
@@ -175,10 +174,10 @@ void Merge::place(const Container& container, const std::string& name, std::vect
     if (!inside) {
       warn_outside(container, ip);
     } else if (!owned_.insert(ip).second) {
-      warn(container, fmt::format("{} belongs to another app or addon already", to_string(ip)));
+      warn(container, fmt::format("{} already belongs to another app or addon", to_string(ip)));
       contested_ = true;
     } else if (addresses.size() == kAppAddressesMax) {
-      warn(container, fmt::format("{} is left out: {} has {} addresses already", to_string(ip),
+      warn(container, fmt::format("{} is ignored: {} already has {} addresses", to_string(ip),
                                   quote(name), kAppAddressesMax));
     } else {
       addresses.push_back(ip);
@@ -191,16 +190,15 @@ void Merge::warn_outside(const Container& container, Ip ip) {
     return each.range.contains({ip.family, ip.bits, ip.bits});
   });
   if (network == lan_.end()) {
-    return warn(
-        container,
-        fmt::format("{} is outside the app networks, so it is not filtered as an app's: add "
-                    "its network to [apps] network, if that is a bridge of this host",
-                    to_string(ip)));
+    return warn(container,
+                fmt::format("{} is outside the app networks, so it does not count as an app's: add "
+                            "its network to [apps] network, if that is a bridge of this host",
+                            to_string(ip)));
   }
   warn(container,
-       fmt::format("{} is in {} {} network, so it is a neighbour in the LAN and no app: it has no "
-                   "limits, addons or published ports; new connections from blocked addresses are "
-                   "dropped, no more. Put it into a bridge network to have it filtered",
+       fmt::format("{} is in {} {} network, so it is a neighbour in the LAN, not an app: it has no "
+                   "limits, addons or published ports; only new connections from blocked addresses "
+                   "are dropped. To filter it as an app, put it into a bridge network",
                    to_string(ip), network->driver == "ipvlan" ? "an" : "a", network->driver));
 }
 
@@ -209,7 +207,7 @@ std::vector<PortRange> Merge::opened(const Container& container) {
   const std::string_view text = label(container, kOpenLabel);
   if (text.empty()) return ports;
   if (!policy_.discovery.labels_open) {
-    warn(container, fmt::format("its label {} opens nothing: say labels_open = true in [apps], or "
+    warn(container, fmt::format("its label {} opens nothing: set labels_open = true in [apps], or "
                                 "name the ports in publishes of its [[app]]",
                                 kOpenLabel));
     return ports;

@@ -243,7 +243,7 @@ Result<Digest> parse_digest(std::string_view text) {
   };
   if (text.size() != 32 || !half(text.substr(0, 16), digest.high) ||
       !half(text.substr(16), digest.low)) {
-    return fail(ErrorCode::usage, "a digest is 32 hexadecimal digits");
+    return fail(ErrorCode::usage, "a digest must be 32 hexadecimal digits");
   }
   return digest;
 }

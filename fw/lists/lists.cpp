@@ -136,8 +136,9 @@ ListReport report_of(const ListsRequest::Entry& list, const RememberedFile& file
   } else if (file.not_taken) {
     report.last_good = report.shrank = true;
     report.problem = fmt::format(
-        "the file has {} {} now, less than half of what it had; the last good content ({}) stays "
-        "in force, and 'cloudron-fw apply --accept-lists' takes the file as it is",
+        "the file has only {} {}, less than half as many as before; the last good content ({}) "
+        "stays "
+        "in force; to accept the file: cloudron-fw apply --accept-lists",
         *file.not_taken, *file.not_taken == 1 ? "entry" : "entries", content);
   }
   return report;
@@ -345,7 +346,7 @@ Result<AddressSet> Lists::State::content(const Digest& digest) {
     lost.insert(digest);
   }
   return fail(ErrorCode::io,
-              fmt::format("the address set {} is no longer remembered", to_string(digest)));
+              fmt::format("the stored address set {} is missing", to_string(digest)));
 }
 
 /// All sets that the index names.

@@ -275,7 +275,7 @@ class Reader {
     int length = 0;
     const auto [stop, error] = std::from_chars(third.begin(), third.end(), length);
     if (third.empty() || error != std::errc{} || stop != third.end()) {
-      return bad("two addresses in one line: a range is FIRST-LAST");
+      return bad("two addresses in one line: write a range as FIRST-LAST");
     }
     take_entry(fmt::format("{}-{}", first, second));
   }
@@ -322,7 +322,7 @@ std::optional<std::string> why_wide(std::string_view text, const IpRange& range)
   const int bits = address_bits(range.family);
   const int wide = range.family == Family::ipv4 ? kWideBelow4 : kWideBelow6;
   if (range.last - range.first < U128{1} << (bits - wide)) return {};
-  return fmt::format("{} means all of {}: write that, or the network that is meant", text,
+  return fmt::format("{} means all of {}: write that, or the network you mean", text,
                      to_string(range));
 }
 

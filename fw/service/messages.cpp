@@ -91,7 +91,7 @@ void Messages::send(Level level, const std::string& text, const std::vector<Fiel
     return;
   }
   if (unsaid_ != 0) {
-    write(Level::warning, fmt::format("{} messages were left out", std::exchange(unsaid_, 0)), {});
+    write(Level::warning, fmt::format("{} messages left out", std::exchange(unsaid_, 0)), {});
   }
   write(level, text, fields);
 }

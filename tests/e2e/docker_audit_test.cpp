@@ -203,7 +203,7 @@ TEST_F(Audit, TheExitCodeIsTheWorst) {
 TEST_F(Audit, WithoutDockerItSaysSo) {
   const Output output = fw.run({"audit", "sandbox", "--docker", fw.dir() / "none.sock"});
   EXPECT_EQ(output.exit, 1);
-  EXPECT_THAT(output.err, HasSubstr("nobody listens on " + fw.dir() / "none.sock"));
+  EXPECT_THAT(output.err, HasSubstr("no process listens on " + fw.dir() / "none.sock"));
   must_run(host, {"chmod", "-R", "a+rX", fw.dir().path()});  // the policy is for all
   const Output unreadable =
       fw.run_by({"setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"},

@@ -59,7 +59,8 @@ TEST(DockerClient, SaysWhyItGotNoAnswer) {
   const TempDir dir;
   const auto refused = fw::docker::Client(dir / "nobody.sock").get("/info");
   ASSERT_FALSE(refused);
-  EXPECT_THAT(to_string(refused.error()), HasSubstr("nobody listens on " + dir / "nobody.sock"));
+  EXPECT_THAT(to_string(refused.error()),
+              HasSubstr("no process listens on " + dir / "nobody.sock"));
 
   const Pretender silent(dir / "silent.sock");
   const auto late = fw::docker::Client(dir / "silent.sock", 100ms).get("/info");

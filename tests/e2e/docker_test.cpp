@@ -188,8 +188,8 @@ TEST_F(DockerLive, WhatComesWhileTheStateIsLockedIsTakenInBehindIt) {
     EXPECT_TRUE(eventually(
         [&] {
           const std::string said = daemon->process().err_so_far();
-          return said.find("apps are not up to date") != std::string::npos &&
-                 said.find("is not checked") != std::string::npos;
+          return said.find("cannot update the apps") != std::string::npos &&
+                 said.find("cannot check the firewall") != std::string::npos;
         },
         30s))
         << daemon->process().err_so_far();

@@ -107,7 +107,7 @@ TEST_P(TypedOverSsh, ADryRunSaysThatItWouldBeRefused) {
   for (const auto& [command, exit] : {std::pair{"plan", 2}, std::pair{"apply --dry-run", 3}}) {
     const Output output = session.typed(words(command));
     EXPECT_EQ(output.exit, exit) << to_string(output);
-    EXPECT_NE(output.out.find("without --force apply refuses this"), std::string::npos)
+    EXPECT_NE(output.out.find("apply refuses this without --force"), std::string::npos)
         << to_string(output);
     EXPECT_NE(output.out.find("does not open that port"), std::string::npos) << to_string(output);
   }
@@ -123,7 +123,7 @@ TEST_P(TypedOverSsh, TheReasonIsTheRuleThatRefuses) {
   expect_refused(session, "apply", "dport 22 drop' of chain CLOUDRON_BEFORE refuses it");
   nft(net.host, "flush chain inet cloudron CLOUDRON_BEFORE");
   fw.must({"panic", "on", "--force"});
-  expect_refused(session, "apply", "there is a panic");
+  expect_refused(session, "apply", "a panic is on");
 }
 
 TEST_P(TypedOverSsh, AnApplyThatListsTheAddressNeedsForce) {

@@ -35,7 +35,7 @@ class FuzzContext : public fw::RequestContext {
   const fw::TrafficStats& traffic() const override { return traffic_; }
   fw::DaemonCounts counts() const override { return {}; }
   void with_lock(std::function<void()>, std::function<void(const fw::Error&)> busy) override {
-    busy({fw::ErrorCode::io, "another command is at work"});
+    busy({fw::ErrorCode::io, "another command is running"});
   }
   void record(const std::string&, const fw::Actor&, const std::string&,
               const boost::json::object&) override {}

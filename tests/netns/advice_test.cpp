@@ -38,8 +38,7 @@ TEST_F(Advice, SshByAnAbsentInterfaceAlone) {
     fw.policy(
         fmt::format("[ports]\ntcp = [80]\n[[open]]\nports = [22]\ninterfaces = [\"{}\"]\n", name));
     const std::string text = fmt::format(
-        "policy.toml:3:1: warning: there is no interface \"{}\" now; SSH is open by it alone",
-        name);
+        "policy.toml:3:1: warning: there is no interface \"{}\" now; SSH is open only on it", name);
     expect_said({"check"}, 0, text);
     expect_said({"plan"}, 2, text);
     expect_said({"apply", "--dry-run"}, 0, text);
@@ -86,7 +85,7 @@ TEST_F(Advice, WithoutDockerNamesTheSettingOfThePolicy) {
   fw.policy(
       fmt::format("[apps]\ndiscover = \"docker\"\ndocker = \"{}\"\n", fw.dir() / "nobody.sock"));
   const Output plan = fw.run({"plan"});
-  EXPECT_NE(plan.err.find("cloudron-fw: warning: Docker does not run"), std::string::npos)
+  EXPECT_NE(plan.err.find("cloudron-fw: warning: Docker is not running"), std::string::npos)
       << to_string(plan);
   EXPECT_NE(plan.err.find("[apps] docker = "), std::string::npos) << to_string(plan);
   EXPECT_EQ(plan.err.find("--docker"), std::string::npos) << to_string(plan);

@@ -54,7 +54,7 @@ TEST_P(Beside, TheDaemonSaysOnceWhoSetsOurBitsAndOnceWhenThatEnds) {
   nft(net.host, "table ip another { chain guilty { ct label set 98; }; }");
   EXPECT_TRUE(said("table inet other, chain guilty; table ip another, chain guilty"));
   nft(net.host, "delete table inet other\ndelete table ip another");
-  EXPECT_TRUE(said("no other program's rule sets bits of our connection labels any more"));
+  EXPECT_TRUE(said("no rule of another program sets our bits of connection labels any more"));
   EXPECT_EQ(fw.json({"activity", "--what", "labels"}).as_array().size(), 3u);
   EXPECT_EQ(daemon.repairs(), 0);
 }

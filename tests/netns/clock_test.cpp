@@ -120,8 +120,8 @@ TEST_F(WallClock, SetUnderTheDaemonEndsBlocksAsStated) {
   }
   EXPECT_EQ(daemon.repairs(), 0) << "it is nobody's drift";
   const std::string said = fw.must({"activity", "--what", "clock"}).out;
-  EXPECT_NE(said.find("the clock is 1d ahead of what it was"), std::string::npos) << said;
-  EXPECT_NE(said.find("the clock is 2d behind what it was"), std::string::npos) << said;
+  EXPECT_NE(said.find("the clock was set forward by 1d"), std::string::npos) << said;
+  EXPECT_NE(said.find("the clock was set back by 2d"), std::string::npos) << said;
 }
 
 TEST_F(WallClock, ABlockAfterAStepMovesTheOthersToo) {

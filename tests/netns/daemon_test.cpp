@@ -94,7 +94,7 @@ TEST_F(Guarded, WithoutItsStoreItRepairsAndSaysWhatIsMissing) {
     EXPECT_TRUE(eventually([&] { return rules() == before; }));
   }
   const std::string log = daemon.process().err_so_far();
-  const std::string said = "the kernel keeps the blocks that it has";
+  const std::string said = "the blocks in the kernel stay as they are";
   const auto at = log.find(said);
   ASSERT_NE(at, std::string::npos) << log;
   EXPECT_EQ(log.find(said, at + 1), std::string::npos) << "once: " << log;
@@ -130,7 +130,7 @@ TEST_F(ByHand, WhatWentWithTheTableIsSaidOnce) {
   nft(net.host, "add rule inet cloudron CLOUDRON_AFTER counter");
   nft(net.host, "add rule inet cloudron CLOUDRON_FORWARD_BEFORE ip6 daddr 2001:db8::7 accept");
   seen();
-  const std::string said = "; 3 rules that had been added by hand are lost with it";
+  const std::string said = "; 3 hand-added rules are lost with it";
   const std::string first = remove(2);
   EXPECT_NE(first.find(said), std::string::npos) << first;
   EXPECT_NE(daemon.process().err_so_far().find(said), std::string::npos)
@@ -190,7 +190,7 @@ TEST_F(Guarded, InAPidNamespaceItKnowsWhoElseChangedTheRules) {
   }
   EXPECT_NE(activity("repair").find("nft (pid "), std::string::npos) << activity("repair");
   EXPECT_EQ(activity("repair").find("cloudron-fw (pid "), std::string::npos) << activity("repair");
-  EXPECT_EQ(activity("repair").find("somebody"), std::string::npos) << activity("repair");
+  EXPECT_EQ(activity("repair").find("an unknown program"), std::string::npos) << activity("repair");
 }
 
 TEST_F(Guarded, OwnCommandsAreNoDrift) {
@@ -501,7 +501,7 @@ TEST_F(Guarded, WrongRequestsAreAnsweredAndTheNextOneIsServed) {
            {"\xff\xfe", "JSON object"},
            {std::string(20, '[') + std::string(20, ']'), "JSON object"},
            {R"({"do":7})", "must be a string"},
-           {R"({"do":"dance"})", "is no request"},
+           {R"({"do":"dance"})", "unknown request"},
            {R"({"do":"block"})", "\\\"addresses\\\" must be there"},
            {R"({"do":"block","addresses":["198.18.0.300"]})", "198.18.0.300"},
            {R"({"do":"block","addresses":["198.18.0.3"],"for":"1y"})", "unknown unit"},

@@ -377,10 +377,10 @@ TEST_F(Broken, WhatOthersCanChangeIsWarnedOf) {
   const std::string list = fw.dir() / "bad.txt";
   for (const std::string& path : {fw.policy_path(), list, fw.state_dir()}) {
     must_run(net.host, {"chmod", "o+w", path});
-    warned("anybody can change " + path + ", and with it the firewall: chmod o-w " + path);
+    warned("any user can change " + path + ", and so the firewall: chmod o-w " + path);
     must_run(net.host, {"chmod", "o-w", path});
     must_run(net.host, {"chown", "12345", path});
-    warned(path + " belongs to user 12345, who can change it");
+    warned(path + " belongs to user 12345, who can so change the firewall");
     must_run(net.host, {"chown", "0", path});
   }
   warned("");

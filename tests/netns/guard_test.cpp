@@ -59,7 +59,7 @@ route add default via fe80::77 dev eth0 proto ra
                   std::pair<std::string,
                             std::string>>{{"127.0.0.1", "is this host"},
                                           {"0.0.0.0/0", "198.18.9.0/24"},
-                                          {"12.0.0.0/7", "is more than a /8"},
+                                          {"12.0.0.0/7", "is wider than a /8"},
                                           {"203.0.113.8", "is a router of this host (eth0)"},
                                           {"203.0.113.0/30",
                                            "holds 203.0.113.1, an address of this host (eth0)"},
@@ -75,7 +75,7 @@ route add default via fe80::77 dev eth0 proto ra
             : std::vector<std::pair<std::string, std::string>>{
                   {"::1", "is this host"},
                   {"::/0", "2001:db8:9::/48"},
-                  {"2400::/15", "is more than a /16"},
+                  {"2400::/15", "is wider than a /16"},
                   {"2001:db8:ffff::8", "is a router of this host (eth0)"},
                   {"fe80::77", "is a router of this host (eth0)"},
                   {"2001:db8:ffff::/64", "holds 2001:db8:ffff::1, an address of this host (eth0)"},
@@ -122,7 +122,8 @@ TEST_P(Guard, KeepsTheSessionOfWhoAsksTheSocket) {
   };
   const json::object refused = ask(bracketed(client(family(), 0x142)) + ":51234");
   EXPECT_EQ(refused.at("ok"), false);
-  EXPECT_NE(refused.at("error").at("what").as_string().find("this SSH session"), json::string::npos);
+  EXPECT_NE(refused.at("error").at("what").as_string().find("this SSH session"),
+            json::string::npos);
   EXPECT_EQ(ask(bracketed(client(family(), 0x242)) + ":51234").at("ok"), true);
 }
 

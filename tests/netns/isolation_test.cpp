@@ -107,7 +107,7 @@ TEST_P(Isolation, BridgedPacketsAreFilteredFromThenOn) {
   net.host.in([&] { write_file("/proc/sys/net/bridge/" + name, "0"); });
   const Output status = fw.run({"status"});
   EXPECT_EQ(status.exit, 2);
-  EXPECT_NE(status.out.find("not kept apart: somebody set net.bridge." + name), std::string::npos)
+  EXPECT_NE(status.out.find("not isolated: net.bridge." + name), std::string::npos)
       << to_string(status);
   EXPECT_EQ(fw.run({"status", "--json"}).exit, 2);
   fw.apply();

@@ -143,7 +143,7 @@ TEST_P(Metrics, APortInUseIsSaidAndTheDaemonGoesOn) {
   fw.apply(policy());
   const Daemon daemon(fw);
   EXPECT_EQ(daemon.ask("hello").at("ok"), true);
-  EXPECT_NE(daemon.process().err_so_far().find("metrics are not served: cannot listen on " +
+  EXPECT_NE(daemon.process().err_so_far().find("cannot serve metrics: cannot listen on " +
                                                address() + ":9477: Address already in use"),
             std::string::npos)
       << daemon.process().err_so_far();

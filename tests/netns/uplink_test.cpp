@@ -25,7 +25,8 @@ TEST_P(UplinkNetwork, IsNoNetworkOfApps) {
   for (const char* command : {"check", "apply"}) {
     const Output output = fw.run({command});
     EXPECT_EQ(output.exit, 1) << to_string(output);
-    EXPECT_NE((output.out + output.err).find(lan() + " is no network of apps"), std::string::npos)
+    EXPECT_NE((output.out + output.err).find(lan() + " is not a network of apps"),
+              std::string::npos)
         << to_string(output);
   }
   EXPECT_EQ(rules_only(net.host), before);

@@ -475,7 +475,8 @@ TEST_F(Files, WhatIsNoCaptureIsSaid) {
   EXPECT_NE(read("/tmp").problem.find("is a folder"), std::string::npos);
   EXPECT_NE(read(file("")).problem.find("is empty"), std::string::npos);
   EXPECT_NE(read("/nonexistent/\x1b[31m").problem.find("\\u001b"), std::string::npos);
-  EXPECT_NE(read(file("[ports]\ntcp = [22]\n")).problem.find("not a capture"), std::string::npos);
+  EXPECT_NE(read(file("[ports]\ntcp = [22]\n")).problem.find("not a readable capture"),
+            std::string::npos);
   EXPECT_NE(read(file(capture_of(Form::micro, 195, {}))).problem.find("link type 195 ("),
             std::string::npos);
   std::string huge = capture_of(Form::micro, 1, frames_);

@@ -33,7 +33,7 @@ TEST(Control, OtherLinesHoldNone) {
                                   std::string(20, '[') + std::string(20, ']')}) {
     const auto request = read_request(line);
     ASSERT_FALSE(request) << line;
-    EXPECT_EQ(to_string(request.error()), "a request is one line that holds a JSON object");
+    EXPECT_EQ(to_string(request.error()), "a request must be one line that holds a JSON object");
   }
 }
 

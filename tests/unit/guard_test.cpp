@@ -50,7 +50,7 @@ TEST(BlockGuard, SaysWhatABlockWouldHit) {
            {"2001:db8:7::1", Kind::trusted, "is in the trusted network 2001:db8:7::/48 (p:2:32)"},
            {"127.0.0.53", Kind::own_address, "is this host"},
            {"::1", Kind::own_address, "is this host"},
-           {"0.0.0.0", Kind::own_address, "is hosts that have no address yet"},
+           {"0.0.0.0", Kind::own_address, "is a host without an address yet"},
            {"192.0.2.10", Kind::own_address, "is an address of this host (eth0)"},
            {"2001:db8:1::10", Kind::own_address, "is an address of this host (eth0)"},
            {"172.29.0.1", Kind::own_address, "is an address of this host (docker0)"},
@@ -75,8 +75,8 @@ TEST(BlockGuard, SaysWhatABlockWouldHit) {
             "is in the link-local network fe80::/10, where single addresses can be blocked"},
            {"169.254.7.0/24", Kind::own_link,
             "is in the link-local network 169.254.0.0/16, where single addresses can be blocked"},
-           {"12.0.0.0/7", Kind::too_wide, "is more than a /8"},
-           {"2400::/15", Kind::too_wide, "is more than a /16"}}) {
+           {"12.0.0.0/7", Kind::too_wide, "is wider than a /8"},
+           {"2400::/15", Kind::too_wide, "is wider than a /16"}}) {
     const auto objection = here.objection(network(text));
     ASSERT_TRUE(objection) << text;
     EXPECT_EQ(objection->kind, kind) << text;
@@ -97,7 +97,7 @@ TEST(BlockGuard, LetsTheRestPass) {
 
 TEST(BlockGuard, KeepsItsCaller) {
   EXPECT_EQ(said("203.0.113.0/24", addr("203.0.113.9")),
-            "203.0.113.0/24 holds 203.0.113.9, from where this SSH session comes");
+            "203.0.113.0/24 holds 203.0.113.9, the address of this SSH session");
   EXPECT_EQ(said("203.0.113.0/24", addr("198.18.0.1")), "");
   const auto all = guard().objections(
       {network("203.0.113.1"), network("::1"), network("203.0.113.9")}, addr("203.0.113.9"));

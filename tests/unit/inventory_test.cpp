@@ -160,8 +160,8 @@ TEST(Inventory, LabelsThatMeanNothingAreSaid) {
                     container("bare", {{kAddonLabel, "bare"}}, "172.20.0.8")};
   const std::string said = texts(discover(discovering(), all).problems);
   EXPECT_NE(said.find("there is no addon \"nobody\""), std::string::npos) << said;
-  EXPECT_NE(said.find("opens nothing: say labels_open"), std::string::npos) << said;
-  EXPECT_NE(said.find("172.20.0.9 belongs to another"), std::string::npos) << said;
+  EXPECT_NE(said.find("opens nothing: set labels_open"), std::string::npos) << said;
+  EXPECT_NE(said.find("172.20.0.9 already belongs to another"), std::string::npos) << said;
   EXPECT_NE(said.find("192.0.2.1 is outside the app networks"), std::string::npos) << said;
   EXPECT_NE(said.find("exposes no port"), std::string::npos) << said;
 

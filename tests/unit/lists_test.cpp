@@ -110,9 +110,8 @@ TEST(ReadList, NamesWideNetworksWithHostBits) {
   std::vector<std::size_t> lines;
   for (const BadLine& wide : list.wide) lines.push_back(wide.line);
   EXPECT_EQ(lines, (std::vector<std::size_t>{2, 5, 6}));
-  EXPECT_EQ(
-      list.wide.front().what,
-      "198.51.100.77/15 means all of 198.50.0.0/15: write that, or the network that is meant");
+  EXPECT_EQ(list.wide.front().what,
+            "198.51.100.77/15 means all of 198.50.0.0/15: write that, or the network you mean");
   EXPECT_EQ(list.entries, 6u);
 }
 

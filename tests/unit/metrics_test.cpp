@@ -13,7 +13,7 @@ constexpr const char* kWhole =
 # TYPE cloudron_fw_limit_accepted_connections_total counter
 cloudron_fw_limit_accepted_connections_total{limit="ssh"} 1
 cloudron_fw_limit_accepted_connections_total{limit="web"} 18446744073709551615
-# HELP cloudron_fw_limit_refused_packets_total Packets that a limit refused; a client that is refused asks again.
+# HELP cloudron_fw_limit_refused_packets_total Packets that a limit refused; a refused client sends several.
 # TYPE cloudron_fw_limit_refused_packets_total counter
 cloudron_fw_limit_refused_packets_total{limit="ssh"} 2
 cloudron_fw_limit_refused_packets_total{limit="web"} 0
@@ -33,11 +33,11 @@ cloudron_fw_limit_meter_sources{limit="web"} 0
 # TYPE cloudron_fw_limit_meter_capacity_sources gauge
 cloudron_fw_limit_meter_capacity_sources{limit="ssh"} 65535
 cloudron_fw_limit_meter_capacity_sources{limit="web"} 65535
-# HELP cloudron_fw_dropped_packets_total Packets that were dropped, by what for.
+# HELP cloudron_fw_dropped_packets_total Packets dropped, by reason.
 # TYPE cloudron_fw_dropped_packets_total counter
 cloudron_fw_dropped_packets_total{reason="blocked"} 8
 cloudron_fw_dropped_packets_total{reason="closed"} 9
-# HELP cloudron_fw_unlabelled_connections_total Connections counted by their id, for they hold no label.
+# HELP cloudron_fw_unlabelled_connections_total Connections counted by their id, as they hold no label.
 # TYPE cloudron_fw_unlabelled_connections_total counter
 cloudron_fw_unlabelled_connections_total 29
 # HELP cloudron_fw_connections_total Connections that began.
@@ -49,7 +49,7 @@ cloudron_fw_open_connections 11
 # HELP cloudron_fw_app_connections_total Connections that an app began.
 # TYPE cloudron_fw_app_connections_total counter
 cloudron_fw_app_connections_total{app="wiki"} 12
-# HELP cloudron_fw_blocks Blocks in force, by who made them.
+# HELP cloudron_fw_blocks Blocks in force, by origin.
 # TYPE cloudron_fw_blocks gauge
 cloudron_fw_blocks{origin="a \"\\u0007\" b\\n"} 1
 cloudron_fw_blocks{origin="admin"} 13

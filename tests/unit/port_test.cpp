@@ -32,12 +32,12 @@ TEST(Ports, WhatIsNoneIsSaidWithTheRemedy) {
   EXPECT_EQ(as_ports("udp/53", Protocol::udp),
             "error: \"udp/53\" is not a port: write a number or a range, e.g. 22 or \"8000-8100\"");
   EXPECT_EQ(as_ports("sctp/5"),
-            "error: \"sctp/5\": the protocol is tcp or udp; write e.g. \"udp/53\"");
+            "error: \"sctp/5\": the protocol must be tcp or udp; write e.g. \"udp/53\"");
   EXPECT_EQ(as_ports("UDP/5").substr(0, 17), "error: \"UDP/5\": t");
   EXPECT_EQ(as_ports("0"), "error: port 0 is not between 1 and 65535");
   EXPECT_EQ(as_ports("1-65536"), "error: port 65536 is not between 1 and 65535");
   EXPECT_EQ(as_ports("99999999999999999999"), "error: port number is not between 1 and 65535");
-  EXPECT_EQ(as_ports("9-8"), "error: \"9-8\" goes backwards: write \"8-9\"");
+  EXPECT_EQ(as_ports("9-8"), "error: \"9-8\" is reversed: write \"8-9\"");
 }
 
 TEST(Ports, OfNumbersAreBounded) {

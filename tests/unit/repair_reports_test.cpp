@@ -18,7 +18,7 @@ TEST(Repaired, SaysWhoChangedWhat) {
   EXPECT_EQ(to_string(Repaired{"nft (pid 7)", false, 2, 0, 3400us}),
             "nft (pid 7) changed 2 lines of the firewall; repaired in 3 ms");
   EXPECT_EQ(to_string(Repaired{"", false, 1, 0, 1ms}),
-            "somebody changed 1 line of the firewall; repaired in 1 ms");
+            "an unknown program changed 1 line of the firewall; repaired in 1 ms");
   EXPECT_EQ(to_string(Repaired{"nft (pid 7)", true, 90, 1, 20ms}),
             "nft (pid 7) removed the firewall; repaired in 20 ms; 1 rule that had been added by "
             "hand is lost with it: files in rules.d keep such rules");
@@ -59,9 +59,10 @@ TEST_F(Reports, OfLabelsOnceWhenItBeginsAndOnceWhenItEnds) {
   for (const char* trouble : {"bit 3 is set by table ip a", "bit 3 is set by table ip a", "", ""}) {
     reports.tell_labels(trouble);
   }
-  EXPECT_THAT(recorded("labels"),
-              ElementsAre("bit 3 is set by table ip a",
-                          "no other program's rule sets bits of our connection labels any more"));
+  EXPECT_THAT(
+      recorded("labels"),
+      ElementsAre("bit 3 is set by table ip a",
+                  "no rule of another program sets our bits of connection labels any more"));
 }
 
 }  // namespace

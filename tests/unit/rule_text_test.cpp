@@ -104,20 +104,20 @@ struct Bad {
 TEST(RuleText, WhatItDoesNotKnowItSaysWithAPlaceAndARemedy) {
   const Bad all[] = {
       {"flush ruleset", "r.nft:1:1", "a rule stands in a chain"},
-      {"table ip nat {\n}", "r.nft:1:7", "for the table inet cloudron alone"},
+      {"table ip nat {\n}", "r.nft:1:7", "only for the table inet cloudron"},
       {"add rule inet cloudron input accept", "r.nft:1:24", "rules go into CLOUDRON_BEFORE"},
       {"add chain inet cloudron x", "r.nft:1:5", "only rules can be added"},
       {"chain CLOUDRON_BEFORE {\n  ip saddr 1.2.3 accept\n}", "r.nft:2:12", "1.2.3"},
       {"chain CLOUDRON_BEFORE {\n  ip saddr ::1 accept\n}", "r.nft:2:12", "write ip6 saddr"},
       {"chain CLOUDRON_BEFORE {\n  tcp dport ssh accept\n}", "r.nft:2:13", "is not a port"},
-      {"chain CLOUDRON_BEFORE {\n  tcp dport 22 jump x\n}", "r.nft:2:16", "is not understood here"},
+      {"chain CLOUDRON_BEFORE {\n  tcp dport 22 jump x\n}", "r.nft:2:16", "is unknown here"},
       {"chain CLOUDRON_BEFORE {\n  tcp dport 22 acept\n}", "r.nft:2:16", "did you mean accept?"},
       {"chain CLOUDRON_BEFORE {\n  accept drop\n}", "r.nft:2:10", "may follow the verdict"},
       {"chain CLOUDRON_BEFORE {\n  ct mark 1 accept\n}", "r.nft:2:6", "only the state"},
       {"chain CLOUDRON_BEFORE {\n  limit rate over 5/second drop\n}", "r.nft:2:14", "over"},
       {"chain CLOUDRON_BEFORE {\n  iifname { \"a*\", \"b\" } drop\n}", "r.nft:2:13", "a rule for"},
       {"chain CLOUDRON_BEFORE {\n  accept\n", "r.nft:3:1", "a } is missing"},
-      {"}", "r.nft:1:1", "nothing to close"},
+      {"}", "r.nft:1:1", "no open {"},
   };
   for (const Bad& bad : all) {
     const RulesOfFiles got = read(bad.text);
