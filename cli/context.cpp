@@ -135,7 +135,7 @@ void Table::print(const Context& context, const std::string& indent) const {
 std::string left_out_text(const fw::ListReport& report) {
   constexpr std::size_t kShown = 5;
   std::string text = fmt::format(
-      "list '{}': {} touch addresses that no list blocks, and are left "
+      "list '{}': {} contain addresses that no list may block, which are left "
       "out there:",
       report.name, plural(report.left_count, "entry", "entries"));
   for (std::size_t i = 0; i < std::min(kShown, report.left_out.size()); ++i) {

@@ -19,7 +19,7 @@ fw::Result<Pages> Pages::map(std::size_t bytes) {
   void* const got = mmap(nullptr, whole + kHuge, PROT_READ | PROT_WRITE,
                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (got == MAP_FAILED) {
-    return fw::fail_errno(fw::ErrorCode::memory, "no memory for a table", errno);
+    return fw::fail_errno(fw::ErrorCode::memory, "not enough memory for a table", errno);
   }
   auto* const begin = static_cast<char*>(got);
   const std::size_t skip = (kHuge - reinterpret_cast<std::uintptr_t>(begin) % kHuge) % kHuge;

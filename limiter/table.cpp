@@ -103,7 +103,7 @@ inline Place find(const Slots* slots, std::uint64_t tag, Ticks now) {
 
 fw::Result<Table> Table::make(std::size_t slots) {
   if (slots > kSlotsMax) {
-    return fw::fail(fw::ErrorCode::memory, "a table of limits has at most 2^35 slots");
+    return fw::fail(fw::ErrorCode::memory, "a table of limits can have at most 2^35 slots");
   }
   const std::size_t buckets =
       slots <= kSlotsOfBucket ? 1 : (slots + kSlotsOfBucket - 1) / kSlotsOfBucket;

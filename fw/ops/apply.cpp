@@ -49,13 +49,13 @@ void guard(const Environment& env, const ApplyRequest& request, Manager& manager
 void remember(const Environment& env, const PolicySource& source, const LoadedPolicy& loaded) {
   if (!source.boot) {
     if (const auto done = forget_refused(env.state_dir); !done) {
-      env.warn("the next boot may take it for rolled back: " + to_string(done.error()));
+      env.warn("the next boot may treat it as rolled back: " + to_string(done.error()));
     }
   }
   if (loaded.text) {
     const auto saved = save_last_good(env.state_dir, policy_file(source), *loaded.text);
     if (!saved) {
-      env.warn("the policy is not remembered for the next boot: " + to_string(saved.error()));
+      env.warn("cannot store the policy for the next boot: " + to_string(saved.error()));
     }
   } else if (!source.boot) {
     if (const auto done = forget_last_good(env.state_dir); !done) {
@@ -116,7 +116,7 @@ LoadedPolicy load_at_boot(const Environment& env, const PolicySource& source) {
   LoadedPolicy loaded;
   loaded.policy = std::move(desired.policy);
   loaded.warnings = check(loaded.policy);
-  loaded.name = name_of(*trial) + ", which waits for its confirmation,";
+  loaded.name = name_of(*trial) + ", which is on trial,";
   loaded.unused = desired.unused;
   return loaded;
 }
@@ -124,7 +124,7 @@ LoadedPolicy load_at_boot(const Environment& env, const PolicySource& source) {
 /// For a boot that finds the store unusable; tells it.
 Result<Manager> manager_without_store(const Environment& env, const Error& why) {
   env.error(to_string(why));
-  env.error("blocks are not in force until the state database is mended");
+  env.error("blocks are not in force until the state database is repaired");
   auto kernel = chains::Kernel::open();
   if (!kernel) return std::unexpected(kernel.error());
   return Manager(std::move(*kernel), env.state_dir, std::nullopt);
@@ -159,7 +159,7 @@ Result<ApplyOutcome> plan(const Environment& env, const ApplyRequest& request) {
   auto loaded = load(env, request.source);
   if (!loaded) return std::unexpected(loaded.error());
   if (takes_lan_for_apps(env, loaded->policy) && !request.force) {
-    env.warn("apply refuses that: use --force to apply anyway");
+    env.warn("apply would refuse this: use --force to apply anyway");
   }
   auto manager = open_to_read(env);
   if (!manager) return std::unexpected(manager.error());

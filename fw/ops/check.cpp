@@ -52,7 +52,7 @@ void check_lists(const Policy& policy, const SparedSpace& spared, std::vector<Pr
     }
     if (text->left_count > text->left_out.size()) {
       problems.push_back({Severity::warning,
-                          fmt::format("list '{}': {} more entries are left out in part", list.name,
+                          fmt::format("list '{}': {} more entries are partly ignored", list.name,
                                       grouped(text->left_count - text->left_out.size())),
                           list.where});
     }

@@ -99,7 +99,7 @@ std::optional<std::string> why_no_port(std::string_view word) {
   const std::size_t slash = std::min(word.find('/'), word.size());
   const std::string_view behind = word.substr(std::min(slash + 1, word.size()));
   if (is_number(word.substr(0, slash)) && (behind == "tcp" || behind == "udp"))
-    return fmt::format("{} is no port: write {}/{}", quote(word), behind, word.substr(0, slash));
+    return fmt::format("{} is not a port: write {}/{}", quote(word), behind, word.substr(0, slash));
   const bool named = word.starts_with("udp/") || word.starts_with("tcp/");
   if (!is_number(named ? word.substr(4) : word)) return {};
   return parse_ports(word).error().what;
@@ -138,7 +138,7 @@ Result<End> parse_end(const Policy& policy, const std::string& word) {
   const auto ip = parse_ip(word);
   if (!ip) {
     return wrong(quote(word) +
-                 " is no address, app:NAME, addon:NAME or port (tcp/443, udp/53, ping)");
+                 " is not an address, app:NAME, addon:NAME or port (tcp/443, udp/53, ping)");
   }
   return End{{*ip}, nullptr, nullptr};
 }
@@ -168,7 +168,7 @@ class Asking {
       to = *end;
     }
     if (words.size() == 3 && !service) {
-      return wrong(quote(words.back()) + " is no port: write tcp/443, udp/53, ping or vrrp");
+      return wrong(quote(words.back()) + " is not a port: write tcp/443, udp/53, ping or vrrp");
     }
     if (!service && to.addon == nullptr) return wrong("to which port? add tcp/443, udp/53 or ping");
     std::vector<std::pair<std::uint8_t, std::uint16_t>> services;
@@ -188,7 +188,7 @@ class Asking {
         }
       }
     }
-    if (out_.empty()) return wrong("the two ends have no address of one family");
+    if (out_.empty()) return wrong("the two ends have no address family in common");
     return std::move(out_);
   }
 
@@ -273,7 +273,7 @@ Result<void> ask_policy(World& world, const Environment& env) {
     if (!opened) return std::unexpected(opened.error());
     store = std::move(*opened);
   } else {
-    world.notes.emplace_back("blocks are left out: only root can read them");
+    world.notes.emplace_back("blocks are ignored: only root can read them");
   }
   const auto panic = read_panic(env.state_dir);
   auto target = compile_target(world.policy, world.lists, store ? &*store : nullptr,
@@ -296,7 +296,7 @@ Result<void> ask_kernel(World& world) {
     world.notes.emplace_back("the firewall is not in force: everything passes");
   } else if (observed->ruleset->bridge_dormant) {
     world.notes.emplace_back(name_of(chains::Table::bridge) +
-                             " is dormant: a container can forge frames on its bridge, and in them "
+                             " is dormant: a container can forge frames on its bridge, and with them "
                              "the sender of what is asked here");
   }
   if (observed->table() != nullptr) world.ruleset = std::move(*observed->ruleset);
@@ -448,7 +448,7 @@ ExplainAnswer answer_of(const World& world, Explanation e) {
 
 Result<ExplainReport> explain(const Environment& env, const ExplainRequest& request) {
   auto loaded = load_policy(env, request.source);
-  if (!loaded) return fail(ErrorCode::policy, "the policy has errors: nothing can be explained");
+  if (!loaded) return fail(ErrorCode::policy, "cannot explain: the policy has errors");
   World world{std::move(loaded->policy),
               Lists(env.state_dir),
               early_drop_devices(),

@@ -55,8 +55,8 @@ Result<PanicReport> panic(const Environment& env, const PanicRequest& request) {
   const bool nobody = after && desired.policy.trusted.empty() && after->panic.callers.empty();
   if (nobody && !request.force) {
     return fail(ErrorCode::usage,
-                "nobody could log in any more: the policy trusts no network, and this is no SSH "
-                "session; on the console use --force to do it anyway");
+                "nobody could log in any more: the policy trusts no network, and this is not an SSH "
+                "session; on the console, use --force to do it anyway");
   }
   auto report = put_in_force(env, *manager, desired, before, after);
   if (!report) return std::unexpected(report.error());

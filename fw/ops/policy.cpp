@@ -52,7 +52,7 @@ void put_in_apps(const Environment& env, const PolicySource& source, LoadedPolic
   bool answered = false;
   loaded.asks = source.ask_engine;
   if (source.ask_engine && !source.boot) {
-    const auto working = env.working("asking the container engine for its apps");
+    const auto working = env.working("reading the apps from the container engine");
     auto asked = docker::ask(loaded.policy.discovery.docker);
     if (asked) {
       kept.take({.everything = true}, std::move(*asked));
@@ -67,7 +67,7 @@ void put_in_apps(const Environment& env, const PolicySource& source, LoadedPolic
     loaded.warnings.push_back(
         {Severity::warning,
          loaded.engine_trouble +
-             (remembered ? "; the apps that it had last stay in force" : "; no app is known yet"),
+             (remembered ? "; the last known apps stay in force" : "; no apps are known yet"),
          {}});
   }
   auto discovered = with_remembered(std::move(loaded.policy), kept);
@@ -82,7 +82,7 @@ bool was_refused(const Environment& env, const LoadedPolicy& asked) {
   const auto at = refused_at(env.state_dir, *asked.text, this_moment());
   if (!at) return false;
   env.error(
-      fmt::format("{} was rolled back at {}, and not applied since", asked.name, time_text(*at)));
+      fmt::format("{} was rolled back at {} and has not been applied since", asked.name, time_text(*at)));
   return true;
 }
 
@@ -132,7 +132,7 @@ LoadedPolicy load_some_policy(const Environment& env, const PolicySource& source
   if (asked && !lost && !refused) return std::move(*asked);
   auto last_good = read_last_good(env.state_dir);
   if (lost && !last_good) return std::move(*asked);
-  if (lost) env.error(fmt::format("{} is not there any more", kDefaultPolicy));
+  if (lost) env.error(fmt::format("{} no longer exists", kDefaultPolicy));
   LoadedPolicy loaded;
   loaded.stands_in = true;
   if (last_good) {
@@ -144,7 +144,7 @@ LoadedPolicy load_some_policy(const Environment& env, const PolicySource& source
   }
   loaded.warnings = check(loaded.policy);
   put_in_apps(env, source, loaded);
-  env.error("the policy cannot be used: " + loaded.name +
+  env.error("the policy is unusable: " + loaded.name +
             (source.boot ? " is applied instead" : " is used instead"));
   return loaded;
 }
@@ -163,7 +163,7 @@ void remember_apps(const Environment& env, LoadedPolicy& loaded) {
   } else if (!loaded.engine_trouble.empty() && loaded.asks) {
     done = remember_trouble(env.state_dir, loaded.engine_trouble);
   }
-  if (!done) env.warn("the apps are not remembered: " + to_string(done.error()));
+  if (!done) env.warn("cannot store the apps: " + to_string(done.error()));
 }
 
 }  // namespace fw::ops

@@ -25,7 +25,7 @@ void record(const Environment& env, const Policy* policy, const std::string& wha
       log ? log->add({0, wall_clock(), what, env.caller.actor(), summary, json::serialize(details)},
                      bounds)
           : Result<std::int64_t>(std::unexpected(log.error()));
-  if (!added) env.warn("this is not in the activity log: " + to_string(added.error()));
+  if (!added) env.warn("not written to the activity log: " + to_string(added.error()));
 }
 
 void record_apply(const Environment& env, const Policy* policy, const std::string& name,

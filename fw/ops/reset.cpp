@@ -22,7 +22,7 @@ void end_trial(const Environment& env) {
   const auto trial = read_trial_record(env.state_dir);
   if (!trial) return;
   const auto done = abandon_trial(env.state_dir, *trial, wall_clock());
-  if (!done) env.warn("the trial is not over: " + to_string(done.error()));
+  if (!done) env.warn("cannot end the trial: " + to_string(done.error()));
 }
 
 /// The daemon takes it away once it has heard of the reset. Nobody else can.
@@ -31,7 +31,7 @@ Result<void> wait_for_stand_in_to_go(chains::Kernel& kernel) {
   while (kernel.has(chains::Table::stand_in).value_or(false)) {
     if (std::chrono::steady_clock::now() >= end) {
       return fail(ErrorCode::kernel_refused,
-                  fmt::format("{} is still in force, and only the daemon can remove it, which does "
+                  fmt::format("{} is still in force, and only the daemon can remove it, but does "
                               "not answer: end it (sudo systemctl kill --signal=SIGKILL "
                               "cloudron-fwd)",
                               name_of(chains::Table::stand_in)));
@@ -50,10 +50,10 @@ Result<ResetReport> remove_ours(const Environment& env, chains::Kernel& kernel,
   if (auto agreed = agree(); !agreed) return std::unexpected(agreed.error());
   // Not before the question: nobody should have to wait for the answer.
   const auto lock = StateLock::take(env.state_dir);
-  if (!lock) env.warn("removing the tables without the lock: " + to_string(lock.error()));
+  if (!lock) env.warn("tables removed without the lock: " + to_string(lock.error()));
   if (lock) {
     const auto off = switch_off(env.state_dir);
-    if (!off) env.warn("the daemon may bring it back: " + to_string(off.error()));
+    if (!off) env.warn("the daemon may restore them: " + to_string(off.error()));
   }
   end_trial(env);
   const auto removed = remove_tables(kernel);

@@ -23,7 +23,7 @@ Result<std::string> roll_back_overdue(const Environment& env) {
   if (!overdue) return std::unexpected(overdue.error());
   if (!*overdue) return std::string();
   std::string what =
-      "nobody confirmed in time: " + rolled_back_text((*overdue)->pending, (*overdue)->done);
+      "not confirmed in time: " + rolled_back_text((*overdue)->pending, (*overdue)->done);
   record(env, nullptr, "rollback", what);
   return what;
 }
@@ -31,7 +31,7 @@ Result<std::string> roll_back_overdue(const Environment& env) {
 bool settle_trial(const Environment& env) {
   const auto done = roll_back_overdue(env);
   if (!done) {
-    env.error("a trial that nobody confirmed is not rolled back: " + to_string(done.error()));
+    env.error("cannot roll back an unconfirmed trial: " + to_string(done.error()));
     return false;
   }
   if (!done->empty()) env.warn(*done);
@@ -42,14 +42,14 @@ Result<void> no_trial_is_on(const Environment& env) {
   const auto overdue = roll_back_overdue(env);
   if (!overdue) {
     Error error = overdue.error();
-    error.what = "a trial that nobody confirmed is not rolled back: " + error.what;
+    error.what = "cannot roll back an unconfirmed trial: " + error.what;
     return std::unexpected(std::move(error));
   }
   if (!overdue->empty()) env.warn(*overdue);
   const auto trial = read_trial_record(env.state_dir);
   if (!trial) return {};
   return fail(ErrorCode::usage,
-              fmt::format("{} waits for its confirmation ({}): nothing was changed; first keep it "
+              fmt::format("{} is on trial ({}): nothing was changed; first keep it "
                           "(cloudron-fw confirm) or go back (cloudron-fw rollback)",
                           name_of(*trial), until_text(trial->until_wall, wall_clock())));
 }
@@ -70,13 +70,13 @@ Result<TrialEnded> confirm(const Environment& env) {
   if (!lock) return std::unexpected(lock.error());
   if (!settle_trial(env)) return fail(ErrorCode::usage, "nothing was confirmed");
   const auto trial = read_trial_record(env.state_dir);
-  if (!trial) return fail(ErrorCode::usage, "nothing waits for a confirmation");
+  if (!trial) return fail(ErrorCode::usage, "no policy is on trial");
   auto manager = Manager::open(env.state_dir);
   if (!manager) return std::unexpected(manager.error());
   auto report = fw::confirm(*manager, env.state_dir, *trial);
   if (!report) return std::unexpected(report.error());
   record(env, nullptr, "confirm", name_of(*trial));
-  return TrialEnded{name_of(*trial), name_of(*trial) + " is confirmed: it stays in force",
+  return TrialEnded{name_of(*trial), name_of(*trial) + " is confirmed and stays in force",
                     std::move(*report)};
 }
 

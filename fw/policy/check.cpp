@@ -128,7 +128,7 @@ void check_unique(const std::vector<Named>& all, Problems& problems) {
     const auto [it, inserted] = first.emplace(named.name, &named);
     if (inserted) continue;
     error(problems, named.where,
-          fmt::format("{}: the name is taken by another {}{}; rename or remove one of the two",
+          fmt::format("{}: another {}{} has this name; rename or remove one of the two",
                       title(named), it->second->kind, place(it->second->where)));
   }
 }
@@ -158,7 +158,7 @@ void check_limit_pair(const Limit& one, const Limit& other, const std::vector<Po
   const Limit& at = later ? one : other;
   const Limit& old = later ? other : one;
   error(problems, at.where,
-        fmt::format("limit {}: {} {} counted by limit {}{} already, and a port has one limit a "
+        fmt::format("limit {}: {} {} counted by limit {}{} already, and a port has one limit per "
                     "side; {}",
                     quote(at.name), listed(ports), several ? "are" : "is", quote(old.name),
                     place(old.where),
@@ -330,13 +330,13 @@ void check_networks(const Policy& policy, Problems& problems) {
   for (const auto& [range, where] : policy.trusted) {
     if (everything(range)) {
       warn(problems, where,
-           fmt::format("{} trusts every client, so no limit and no list holds; name only the "
+           fmt::format("{} trusts every client, so no limit or list applies; name only the "
                        "networks of your own",
                        to_string(range)));
     } else if (touches(apps, range)) {
       warn(problems, where,
            fmt::format("trusted {} overlaps the app networks: trusted wins, so the apps in it are "
-                       "never limited; remove it if that is not meant",
+                       "never limited; remove it unless you mean that",
                        to_string(range)));
     }
   }
@@ -398,7 +398,7 @@ void check_addresses(const Policy& policy, Problems& problems) {
     error(problems, named.where,
           fmt::format("{}: {} {}{}", title(named), to_string(other.range), owner,
                       one.owner == other.owner ? "; remove one of the two"
-                                               : " already; an address has one owner"));
+                                               : " already; an address can have only one owner"));
   }
 }
 
@@ -440,7 +440,7 @@ void check_reach(const Policy& policy, Problems& problems) {
     if (elements > kReachMax) {
       error(
           problems, app.where,
-          fmt::format("apps reach addons in more than {} ways (address to address and port); name "
+          fmt::format("more than {} pairs of app address and addon port; name "
                       "fewer ports of addons, or fewer addons of apps",
                       kReachMax));
       return;
@@ -458,14 +458,14 @@ void check_offenders(const Policy& policy, Problems& problems) {
       if (std::ranges::find(names, wanted) != names.end()) continue;
       const std::string_view guess = nearest(wanted, names);
       error(problems, offender.where,
-            fmt::format("there is no limit {} of clients outside; {}", quote(wanted),
+            fmt::format("there is no limit {} with from = \"outside\"; {}", quote(wanted),
                         guess.empty() ? "describe it in a [[limit]] table, or remove it"
                                       : fmt::format("did you mean {}?", quote(guess))));
     }
   }
   if (!policy.offenders.empty() && policy.nflog_group == 0) {
     error(problems, policy.offenders.front().where,
-          "offenders are not seen with [advanced] nflog_group = 0; remove that line");
+          "[[offender]] cannot work with [advanced] nflog_group = 0; remove that line");
   }
 }
 

@@ -22,7 +22,7 @@ constexpr std::string_view kTextLine = "#%";
 constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
 
 std::unexpected<Error> unreadable(const std::string& path, std::string_view why) {
-  return fail(ErrorCode::policy, fmt::format("cannot be read: {}; mend it or move it away", why),
+  return fail(ErrorCode::policy, fmt::format("cannot be read: {}; fix it or move it away", why),
               {path, 0, 0});
 }
 
@@ -52,7 +52,7 @@ Result<std::vector<RuleFile>> read_rule_files(const std::string& policy_path) {
     if (bytes > kRuleBytesMax)
       return unreadable(
           path, fmt::format("all rule files together are larger than {} KiB", kRuleBytesMax >> 10));
-    if (text->find('\0') != std::string::npos) return unreadable(path, "it holds a NUL");
+    if (text->find('\0') != std::string::npos) return unreadable(path, "it contains a NUL");
     if (text->starts_with(kByteOrderMark)) text->erase(0, kByteOrderMark.size());
     if (!text->empty() && text->back() != '\n') *text += '\n';
     files.push_back({path, std::move(*text)});

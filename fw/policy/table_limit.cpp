@@ -31,7 +31,7 @@ void check_limit_keys(Section& section, LimitDraft& limit) {
     for (const char* key : {"prefix4", "prefix6"}) {
       if (section.has(key))
         section.error(key,
-                      fmt::format("{} means nothing with per = \"app\": all addresses of an app "
+                      fmt::format("{} has no effect with per = \"app\": all addresses of an app "
                                   "share one budget; remove it",
                                   key));
     }
@@ -39,7 +39,7 @@ void check_limit_keys(Section& section, LimitDraft& limit) {
   if (limit.counts_pings()) {
     for (const char* key : {"ports", "from", "per", "concurrent"}) {
       if (section.has(key))
-        section.error(key, fmt::format("{} means nothing in limit \"ping\", which counts the "
+        section.error(key, fmt::format("{} has no effect in limit \"ping\", which counts the "
                                        "echo requests of each client; remove it, or rename "
                                        "the limit",
                                        key));
@@ -49,7 +49,7 @@ void check_limit_keys(Section& section, LimitDraft& limit) {
   const bool window = limit.rate.count >= 1 && limit.rate.count <= kWindowCountMax;
   if (window && section.has("burst")) {
     section.error("burst",
-                  fmt::format("burst means nothing with rate \"{}\": a count up to {} is an "
+                  fmt::format("burst has no effect with rate \"{}\": a count up to {} is an "
                               "exact window, and windows have no burst; remove it",
                               to_string(limit.rate), kWindowCountMax));
   }
@@ -92,7 +92,7 @@ void drop_limit(Draft& draft, Limit limit, bool defined) {
     const auto other = std::ranges::find(*limits, limit.name, &Limit::name);
     if (other == limits->end() || other->where == Location{}) continue;
     draft.values.error(limit.where,
-                       fmt::format("limit {} is at line {} already; remove one of the two",
+                       fmt::format("limit {} is already defined at line {}; remove one of the two",
                                    quote(limit.name), other->where.line));
   }
   std::erase_if(draft.policy.limits, [&limit](const Limit& each) {

@@ -14,10 +14,10 @@ void read_offender(Section& section, const Keys<Offender>& keys) {
   if (!section.has("after") && !section.has("closed_ports"))
     section.error("[[offender]] lacks after; add e.g. after = \"20 refused/10m\"");
   if (!offender.refused && !offender.limits.empty())
-    section.error("limits means nothing without after; add it, or remove limits");
+    section.error("limits has no effect without after; add it, or remove limits");
   for (const auto& rate : {offender.refused, offender.closed_ports}) {
     if (!rate || rate->count <= kOffenderCountMax) continue;
-    section.error(fmt::format("an offender is known by {} events at most, not {}",
+    section.error(fmt::format("the count must be at most {}, not {}",
                               kOffenderCountMax, rate->count));
   }
   if (offender.max < offender.block) {

@@ -17,7 +17,7 @@ void read_opening(Section& section, const Keys<Opening>& keys) {
   if (!opening.ports.empty() && opening.for_all_sources() && opening.interfaces.empty()) {
     section.error(
         "[[open]] does not say for whom; add e.g. from = [\"192.0.2.0/24\"] or "
-        "interfaces = [\"wg0\"], or open the ports to everybody in [ports]");
+        "interfaces = [\"wg0\"], or open the ports to all in [ports]");
   }
   draft.policy.openings.push_back(std::move(opening));
 }

@@ -51,7 +51,7 @@ void PolicyReader::visit_root(const toml::key& key, const toml::node& node) {
   else if (node.is_table())
     visit_table(node, *table);
   else
-    error(node, fmt::format("{} can be there only once, as a table: write {}", table->name,
+    error(node, fmt::format("{} can appear only once, as a table: write {}", table->name,
                             table->header()));
   if (draft_.values.problem_count() != before) draft_.doubt(table->doubt);
 }
@@ -65,7 +65,7 @@ void PolicyReader::visit_table(const toml::node& node, const Table& table) {
 void PolicyReader::visit_tables(const toml::node& node, const Table& table) {
   const toml::array* all = node.as_array();
   if (all == nullptr) {
-    return error(node, fmt::format("there can be several of {}: write {} with two brackets "
+    return error(node, fmt::format("{} can appear several times: write {} with two brackets "
                                    "on each side",
                                    table.name, table.header()));
   }

@@ -79,7 +79,7 @@ std::string describe(const toml::parse_error& error) {
   std::string what(error.description());
   const bool repeated = what.find("cannot redefine existing") != std::string::npos;
   if (what.starts_with("Error while ")) what.replace(0, 6, "");
-  what = "this is not TOML: " + printable(what, 200);
+  what = "not valid TOML: " + printable(what, 200);
   return repeated ? what + "; remove one of the two" : what;
 }
 

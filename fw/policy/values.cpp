@@ -39,7 +39,7 @@ std::vector<Problem> ValueReader::take_problems() {
   });
   if (problem_count_ > problems_.size()) {
     problems_.push_back({Severity::error,
-                         fmt::format("{} more problems are not shown; mend these first",
+                         fmt::format("{} more problems are not shown; fix these first",
                                      problem_count_ - problems_.size()),
                          {file_, 0, 0}});
   }
@@ -127,7 +127,7 @@ std::optional<PortRange> ValueReader::port(const Value& given, std::optional<Pro
     range = port_range(only.value_or(Protocol::tcp), number->get(), number->get());
   } else if (const auto* text = given.node.as_string()) {
     if (const std::string& written = text->get(); only && written.find('/') != written.npos) {
-      error(given, fmt::format("{} names a protocol: [ports] has a key for each; write it "
+      error(given, fmt::format("{} names a protocol, but [ports] has a key for each; write the port "
                                "without, in {}",
                                quote(written), written.starts_with("udp/") ? "udp" : "tcp"));
       return {};
@@ -239,7 +239,7 @@ std::optional<std::uint8_t> ValueReader::protocol(const Value& given) {
     error(given, "the ICMP that a host needs is always open; remove it");
   } else if (number == 43 || number == 44 || number == 60) {
     error(given,
-          fmt::format("{} is a header of IPv6 that stands before a protocol; name the protocol",
+          fmt::format("{} is an IPv6 extension header; name the protocol after it",
                       number));
   } else if (number < 1 || number > 255) {
     error(given, fmt::format("protocol {} is not between 1 and 255", number));
@@ -274,8 +274,8 @@ std::vector<std::string> ValueReader::interfaces(const Value& given, std::string
       return c <= ' ' || c == 0x7f || c == '/' || c == ':' || c == '*' || c == '"';
     });
     if (odd || stem.empty() || stem.size() > kInterfaceNameMax) {
-      error(value, fmt::format("{} is no name of an interface: write up to {} letters, e.g. {}, "
-                               "or with * at the end the beginning of some, e.g. \"wg*\"",
+      error(value, fmt::format("{} is not an interface name: write up to {} letters, e.g. {}, "
+                               "or the start of a name with * at the end, e.g. \"wg*\"",
                                quote(*name), kInterfaceNameMax, quote(example)));
       continue;
     }
@@ -291,8 +291,8 @@ std::optional<Endpoint> ValueReader::loopback(const Value& given) {
   if (!endpoint) {
     error(given, fmt::format("{} {}", given.key, endpoint.error().what));
   } else if (!is_loopback(endpoint->ip)) {
-    error(given, fmt::format("{} must be on 127.0.0.0/8 or ::1, not {}: what it tells is not for "
-                             "strangers, and nobody is asked for a password",
+    error(given, fmt::format("{} must be on 127.0.0.0/8 or ::1, not {}: metrics are private, "
+                             "and there is no password",
                              given.key, to_string(endpoint->ip)));
   } else {
     return *endpoint;
@@ -312,7 +312,7 @@ std::vector<Ip> ValueReader::addresses(const Value& given) {
     if (ip)
       found.push_back(*ip);
     else if (parse_ip_range(*written))
-      error(value, fmt::format("{} is more than one address; name each by itself, e.g. "
+      error(value, fmt::format("{} is more than one address; name each on its own, e.g. "
                                "\"172.18.16.2\"",
                                quote(*written)));
     else
@@ -355,7 +355,7 @@ Rate ValueReader::refusals(const Value& given) {
   const auto at = value->find(kWord);
   if (at == std::string::npos) {
     error(given,
-          fmt::format("after {} is not understood; write e.g. \"20 refused/10m\"", quote(*value)));
+          fmt::format("cannot read after = {}; write e.g. \"20 refused/10m\"", quote(*value)));
     return {};
   }
   const auto rate = parse_rate(value->substr(0, at) + "/" + value->substr(at + kWord.size()));
@@ -431,7 +431,7 @@ std::string ValueReader::file_name(const Value& given) {
     error(given, "file is empty; name the file, e.g. \"/etc/cloudron-fw/known-bad.txt\"");
   if (value->find('\0') != std::string::npos)
     error(given,
-          fmt::format("file {} holds a NUL, which no file name can; remove it", quote(*value)));
+          fmt::format("file {} contains a NUL; remove it", quote(*value)));
   return *value;
 }
 

@@ -26,7 +26,7 @@ Result<File> connect_to(const std::string& path, std::chrono::milliseconds patie
   sockaddr_un to{};
   to.sun_family = AF_UNIX;
   if (path.size() >= sizeof to.sun_path) {
-    return fail(ErrorCode::usage, fmt::format("{} is too long for the name of a socket", path));
+    return fail(ErrorCode::usage, fmt::format("{} is too long for a socket path", path));
   }
   std::memcpy(to.sun_path, path.data(), path.size());
   File socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
@@ -41,8 +41,8 @@ Result<File> connect_to(const std::string& path, std::chrono::milliseconds patie
   }
   if (errno == EAGAIN) return fail_errno(ErrorCode::io, "the daemon does not answer", errno);
   return fail(ErrorCode::io,
-              fmt::format("the daemon does not run: nobody listens on {} (systemctl start "
-                          "cloudron-fwd; root needs none: sudo)",
+              fmt::format("the daemon is not running: no process listens on {} (systemctl start "
+                          "cloudron-fwd; root does not need it: sudo)",
                           path));
 }
 

@@ -84,7 +84,7 @@ void bind_range(SQLite::Statement& statement, const IpRange& range) {
 U128 address_of(const SQLite::Column& column) {
   const auto* bytes = static_cast<const unsigned char*>(column.getBlob());
   if (column.getBytes() != 16)
-    throw SQLite::Exception("an address is not 16 bytes", SQLITE_CORRUPT);
+    throw SQLite::Exception("an address is not 16 bytes long", SQLITE_CORRUPT);
   U128 bits = 0;
   for (int i = 0; i < 16; ++i) bits = bits << 8 | bytes[i];
   return bits;
@@ -95,7 +95,7 @@ IpRange range_of(SQLite::Statement& row) {
   const IpRange range{row.getColumn(0).getInt() == 4 ? Family::ipv4 : Family::ipv6,
                       address_of(row.getColumn(1)), address_of(row.getColumn(2))};
   if (range.first > range.last || range.last > address_max(range.family))
-    throw SQLite::Exception("a range is none", SQLITE_CORRUPT);
+    throw SQLite::Exception("a range is reversed", SQLITE_CORRUPT);
   return range;
 }
 
@@ -160,7 +160,7 @@ const DatabaseForm kStateForm{.file = "state.db",
                               .synchronous = "FULL",          // a commit is on disk when it returns
                               .log_pages_max = 128,           // read in less than a millisecond
                               .busy_timeout_ms = 10'000,
-                              .afresh = "then block anew"};
+                              .afresh = "then block again"};
 
 Meta read_meta(SQLite::Database& db) {
   SQLite::Statement select(db, "SELECT generation, blocks FROM meta");

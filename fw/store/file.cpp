@@ -157,7 +157,7 @@ SQLite::Database open_database(const std::string& path, const DatabaseForm& form
   if (pragma(db, "schema_version") == 0)
     throw Unusable(fmt::format("is empty: move it away, {}", form.afresh));
   if (pragma(db, "application_id") != form.application_id)
-    throw Unusable("holds something else: name another folder for the state");
+    throw Unusable("is not our database: use another state folder");
   if (pragma(db, "user_version") < version_of(form)) migrate(db, form);
   const std::int64_t version = pragma(db, "user_version");
   if (version > version_of(form)) {

@@ -24,7 +24,7 @@ struct DatabaseForm {
   int log_pages_max;  ///< the log is copied into the database when it has this many: each process
                       ///< that opens the database alone reads the log first
   int busy_timeout_ms;
-  const char* afresh;  ///< what follows when it is moved away: "then block anew"
+  const char* afresh;  ///< what follows when it is moved away: "then block again"
 };
 
 std::string path_in(const std::string& state_dir, const DatabaseForm& form);

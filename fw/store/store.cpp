@@ -79,7 +79,7 @@ Result<BlockChange> change(SQLite::Database& db, Named named, WallTime now, Make
   meta.blocks = meta.blocks - affected.rows.size() + rows.after.size();
   if (meta.blocks > kBlocksMax) {
     return fail(ErrorCode::usage,
-                fmt::format("{} blocks are more than the {} that fit: block networks instead of "
+                fmt::format("{} blocks are too many, at most {} fit: block networks instead of "
                             "single addresses, or use a list",
                             meta.blocks, kBlocksMax));
   }

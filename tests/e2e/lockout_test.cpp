@@ -93,7 +93,7 @@ TEST_P(TypedOverSsh, AnApplyThatClosesThePortNeedsForce) {
   fw.policy("[ports]\ntcp = [80, 202]\n");
   expect_refused(session, "apply", "does not open that port");
   expect_refused(session, "apply --confirm 60s", "does not open that port");
-  EXPECT_EQ(fw.run({"confirm"}).exit, 1) << "nothing waits";
+  EXPECT_EQ(fw.run({"confirm"}).exit, 1) << "no policy is on trial";
   fw.policy("[ports]\ntcp = [80]\n");
   expect_refused(session, "apply", "no SSH port is open");
   expect_done(session, "apply --force");

@@ -66,7 +66,8 @@ TEST_F(ActivityCommand, WhatChangedSomethingIsNoted) {
   EXPECT_EQ(apply.at("user"), "root");
 
   const Output text = fw.must({"activity"});
-  EXPECT_NE(text.out.find("203.0.113.7, 2001:db8:7::/48 permanently: guess\\u001b[31ming\n"), std::string::npos)
+  EXPECT_NE(text.out.find("203.0.113.7, 2001:db8:7::/48 permanently: guess\\u001b[31ming\n"),
+            std::string::npos)
       << text.out;
   EXPECT_EQ(std::count(text.out.begin(), text.out.end(), '\n'), 5);
   EXPECT_EQ(fw.run({"activity", "--since", "1x"}).exit, 64);
@@ -114,7 +115,7 @@ TEST_F(ActivityCommand, ItsDamageIsAWarningAndNothingElse) {
   for (const Words& words :
        {Words{"block", "203.0.113.7"}, {"unblock", "203.0.113.7"}, {"reset", "--yes"}, {"apply"}}) {
     const Output output = fw.must(words);
-    EXPECT_NE(output.err.find("warning: this is not in the activity log"), std::string::npos)
+    EXPECT_NE(output.err.find("warning: not written to the activity log"), std::string::npos)
         << to_string(output);
     EXPECT_NE(output.err.find("activity.db is damaged: move it away"), std::string::npos)
         << to_string(output);
@@ -137,7 +138,7 @@ TEST_F(ActivityCommand, AFullDiskStopsTheLogNotTheBlock) {
   const Output output =
       fw.run_by({"unshare", "-m", "sh", "-c", script, "sh"}, {"block", "203.0.113.7"});
   EXPECT_EQ(output.exit, 0) << to_string(output);
-  EXPECT_NE(output.err.find("warning: this is not in the activity log"), std::string::npos)
+  EXPECT_NE(output.err.find("warning: not written to the activity log"), std::string::npos)
       << to_string(output);
   EXPECT_EQ(elements(net.host, "block4").size(), 1u);
 }

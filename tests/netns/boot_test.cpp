@@ -161,7 +161,7 @@ TEST_P(Boot, WithThePolicyLostTheLastGoodIsInForceUntilTheDefaultIsApplied) {
   at_default(kMorePorts, {"apply"});
   reboot();
   const Output output = at_default("", {"apply", "--boot"});
-  expect_said(output, "/etc/cloudron-fw/policy.toml is not there any more");
+  expect_said(output, "/etc/cloudron-fw/policy.toml no longer exists");
   expect_said(output, "last good policy is applied instead");
   expect_in_force(Outcome::served);
   at_default("", {"apply", "--dry-run"});

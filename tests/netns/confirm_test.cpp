@@ -101,7 +101,7 @@ TEST_F(Trial, IsRolledBackWhenNobodyConfirms) {
   expect_rolled_back();
   const Output late = fw.run({"confirm"});
   EXPECT_EQ(late.exit, 1) << to_string(late);
-  EXPECT_NE(late.err.find("nothing waits"), std::string::npos) << to_string(late);
+  EXPECT_NE(late.err.find("no policy is on trial"), std::string::npos) << to_string(late);
 }
 
 TEST_F(Trial, StaysWhenItIsConfirmed) {

@@ -762,7 +762,7 @@ TEST_P(OffendersLive, TopShowsWhoComesAndWhoIsRefused) {
   EXPECT_NE(text.find("ssh"), std::string::npos) << text;
   const Output alone = fw.run({"--socket", fw.dir() / "nobody", "top", "--once"});
   EXPECT_EQ(alone.exit, 1);
-  EXPECT_NE(alone.err.find("the daemon does not run"), std::string::npos) << alone.err;
+  EXPECT_NE(alone.err.find("the daemon is not running"), std::string::npos) << alone.err;
 }
 
 TEST_P(OffendersLive, TheTrustedAreNever) {

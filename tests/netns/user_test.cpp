@@ -265,7 +265,7 @@ TEST_P(OwnUser, MembersOfItsGroupSeeWhatRootSees) {
   }
   const Output alone = by_person(member, {"blocks"});
   EXPECT_EQ(alone.exit, 1) << to_string(alone);
-  EXPECT_NE(alone.err.find("the daemon does not run"), std::string::npos) << to_string(alone);
+  EXPECT_NE(alone.err.find("the daemon is not running"), std::string::npos) << to_string(alone);
 }
 
 TEST_P(OwnUser, SystemdHearsThatItIsReadyAndAlive) {

@@ -178,12 +178,12 @@ TEST(OffenderPolicy, SaysWhatIsWrong) {
            {"[[offender]]\nblock = \"1h\"\n", "lacks after"},
            {"[[offender]]\nafter = \"20/10m\"\n", "write e.g. \"20 refused/10m\""},
            {"[[offender]]\nafter = \"20 refused/10x\"\n", "unknown unit 'x'"},
-           {"[[offender]]\nafter = \"1000 refused/1h\"\n", "256 events at most"},
+           {"[[offender]]\nafter = \"1000 refused/1h\"\n", "the count must be at most 256"},
            {"[[offender]]\nafter = \"2 refused/1m\"\nblock = \"2h\"\nmax = \"1h\"\n", "less than"},
            {"[[offender]]\nafter = \"2 refused/1m\"\nlimits = [\"shh\"]\n", "did you mean \"ssh\""},
            {"[[offender]]\nclosed_ports = \"2/1m\"\nlimits = [\"ssh\"]\n", "without after"},
            {"[[offender]]\nafter = \"2 refused/1m\"\n[advanced]\nnflog_group = 0\n",
-            "offenders are not seen"}}) {
+            "[[offender]] cannot work"}}) {
     const Parsed parsed = parse_policy(text, "p");
     ASSERT_FALSE(parsed.ok()) << text;
     EXPECT_NE(to_string(parsed.problems.front()).find(says), std::string::npos)

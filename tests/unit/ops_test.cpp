@@ -69,7 +69,7 @@ TEST_F(Ops, WhatMustGoOnTakesTheLastGoodPolicy) {
   const LoadedPolicy loaded = load_some_policy(env, broken);
   EXPECT_TRUE(loaded.stands_in);
   EXPECT_EQ(loaded.name, "the last good policy");
-  EXPECT_NE(told.find("the policy cannot be used: the last good policy is used instead"),
+  EXPECT_NE(told.find("the policy is unusable: the last good policy is used instead"),
             std::string::npos)
       << told;
 }
@@ -97,8 +97,7 @@ TEST_F(Ops, NoApplyWhileATrialIsOn) {
   begin_trial(60s);
   const auto done = apply(env, {write_policy("[ports]\ntcp = [22]\n"), false, false});
   ASSERT_FALSE(done);
-  EXPECT_NE(done.error().what.find("/etc/other.toml waits for its confirmation"),
-            std::string::npos);
+  EXPECT_NE(done.error().what.find("/etc/other.toml is on trial"), std::string::npos);
   EXPECT_TRUE(read_trial_record(state));
   EXPECT_FALSE(read_last_good(state));
 }

@@ -465,7 +465,7 @@ TEST(PolicyProblems, WrongTypes) {
       {"app = 5", "p:1:7: error: ", "write [[app]]"},
       {"app = [5]", "p:1:8: error: ", "each app must be a table: write [[app]], not an integer"},
       {"[[ports]]\ntcp = [22]",
-       "p:1:1: error: ", "ports can be there only once, as a table: write [ports]"},
+       "p:1:1: error: ", "ports can appear only once, as a table: write [ports]"},
       {"mail = true", "p:1:8: error: ", "write [mail]"},
       {limit + "rate = 5",
        "p:5:8: error: ", "rate must be a string, e.g. \"5/10s\", not an integer"},
@@ -509,8 +509,8 @@ TEST(PolicyProblems, WrongValues) {
       {"[ports]\ntcp = [22, \"80-\"]", "p:2:12: error: ", "is not a port"},
       {"[ports]\ntcp = [22, \"\"]", "p:2:12: error: ", "is not a port"},
       {"[ports]\ntcp = [22, \"022\"]", "p:2:12: error: ", "is not a port"},
-      {"[ports]\ntcp = [22, \"udp/53\"]", "p:2:12: error: ", "write it without, in udp"},
-      {"[ports]\nudp = [\"tcp/53\"]", "p:2:8: error: ", "write it without, in tcp"},
+      {"[ports]\ntcp = [22, \"udp/53\"]", "p:2:12: error: ", "write the port without, in udp"},
+      {"[ports]\nudp = [\"tcp/53\"]", "p:2:8: error: ", "write the port without, in tcp"},
       {"[trusted]\nnetworks = [\"10.0.0.1/8\"]",
        "p:2:13: error: ", "write \"10.0.0.0/8\" for the network"},
       {"[trusted]\nnetworks = [\"office.example.com\"]",
@@ -534,9 +534,9 @@ TEST(PolicyProblems, WrongValues) {
       {limit + "rate = \"50/s\"\nper = \"apps\"",
        "p:6:7: error: ", "per must be \"ip\" or \"app\", not \"apps\""},
       {limit + "rate = \"50/s\"\nper = \"app\"\nprefix4 = 24",
-       "p:7:11: error: ", "prefix4 means nothing with per = \"app\""},
+       "p:7:11: error: ", "prefix4 has no effect with per = \"app\""},
       {limit + "rate = \"50/s\"\nper = \"app\"\nprefix6 = 64",
-       "p:7:11: error: ", "prefix6 means nothing with per = \"app\""},
+       "p:7:11: error: ", "prefix6 has no effect with per = \"app\""},
       {"[[limit]]\nname = \"x\"\nports = [8080]\nrate = \"50/s\"\nfrom = \"inside\"\nenabled = "
        "false",
        "p:5:8: error: ", "from must be \"outside\" or \"apps\", not \"inside\""},
@@ -570,18 +570,18 @@ TEST(PolicyProblems, WrongValues) {
       {"[[open]]\nprotocols = [\"vrpp\"]", "p:2:14: error: ", "did you mean \"vrrp\"?"},
       {"[[open]]\nprotocols = [\"tcp\"]",
        "p:2:14: error: ", "TCP is opened by its ports; write e.g. ports = [9100]"},
-      {"[[open]]\nprotocols = [44]", "p:2:14: error: ",
-       "44 is a header of IPv6 that stands before a protocol; name the protocol"},
+      {"[[open]]\nprotocols = [44]",
+       "p:2:14: error: ", "44 is an IPv6 extension header; name the protocol after it"},
       {"[[open]]\nprotocols = [256]", "p:2:14: error: ", "protocol 256 is not between 1 and 255"},
       {"[[open]]\nprotocols = [58]", "p:2:14: error: ", "ICMP that a host needs is always open"},
       {"[ports]\ninterfaces = [\"wg0\"]", "p:2:1: error: ", "it belongs in [[open]]"},
       {"[guests]\nbridges = [1]", "p:2:12: error: ", "an interface must be a string"},
       {"[[limit]]\nname = \"ping\"\nports = [8080]\nrate = \"5/s\"",
-       "p:3:9: error: ", "ports means nothing in limit \"ping\""},
+       "p:3:9: error: ", "ports has no effect in limit \"ping\""},
       {"[advanced]\ntranslated = [\"192.0.2.0/24\"]",
        "p:2:15: error: ", "192.0.2.0/24 is not an IPv6 network"},
       {"[[list]]\nname = \"x\"\nfile = \"a\\u0000b\"",
-       "p:3:8: error: ", "\"a\\u0000b\" holds a NUL"},
+       "p:3:8: error: ", "\"a\\u0000b\" contains a NUL"},
       {"[[list]]\nname = \"x\"\nfile = \"f\"\naction = \"deny\"",
        "p:4:10: error: ", "action must be \"block\", \"allow\" or \"open\", not \"deny\""},
       {"[[app]]\nname = \"x\"\naddresses = []", "p:3:13: error: ", "addresses is empty; add one"},
@@ -666,8 +666,8 @@ TEST(PolicyProblems, TooManyWaysFromAppsToAddons) {
   };
   for (int i = 1; i <= 4; ++i) text += app("app" + std::to_string(i), i);
   good(text);
-  expect_one_problem_each({{text + app("one-more", 5),
-                            "p:17:1: error: ", "apps reach addons in more than 262144 ways"}});
+  expect_one_problem_each({{text + app("one-more", 5), "p:17:1: error: ",
+                            "more than 262144 pairs of app address and addon port"}});
 }
 
 TEST(PolicyProblems, Duplicates) {
@@ -678,27 +678,28 @@ TEST(PolicyProblems, Duplicates) {
       {"[[limit]]\nname = \"ssh\"\nports = [22]\nrate = \"5/s\"\n[[limit]]\nname = \"ssh\"\nports "
        "= [202]\nrate = \"5/s\"",
        "p:5:1: error: ",
-       "limit \"ssh\": the name is taken by another limit (line 1); rename or remove one of the "
+       "limit \"ssh\": another limit (line 1) has this name; rename or remove one of the "
        "two"},
       {"[[limit]]\nname = \"ssh\"\nenabled = false\n[[limit]]\nname = \"ssh\"\nports = [202]\nrate "
        "= \"5/s\"",
        "p:4:1: error: ", "limit \"ssh\" is switched off at line 1; remove one of the two"},
       {"[[limit]]\nname = \"ssh\"\nports = [202]\nrate = \"5/s\"\n[[limit]]\nname = "
        "\"ssh\"\nenabled = false",
-       "p:5:1: error: ", "limit \"ssh\" is at line 1 already; remove one of the two"},
+       "p:5:1: error: ", "limit \"ssh\" is already defined at line 1; remove one of the two"},
       {"[[limit]]\nname = \"ssh\"\nenabled = false\n[[limit]]\nname = \"ssh\"\nenabled = false",
-       "p:4:1: error: ", "limit \"ssh\" is at line 1 already"},
+       "p:4:1: error: ", "limit \"ssh\" is already defined at line 1"},
       {"[[limit]]\nname = \"shh\"\nenabled = false",
        "p:1:1: error: ", "there is no default limit \"shh\" to switch off; did you mean \"ssh\"?"},
       {"[[limit]]\nname = \"quux\"\nenabled = false",
        "p:1:1: error: ", "they are web, ssh, mail, mail-apps, database"},
-      {list + list, "p:4:1: error: ", "list \"l\": the name is taken by another list (line 1)"},
+      {list + list, "p:4:1: error: ", "list \"l\": another list (line 1) has this name"},
       {app + "[[app]]\nname = \"x\"\naddresses = [\"172.18.0.4\"]",
-       "p:4:1: error: ", "app \"x\": the name is taken by another app (line 1)"},
+       "p:4:1: error: ", "app \"x\": another app (line 1) has this name"},
       {addon + "[[app]]\nname = \"y\"\naddresses = [\"172.18.0.4\"]",
-       "p:1:1: error: ", "addon \"y\": the name is taken by another app (line 5)"},
+       "p:1:1: error: ", "addon \"y\": another app (line 5) has this name"},
       {app + "[[app]]\nname = \"z\"\naddresses = [\"172.18.0.2\"]", "p:4:1: error: ",
-       "app \"z\": 172.18.0.2 belongs to app \"x\" (line 1) already; an address has one owner"},
+       "app \"z\": 172.18.0.2 belongs to app \"x\" (line 1) already; an address can have only one "
+       "owner"},
       {app + "[[addon]]\nname = \"z\"\naddresses = [\"172.18.0.2\"]\nports = [1]",
        "p:4:1: error: ", "addon \"z\": 172.18.0.2 belongs to app \"x\" (line 1) already"},
       {"[[app]]\nname = \"x\"\naddresses = [\"172.18.0.2\", \"::ffff:172.18.0.2\"]",
@@ -729,7 +730,7 @@ TEST(PolicyProblems, APortHasOneLimitASide) {
   expect_one_problem_each({
       {"[[limit]]\nname = \"my-ssh\"\nports = [22]\nrate = \"5/s\"", "p:1:1: error: ",
        "limit \"my-ssh\": tcp/22 is counted by limit \"ssh\" (a default) already, and a port has "
-       "one limit a side; name this one \"ssh\" to replace that, or switch that off with name = "
+       "one limit per side; name this one \"ssh\" to replace that, or switch that off with name = "
        "\"ssh\", enabled = false"},
       {"[[limit]]\nname = \"low\"\nports = [\"1-1024\"]\nrate = \"50/s\"\nfrom = \"apps\"",
        "p:1:1: error: ",
@@ -739,7 +740,7 @@ TEST(PolicyProblems, APortHasOneLimitASide) {
        "\"5/s\"\n[[limit]]\nname = \"b\"\nports = [\"8000-8100\"]\nrate = \"5/s\"",
        "p:7:1: error: ",
        "limit \"b\": tcp/8080, tcp/8081 are counted by limit \"a\" (line 3) already, and a port "
-       "has one limit a side; remove it from one of the two"},
+       "has one limit per side; remove it from one of the two"},
       {"[[limit]]\nname = \"db\"\nports = [6379]\nrate = \"5/s\"\nfrom = \"apps\"\n[[limit]]\nname "
        "= \"database\"\nports = [6379]\nrate = \"5/s\"\nfrom = \"apps\"",
        "p:6:1: error: ",
@@ -810,7 +811,7 @@ TEST(PolicyProblems, Networks) {
        "limited"},
       {"[trusted]\nnetworks = [\"172.16.0.0/12\"]", "p:2:13: warning: ", "trusted wins"},
       {"[trusted]\nnetworks = [\"0.0.0.0/0\"]",
-       "p:2:13: warning: ", "0.0.0.0/0 trusts every client, so no limit and no list holds"},
+       "p:2:13: warning: ", "0.0.0.0/0 trusts every client, so no limit or list applies"},
       {"[trusted]\nnetworks = [\"::/0\"]", "p:2:13: warning: ", "::/0 trusts every client"},
       {"[apps]\nnetwork = [\"::/0\"]",
        "p:2:12: warning: ", "::/0 as app network makes every client an app"},
@@ -847,18 +848,18 @@ TEST(PolicyProblems, OneMistakeIsNotReportedAsSeveral) {
 TEST(PolicyProblems, TomlItself) {
   expect_one_problem_each({
       {"[ports\ntcp = []",
-       "p:1:7: error: ", "this is not TOML: while parsing table header: expected ']'"},
-      {"[ports]\ntcp = [22, ", "p:2:", "this is not TOML: while parsing array"},
-      {"[ports]\ntcp = 22x", "p:2:9: error: ", "this is not TOML"},
-      {"[ports]\ntcp =", "p:2:", "this is not TOML"},
-      {"[mail]\nenabled = yes", "p:2:11: error: ", "this is not TOML"},
+       "p:1:7: error: ", "not valid TOML: while parsing table header: expected ']'"},
+      {"[ports]\ntcp = [22, ", "p:2:", "not valid TOML: while parsing array"},
+      {"[ports]\ntcp = 22x", "p:2:9: error: ", "not valid TOML"},
+      {"[ports]\ntcp =", "p:2:", "not valid TOML"},
+      {"[mail]\nenabled = yes", "p:2:11: error: ", "not valid TOML"},
       {"[mail]\nenabled = true\nenabled = false",
        "p:3:", "cannot redefine existing boolean 'enabled'; remove one of the two"},
       {"[ports]\n[mail]\n[ports]",
        "p:3:1: error: ", "cannot redefine existing table 'ports'; remove one of the two"},
-      {"[[limit]]\nname = \"ssh", "p:2:", "this is not TOML"},
-      {"just some words", "p:1:6: error: ", "this is not TOML"},
-      {"Salted__\x01\x02\x03", "p:1:9: error: ", "this is not TOML"},
+      {"[[limit]]\nname = \"ssh", "p:2:", "not valid TOML"},
+      {"just some words", "p:1:6: error: ", "not valid TOML"},
+      {"Salted__\x01\x02\x03", "p:1:9: error: ", "not valid TOML"},
   });
 }
 
@@ -961,7 +962,7 @@ TEST(PolicyBounds, TooManyProblems) {
   const Parsed parsed = parse(text);
   ASSERT_EQ(parsed.problems.size(), kPolicyProblemsMax + 1);
   EXPECT_EQ(to_string(parsed.problems.back()),
-            "p: error: 2000 more problems are not shown; mend these first");
+            "p: error: 2000 more problems are not shown; fix these first");
 }
 
 string repeated(const string& text, std::size_t times) {
@@ -974,14 +975,14 @@ TEST(HostilePolicy, IsRefusedWithAPlace) {
   const std::size_t many = 300'000;
   const string long_key = "a key of more than 16 names; write e.g. tcp under [ports]";
   expect_one_problem_each({
-      {"[ports]\ntcp = [22]\0"s, "p:2:11: error: ", "this is not TOML"},
-      {string(1000, '\0'), "p:1:1: error: ", "this is not TOML"},
-      {"[ports]\ntcp = [\"\xff\xfe\"]", "p:2:", "this is not TOML"},
-      {"\xc0\x80", "p:1:1: error: ", "this is not TOML"},
-      {"a = \"\xed\xa0\x80\"", "p:1:", "this is not TOML"},
-      {"a = " + repeated("[", many), "p:1:", "this is not TOML"},
-      {"a = " + repeated("{a=", many), "p:1:", "this is not TOML"},
-      {"a = " + repeated("[", 17) + repeated("]", 17), "p:1:", "this is not TOML"},
+      {"[ports]\ntcp = [22]\0"s, "p:2:11: error: ", "not valid TOML"},
+      {string(1000, '\0'), "p:1:1: error: ", "not valid TOML"},
+      {"[ports]\ntcp = [\"\xff\xfe\"]", "p:2:", "not valid TOML"},
+      {"\xc0\x80", "p:1:1: error: ", "not valid TOML"},
+      {"a = \"\xed\xa0\x80\"", "p:1:", "not valid TOML"},
+      {"a = " + repeated("[", many), "p:1:", "not valid TOML"},
+      {"a = " + repeated("{a=", many), "p:1:", "not valid TOML"},
+      {"a = " + repeated("[", 17) + repeated("]", 17), "p:1:", "not valid TOML"},
       {repeated("a.", many) + "a = 1", "p:1:32: error: ", long_key},
       {"# caf\xc3\xa9\n[" + repeated("a.", many) + "a]", "p:2:33: error: ", long_key},
       {"'caf\xc3\xa9'." + repeated("a.", many) + "a = 1", "p:1:37: error: ", long_key},
@@ -999,19 +1000,19 @@ TEST(HostilePolicy, CharactersThatLookLikeOthers) {
   expect_one_problem_each({
       {"[ports]\ntcp = [\xe2\x80\x9c"
        "22\xe2\x80\x9d]",
-       "p:2:8: error: ", "this is not TOML"},
-      {"[mail]\nenabled\xc2\xa0= true", "p:2:8: error: ", "this is not TOML"},
-      {"[mail]\n\xd0\xb0 = 1", "p:2:1: error: ", "this is not TOML"},
+       "p:2:8: error: ", "not valid TOML"},
+      {"[mail]\nenabled\xc2\xa0= true", "p:2:8: error: ", "not valid TOML"},
+      {"[mail]\n\xd0\xb0 = 1", "p:2:1: error: ", "not valid TOML"},
       {"[ma\xc3\xaf"
        "l]",
-       "p:1:4: error: ", "this is not TOML"},
-      {"'caf\xc3\xa9' = caf\xc3\xa9", "p:1:10: error: ", "this is not TOML"},
-      {"'caf\xc3\xa9' = [1, \xc3\xa9]", "p:1:14: error: ", "this is not TOML"},
-      {"x = 22\xc3\xa9", "p:1:7: error: ", "this is not TOML"},
-      {"x = 2\"\xc3\xa9", "p:1:6: error: ", "this is not TOML"},
-      {"x = true\xc3\xa9", "p:1:9: error: ", "this is not TOML"},
-      {"caf\xc3\xa9 = 1", "p:1:4: error: ", "this is not TOML"},
-      {"x = \"\"\"\\\xc3\xa9\"\"\"", "p:1:9: error: ", "this is not TOML"},
+       "p:1:4: error: ", "not valid TOML"},
+      {"'caf\xc3\xa9' = caf\xc3\xa9", "p:1:10: error: ", "not valid TOML"},
+      {"'caf\xc3\xa9' = [1, \xc3\xa9]", "p:1:14: error: ", "not valid TOML"},
+      {"x = 22\xc3\xa9", "p:1:7: error: ", "not valid TOML"},
+      {"x = 2\"\xc3\xa9", "p:1:6: error: ", "not valid TOML"},
+      {"x = true\xc3\xa9", "p:1:9: error: ", "not valid TOML"},
+      {"caf\xc3\xa9 = 1", "p:1:4: error: ", "not valid TOML"},
+      {"x = \"\"\"\\\xc3\xa9\"\"\"", "p:1:9: error: ", "not valid TOML"},
       {"[mail]\nx = \"\"\"\\\n \xc3\xa9\"\"\"", "p:2:1: error: ", "unknown key \"x\" in [mail]"},
   });
 }

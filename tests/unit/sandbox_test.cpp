@@ -119,7 +119,7 @@ TEST(DockerAnswers, ThatAreStrangeAreErrors) {
         R"({"Id":"0123456789ab","NetworkSettings":{"Ports":{"x/tcp":[{}]}}})"}) {
     const auto parsed = docker::parse_container(bad);
     ASSERT_FALSE(parsed) << bad;
-    EXPECT_THAT(parsed.error().what, HasSubstr("not understood")) << bad;
+    EXPECT_THAT(parsed.error().what, HasSubstr("cannot understand")) << bad;
   }
   std::string many = R"({"Id":"0123456789ab","HostConfig":{"CapAdd":["A")";
   for (std::size_t i = 0; i < kContainerListMax; ++i) many += ",\"A\"";

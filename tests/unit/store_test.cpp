@@ -369,7 +369,7 @@ TEST(Store, SaysWhatIsWrongWithItsFile) {
     const StateFolder folder;
     fs::create_directories(folder.state());
     folder.sql("CREATE TABLE theirs(a)");
-    EXPECT_NE(folder.error().find("holds something else"), std::string::npos);
+    EXPECT_NE(folder.error().find("is not our database"), std::string::npos);
     EXPECT_EQ(folder.sql("PRAGMA journal_mode"), "delete");  // and is left as it was
   }
   {
