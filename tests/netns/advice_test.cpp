@@ -99,7 +99,7 @@ TEST_F(Advice, ReadingMakesNoStateFolder) {
   }
   const Output unblock = fw.run({"unblock", "192.0.2.1"});
   EXPECT_NE(unblock.err.find("was not blocked"), std::string::npos) << to_string(unblock);
-  EXPECT_EQ(unblock.err.find("waits for"), std::string::npos) << to_string(unblock);
+  EXPECT_EQ(unblock.err.find("stored for the next"), std::string::npos) << to_string(unblock);
 }
 
 TEST_F(Advice, WordsThatAreNearARightOne) {

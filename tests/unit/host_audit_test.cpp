@@ -144,7 +144,7 @@ TEST(HostAudit, SshForwardingAndReboot) {
   EXPECT_THAT(
       rules(facts),
       ElementsAre(Pair("forwarding", HasSubstr("low: forwards IPv6")),
-                  Pair("reboot", HasSubstr("medium: waits for a reboot: linux-image-amd64")),
+                  Pair("reboot", HasSubstr("medium: needs a reboot: linux-image-amd64")),
                   Pair("ssh-root-password", HasSubstr("/etc/ssh/sshd_config:1"))));
   EXPECT_EQ(rules(facts)["reboot"].find('\x1b'), std::string::npos);
   facts.sshd = sshd("Match User root\nPermitRootLogin yes");
@@ -210,7 +210,7 @@ TEST_F(Chroot, IsReadWithoutTheRunningSystem) {
   const FileTime ran = *facts->upgrades_ran;
   std::map<std::string, std::string> all;
   for (const Finding& f : findings(*facts, default_policy(), ran)) all[f.rule] = f.what;
-  EXPECT_THAT(all, ElementsAre(Pair("reboot", "waits for a reboot: libc6, linux-image-amd64"),
+  EXPECT_THAT(all, ElementsAre(Pair("reboot", "needs a reboot: libc6, linux-image-amd64"),
                                Pair("ssh-root-password", HasSubstr("50-cloud.conf:1"))));
 }
 

@@ -83,7 +83,7 @@ TEST(Plugins, AnAppThatThePolicyDoesNotNameIsAnError) {
   EXPECT_EQ(to_string(none.error()), "the policy names no app \"wikis\", did you mean \"wiki\"?");
   const auto complaint = plugin("sandbox").render.options.front().complaint;
   EXPECT_EQ(complaint("wiki"), "");
-  EXPECT_THAT(complaint("../x"), HasSubstr("is no name of an app"));
+  EXPECT_THAT(complaint("../x"), HasSubstr("is not an app name"));
 }
 
 TEST(Plugins, TheHostIsAuditedBelowItsRoot) {

@@ -137,7 +137,7 @@ bool is_one(const char* path) {
 Result<Facts> read_facts(const std::string& root) {
   struct stat found {};
   if (::stat(root.c_str(), &found) != 0 || !S_ISDIR(found.st_mode)) {
-    return fail(ErrorCode::usage, fmt::format("{} is no folder: --root takes that of a whole "
+    return fail(ErrorCode::usage, fmt::format("{} is not a folder: --root takes that of a whole "
                                               "system",
                                               quote(root)));
   }

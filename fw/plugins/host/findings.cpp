@@ -43,7 +43,7 @@ void add_upgrades(const Facts& facts, FileTime now, Out& out) {
   const auto enable = facts.apt.find("apt::periodic::enable");
   if (enable != facts.apt.end() && enable->second == "0") {
     add(out, FindingSeverity::high, "upgrades-off", "apt's periodic work is switched off", impact,
-        "take APT::Periodic::Enable \"0\" out of /etc/apt/apt.conf.d");
+        "remove APT::Periodic::Enable \"0\" from /etc/apt/apt.conf.d");
     return;
   }
   for (const auto& [key, name] :
@@ -51,7 +51,7 @@ void add_upgrades(const Facts& facts, FileTime now, Out& out) {
         std::pair{"apt::periodic::unattended-upgrade", "APT::Periodic::Unattended-Upgrade"}}) {
     if (is_on(facts.apt, key)) continue;
     add(out, FindingSeverity::high, "upgrades-off",
-        fmt::format("upgrades do not come by themselves: {} is "
+        fmt::format("upgrades are not automatic: {} is "
                     "not set",
                     name),
         impact, fmt::format("{} \"1\"; in /etc/apt/apt.conf.d/20auto-upgrades", name));
@@ -75,10 +75,10 @@ void add_ssh(const Facts& facts, Out& out) {
   const std::string where = to_string(how->where);
   add(out, how->match.empty() ? FindingSeverity::high : FindingSeverity::medium,
       "ssh-root-password",
-      fmt::format("root may log in by password over SSH{} ({})",
+      fmt::format("root may log in over SSH with a password{} ({})",
                   how->match.empty() ? "" : fmt::format(" (Match {})", printable(how->match)),
                   printable(where, 128)),
-      "guesses one password and has the host",
+      "guesses one password and controls the host",
       "PermitRootLogin prohibit-password in /etc/ssh/sshd_config, then systemctl reload ssh");
 }
 
@@ -102,9 +102,9 @@ void add_listeners(const Running& running, const Policy& policy, Out& out) {
     add(out, FindingSeverity::low, "listener",
         fmt::format("{} listens on {}/{}, which the policy does not open", who,
                     to_string(listener.protocol), listener.port),
-        "reaches it from apps' networks that you trust, and from everywhere while no firewall is "
+        "reaches it from app networks that you trust, and from anywhere while no firewall is "
         "in force",
-        "let it listen on 127.0.0.1 and ::1 only, or stop it; or open the port in [ports]");
+        "let it listen only on 127.0.0.1 and ::1, or stop it; or open the port in [ports]");
   }
 }
 
@@ -142,8 +142,8 @@ void add_reboot(const Facts& facts, Out& out) {
   }
   if (facts.reboot_packages.size() > shown) packages += ", ...";
   add(out, FindingSeverity::medium, "reboot",
-      packages.empty() ? "waits for a reboot" : fmt::format("waits for a reboot: {}", packages),
-      "uses the hole that the upgrade closes: the old kernel or library still runs",
+      packages.empty() ? "needs a reboot" : fmt::format("needs a reboot: {}", packages),
+      "uses the hole that the upgrade fixes: the old kernel or library still runs",
       "reboot; Unattended-Upgrade::Automatic-Reboot \"true\"; does it at night");
 }
 
@@ -160,8 +160,8 @@ std::vector<Finding> findings(const Facts& facts, const Policy& policy, FileTime
     add_listeners(*facts.running, policy, out);
   }
   for (const std::string& file : facts.unread) {
-    add(out, FindingSeverity::low, "unread", fmt::format("not everything could be read: {}", file),
-        "", "sudo cloudron-fw audit host");
+    add(out, FindingSeverity::low, "unread", fmt::format("could not read everything: {}", file), "",
+        "sudo cloudron-fw audit host");
   }
   sort_findings(out);
   if (out.size() > kFindingsMax) {

@@ -10,15 +10,15 @@ namespace fw::host_audit {
 /// Reads the files below --root, and of "/" what runs.
 Result<AuditReport> audit(const AuditRequest& request);
 
-inline constexpr std::array kAuditOptions = {
-    PluginOption{PluginOption::Form::value, "root", 0,
-                 "Another system's folder (a chroot, a mounted disk): its files only", "DIR", "/"}};
+inline constexpr std::array kAuditOptions = {PluginOption{
+    PluginOption::Form::value, "root", 0,
+    "Only the files of another system in this folder (a chroot, a mounted disk)", "DIR", "/"}};
 
 inline constexpr Plugin kPlugin{
     .name = "host",
-    .audit = {.about = "The host: upgrades that come by themselves, root's password over SSH, "
+    .audit = {.about = "The host: automatic upgrades, root's password over SSH, "
                        "programs that listen where the policy opens nothing, forwarding, sysctls "
-                       "that weaken the firewall, a reboot that is due. ",
+                       "that weaken the firewall, a pending reboot. ",
               .fix_label = "fix",
               .options = kAuditOptions,
               .run = audit}};

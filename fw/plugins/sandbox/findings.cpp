@@ -48,30 +48,31 @@ struct Capability {
 /// Those that Docker does not give by itself. The list: capabilities(7).
 constexpr std::array kCapabilities = {
     Capability{"ALL", FindingSeverity::critical,
-               "loads kernel modules, mounts disks: root of the host"},
+               "loads kernel modules and mounts disks: root on the host"},
     Capability{"SYS_ADMIN", FindingSeverity::critical,
-               "mounts what it likes and leaves the container"},
+               "mounts anything and escapes from the container"},
     Capability{"SYS_MODULE", FindingSeverity::critical, "loads a module into the kernel"},
     Capability{"SYS_RAWIO", FindingSeverity::critical,
                "reads and writes the machine's memory and disks"},
     Capability{"DAC_READ_SEARCH", FindingSeverity::critical,
-               "opens any file of the host's disk by its number (open_by_handle_at)"},
+               "opens any file on the host's disk by its handle (open_by_handle_at)"},
     Capability{"BPF", FindingSeverity::high, "loads programs into the kernel and reads its memory"},
-    Capability{"PERFMON", FindingSeverity::high, "reads the kernel's memory by its counters"},
+    Capability{"PERFMON", FindingSeverity::high,
+               "reads kernel memory through performance counters"},
     Capability{"SYS_PTRACE", FindingSeverity::high,
                "takes over other processes of the container, and with the host's processes the "
                "host"},
-    Capability{"SYS_BOOT", FindingSeverity::high, "reboots the host, or into another kernel"},
+    Capability{"SYS_BOOT", FindingSeverity::high, "reboots the host, possibly into another kernel"},
     Capability{"SYS_TIME", FindingSeverity::high,
                "sets the host's clock: certificates and logs go wrong"},
-    Capability{"MAC_ADMIN", FindingSeverity::high, "takes AppArmor's rules away"},
-    Capability{"MAC_OVERRIDE", FindingSeverity::high, "is not held by AppArmor"},
-    Capability{"SYSLOG", FindingSeverity::medium,
-               "reads the kernel's log with the addresses of its parts"},
+    Capability{"MAC_ADMIN", FindingSeverity::high, "removes AppArmor's rules"},
+    Capability{"MAC_OVERRIDE", FindingSeverity::high, "is not confined by AppArmor"},
+    Capability{"SYSLOG", FindingSeverity::medium, "reads the kernel's log, with kernel addresses"},
     Capability{"NET_ADMIN", FindingSeverity::high,
                "changes addresses, routes and firewall rules of its network"},
-    Capability{"SYS_RESOURCE", FindingSeverity::medium, "passes the limits of processes and files"},
-    Capability{"SYS_NICE", FindingSeverity::medium, "takes the processor from all others"},
+    Capability{"SYS_RESOURCE", FindingSeverity::medium,
+               "exceeds the limits of processes and files"},
+    Capability{"SYS_NICE", FindingSeverity::medium, "takes the CPU from all other processes"},
     Capability{"IPC_LOCK", FindingSeverity::low, "locks memory that others need"},
     Capability{"WAKE_ALARM", FindingSeverity::low, "wakes the machine"},
 };
@@ -90,7 +91,7 @@ void add_capability(const Container& container, const std::string& name, Out& ou
   FindingSeverity severity =
       known == kCapabilities.end() ? FindingSeverity::medium : known->severity;
   std::string impact =
-      known == kCapabilities.end() ? "does what only root of the host should" : known->impact;
+      known == kCapabilities.end() ? "does what only the host's root should do" : known->impact;
   const bool all_networks = container.network_mode == "host";
   if (name == "NET_ADMIN" && all_networks) {
     severity = FindingSeverity::critical;
@@ -98,7 +99,7 @@ void add_capability(const Container& container, const std::string& name, Out& ou
   }
   if (name == "SYS_PTRACE" && container.pid_mode == "host") {
     severity = FindingSeverity::critical;
-    impact = "takes over any process of the host, root's too";
+    impact = "takes over any process of the host, even root's";
   }
   const std::string shown = printable(name, 32);
   add(out, severity, "capability", fmt::format("has the capability {}", shown), std::move(impact),
@@ -117,7 +118,7 @@ void add_capabilities(const Container& container, Out& out) {
       forges ? "keeps Docker's default capabilities, NET_RAW among them"
              : "keeps Docker's default capabilities",
       forges ? "sends forged packets to its neighbours on the bridge (ARP, DNS)"
-             : "root in it has more ways into the kernel than the app needs",
+             : "its root has more ways into the kernel than the app needs",
       "--cap-drop ALL, and --cap-add for the few that it needs", "cap_drop: [ALL]");
 }
 
@@ -134,7 +135,7 @@ bool has_option(const Container& container, std::string_view name, std::string_v
 void add_profiles(const Container& container, const Engine& engine, Out& out) {
   if (has_option(container, "seccomp", "unconfined")) {
     add(out, FindingSeverity::high, "seccomp", "runs without a seccomp filter",
-        "reaches every system call of the kernel, the broken ones too",
+        "reaches every system call of the kernel, vulnerable ones too",
         "without --security-opt seccomp=unconfined", "security_opt: without seccomp:unconfined");
   }
   // A privileged container has no profile unless it is given one; that is said once.
@@ -145,15 +146,16 @@ void add_profiles(const Container& container, const Engine& engine, Out& out) {
       has_option(container, "apparmor", "unconfined") || (without_profile && !container.privileged);
   if (unconfined) {
     add(out, engine.apparmor ? FindingSeverity::high : FindingSeverity::medium, "apparmor",
-        "runs without an AppArmor profile", "writes to /proc and /sys, mounts, when it may",
-        "--security-opt apparmor=docker-default, or a profile of its own: cloudron-fw render "
+        "runs without an AppArmor profile",
+        "writes to /proc and /sys, and mounts, where its rights allow",
+        "--security-opt apparmor=docker-default, or its own profile: cloudron-fw render "
         "apparmor",
         "security_opt: [apparmor:docker-default]");
   }
   if (!engine.no_new_privileges && !has_option(container, "no-new-privileges", "true")) {
     add(out, FindingSeverity::medium, "new-privileges",
         "may impact privileges by programs with setuid",
-        "becomes root in the container by a weak setuid program",
+        "becomes root in the container through a weak setuid program",
         "--security-opt no-new-privileges", "security_opt: [no-new-privileges:true]");
   }
 }
@@ -168,15 +170,15 @@ void add_user(const Container& container, const Engine& engine, Out& out) {
   const bool mapped = engine.user_namespaces && container.userns_mode != "host";
   if (engine.user_namespaces && !mapped) {
     add(out, FindingSeverity::high, "user-namespace", "is taken out of Docker's user namespace",
-        "is root of the host for the kernel, where others are nobody", "without --userns=host",
-        "userns_mode: without host");
+        "is the host's root to the kernel, where other containers are unprivileged",
+        "without --userns=host", "userns_mode: without host");
   }
   if (!is_root(container.user)) return;
   add(out, mapped ? FindingSeverity::low : FindingSeverity::medium, "root-user",
       container.user.empty() ? "runs as root (no user is set)"
                              : fmt::format("runs as root (user {})", quote(container.user)),
       mapped ? "owns every file of the container"
-             : "is root of the host when it leaves the container",
+             : "is root on the host once it escapes from the container",
       "--user 10001:10001", "user: \"10001:10001\"");
 }
 
@@ -193,13 +195,13 @@ struct Shared {
 const std::array kShared = {
     Shared{&Container::network_mode, "host-network", FindingSeverity::high,
            "shares the host's network",
-           "listens on any port, reaches what listens on the host's loopback, and no limit of an "
-           "app holds it",
+           "listens on any port, reaches services on the host's loopback, and no limit of an "
+           "app applies to it",
            "--network NAME instead of host, with -p for its ports",
            "network_mode: without host; ports: [...]"},
     Shared{&Container::pid_mode, "host-processes", FindingSeverity::high,
            "sees the host's processes",
-           "reads their command lines, and as root their environment and files (/proc/PID/root)",
+           "reads their command lines and, as root, their environment and files (/proc/PID/root)",
            "without --pid=host", "pid: without host"},
     Shared{&Container::ipc_mode, "host-ipc", FindingSeverity::medium,
            "shares the host's memory segments",
@@ -248,8 +250,8 @@ void add_ports(const Container& container, const Policy& policy, Out& out) {
     if (opened == open.end()) {
       add(out, FindingSeverity::low, "port-closed",
           fmt::format("publishes {} on all addresses, but the policy does not open it", name),
-          "reaches it from other containers, and from everywhere while no firewall is in force",
-          fix, compose);
+          "reaches it from other containers, and from anywhere while no firewall is in force", fix,
+          compose);
       continue;
     }
     const bool internal = std::find(kInternalPorts.begin(), kInternalPorts.end(),
@@ -259,7 +261,7 @@ void add_ports(const Container& container, const Policy& policy, Out& out) {
         fmt::format("publishes {} on all addresses, and the policy opens it ({})", name,
                     where.empty() ? "by default" : printable(where, 128)),
         internal ? "guesses the password of a database or a broker from anywhere"
-                 : "talks to the app past the reverse proxy, if there is one",
+                 : "reaches the app without the reverse proxy, if there is one",
         fix, compose);
   }
 }
@@ -271,7 +273,7 @@ void add_limits(const Container& container, Out& out) {
   }
   if (container.memory <= 0) {
     add(out, FindingSeverity::medium, "memory", "may use all memory",
-        "makes the kernel kill other apps' and the host's processes", "--memory 512m",
+        "makes the kernel kill processes of other apps and the host", "--memory 512m",
         "mem_limit: 512m");
   }
   if (!container.cpu_limited) {
@@ -282,14 +284,13 @@ void add_limits(const Container& container, Out& out) {
                        (container.restart == "on-failure" && container.restarts_max == 0);
   if (endless) {
     add(out, FindingSeverity::low, "restart",
-        fmt::format("is started again without end ({})", printable(container.restart, 20)),
-        "tries an exploit that crashes it as often as it takes", "--restart on-failure:5",
+        fmt::format("restarts without a limit ({})", printable(container.restart, 20)),
+        "retries a crashing exploit until it works", "--restart on-failure:5",
         "restart: on-failure:5");
   }
   if (!container.health_check) {
-    add(out, FindingSeverity::low, "health-check", "has no health check",
-        "keeps it hanging, and nobody notices", "--health-cmd 'COMMAND'",
-        "healthcheck: { test: [CMD, COMMAND] }");
+    add(out, FindingSeverity::low, "health-check", "has no health check", "makes it hang unnoticed",
+        "--health-cmd 'COMMAND'", "healthcheck: { test: [CMD, COMMAND] }");
   }
 }
 
@@ -300,15 +301,16 @@ void add_image(const Container& container, Out& out) {
   const auto colon = image.find(':', name);
   if (colon != std::string::npos && image.substr(colon) != ":latest") return;
   const std::string shown = printable(image.substr(0, colon), 100);
-  add(out, FindingSeverity::low, "image-latest", fmt::format("runs whatever {} is by now", shown),
-      "reaches you by the next pull when the image's name is taken over",
+  add(out, FindingSeverity::low, "image-latest",
+      fmt::format("runs whatever {} currently is", shown),
+      "reaches you with the next pull, if the image's name is taken over",
       fmt::format("{}:VERSION or {}@sha256:DIGEST", shown, shown),
       fmt::format("image: {}:VERSION", shown));
 }
 
 void add_privileged(Out& out) {
   add(out, FindingSeverity::critical, "privileged", "is privileged",
-      "has every capability and device, no seccomp, no AppArmor: root of the host",
+      "has every capability and device, no seccomp, no AppArmor: root on the host",
       "without --privileged; --cap-add for what it needs", "privileged: false");
 }
 
@@ -329,7 +331,7 @@ std::vector<Finding> findings(const Container& container, const Engine& engine,
   add_namespaces(container, out);
   if (!container.read_only_root) {
     add(out, FindingSeverity::medium, "root-writable", "may write to its root file system",
-        "replaces the app's programs and stays after the hole is closed",
+        "replaces the app's programs and persists after the hole is fixed",
         "--read-only --tmpfs /tmp", "read_only: true");
   }
   add_ports(container, policy, out);
@@ -358,19 +360,20 @@ std::vector<Finding> engine_findings(const Engine& engine) {
   if (!engine.seccomp) {
     add(out, FindingSeverity::high, "engine-seccomp", "has no seccomp filter for containers",
         "reaches every system call of the kernel from any container",
-        "take \"seccomp-profile\": \"unconfined\" out of /etc/docker/daemon.json", "");
+        "remove \"seccomp-profile\": \"unconfined\" from /etc/docker/daemon.json", "");
   }
   if (!engine.apparmor) {
     add(out, FindingSeverity::medium, "engine-apparmor", "has no AppArmor on this host",
-        "is held by one layer less in every container",
+        "faces one layer less in every container",
         "apt install apparmor, then reboot (kernel command line: apparmor=1 security=apparmor)",
         "");
   }
   if (!engine.user_namespaces) {
     add(out, FindingSeverity::medium, "engine-user-namespaces",
-        "gives containers the host's user ids", "is root of the host when root leaves a container",
+        "gives containers the host's user ids",
+        "is root on the host once root escapes from a container",
         "\"userns-remap\": \"default\" in /etc/docker/daemon.json; images and containers "
-        "must be made again",
+        "must be recreated",
         "");
   }
   sort_findings(out);

@@ -54,27 +54,27 @@ struct Folder {
 };
 
 constexpr const char* kReadsSecrets = "reads keys, password hashes and settings of the host";
-constexpr const char* kReplaces = "replaces programs that root of the host runs";
+constexpr const char* kReplaces = "replaces programs that the host's root runs";
 
 /// Whole trees; the first that fits counts.
 constexpr std::array kFolders = {
     Folder{"/dev", FindingSeverity::critical, FindingSeverity::high,
-           "writes to the host's disks and memory", "reads what the host's devices give"},
+           "writes to the host's disks and memory", "reads the host's devices"},
     Folder{"/proc", FindingSeverity::critical, FindingSeverity::high,
-           "sets a program that the kernel runs as root of the host (core_pattern)",
-           "sees the host's processes with their environment, and secrets in it"},
+           "sets a program that the kernel runs as the host's root (core_pattern)",
+           "sees the host's processes with their environment and the secrets in it"},
     Folder{"/sys", FindingSeverity::critical, FindingSeverity::medium,
-           "runs programs as root of the host by settings of the kernel (uevent_helper, cgroups)",
-           "learns the host's hardware and addresses of the kernel"},
+           "runs programs as the host's root through kernel settings (uevent_helper, cgroups)",
+           "learns the host's hardware and kernel addresses"},
     Folder{"/etc", FindingSeverity::critical, FindingSeverity::high,
-           "makes itself a user, a cron job or a service of the host", kReadsSecrets},
+           "adds a user, a cron job or a service to the host", kReadsSecrets},
     Folder{"/root", FindingSeverity::critical, FindingSeverity::high,
            "adds its own SSH key to root's", "reads root's SSH keys and history"},
     Folder{"/home", FindingSeverity::high, FindingSeverity::medium,
            "adds its own SSH key to a user's", "reads users' SSH keys and files"},
     Folder{"/boot", FindingSeverity::critical, FindingSeverity::medium,
            "changes the kernel that boots next",
-           "reads the kernel, and what a boot password is hashed to"},
+           "reads the kernel and the hash of a boot password"},
     Folder{"/usr", FindingSeverity::critical, FindingSeverity::low, kReplaces,
            "learns which programs are out of date"},
     Folder{"/bin", FindingSeverity::critical, FindingSeverity::low, kReplaces,
@@ -88,18 +88,19 @@ constexpr std::array kFolders = {
     Folder{"/opt", FindingSeverity::high, FindingSeverity::low, kReplaces,
            "learns which programs are out of date"},
     Folder{"/run", FindingSeverity::critical, FindingSeverity::high,
-           "talks to the host's services by their sockets",
-           "talks to the host's services by their sockets: read-only does not keep it from that"},
+           "talks to the host's services through their sockets",
+           "talks to the host's services through their sockets, even read-only"},
     Folder{"/var/lib/docker", FindingSeverity::critical, FindingSeverity::high,
            "changes files of every container and image", "reads files of every container"},
     Folder{"/var/lib/containerd", FindingSeverity::critical, FindingSeverity::high,
            "changes files of every container and image", "reads files of every container"},
     Folder{"/var/lib/cloudron-fw", FindingSeverity::critical, FindingSeverity::medium,
-           "lifts blocks and changes the firewall at the next boot", "reads whom you have blocked"},
+           "lifts blocks and changes the firewall at the next boot",
+           "reads which addresses you block"},
     Folder{"/var/spool/cron", FindingSeverity::critical, FindingSeverity::medium,
-           "runs what it likes as root", "learns what runs when"},
+           "runs anything as root", "learns what runs when"},
     Folder{"/var/log", FindingSeverity::medium, FindingSeverity::low, "wipes its traces",
-           "reads names, addresses and what programs logged by mistake"},
+           "reads names, addresses and secrets logged by mistake"},
 };
 
 /// What containers are often given of these trees, and learn nothing from when it is read-only.
@@ -139,10 +140,9 @@ void add_tree(const docker::Mount& mount, std::vector<Finding>& out) {
   if (has_engine_socket(path)) {
     Finding finding = found(FindingSeverity::critical, "docker-socket",
                             fmt::format("has the container engine's socket: {}", pair),
-                            "starts a privileged container and is root of the host; a read-only "
-                            "mount does not keep anybody from talking to a socket");
-    finding.fix =
-        fmt::format("without -v {}; what only reads goes through a proxy that filters", pair);
+                            "starts a privileged container and is root on the host; a read-only "
+                            "mount does not prevent that");
+    finding.fix = fmt::format("without -v {}; for read access, use a filtering proxy", pair);
     finding.compose = fmt::format("volumes: without \"{}\"", pair);
     out.push_back(std::move(finding));
     return;
@@ -159,7 +159,7 @@ void add_tree(const docker::Mount& mount, std::vector<Finding>& out) {
   Finding finding =
       found(severity, mount.writable ? "host-files-writable" : "host-files",
             fmt::format("{} the host's {}", mount.writable ? "writes to" : "reads", shown(path)),
-            whole ? "has the host's sockets, keys and programs: root of the host"
+            whole ? "has the host's sockets, keys and programs: root on the host"
                   : (mount.writable ? folder->write_gain : folder->read_gain));
   if (mount.writable && folder->readable < FindingSeverity::high && !whole) {
     finding.fix = fmt::format("-v {}:ro", pair);
@@ -177,9 +177,9 @@ void add_tree(const docker::Mount& mount, std::vector<Finding>& out) {
 void add_propagation(const docker::Mount& mount, std::vector<Finding>& out) {
   if (mount.propagation != "shared" && mount.propagation != "rshared") return;
   Finding finding = found(FindingSeverity::medium, "mount-propagation",
-                          fmt::format("what it mounts below {} is mounted on the host too ({})",
+                          fmt::format("its mounts below {} appear on the host too ({})",
                                       shown(mount.destination), mount.propagation),
-                          "puts files of its own over the host's, once it may mount");
+                          "covers the host's files with its own, once it may mount");
   finding.fix = fmt::format("--mount type=bind,src={},dst={},bind-propagation=rprivate",
                             shown(mount.source), shown(mount.destination));
   finding.compose = "bind: { propagation: rprivate }";
@@ -215,7 +215,7 @@ void add_devices(const docker::Container& container, std::vector<Finding>& out) 
         fmt::format("has the host's device {} ({})", shown(path), printable(device.permissions, 8)),
         everything ? "reads and writes every file of the host, past its "
                      "permissions"
-                   : "attacks the kernel's driver of it");
+                   : "attacks the kernel's driver");
     finding.fix = fmt::format("without --device {}", shown(device.host_path));
     finding.compose = fmt::format("devices: without \"{}\"", shown(device.host_path));
     out.push_back(std::move(finding));

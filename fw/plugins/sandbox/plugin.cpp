@@ -88,7 +88,7 @@ Result<AuditReport> audit(const AuditRequest& request) {
 std::string app_name_complaint(const std::string& name) {
   if (name.empty() || is_app_name(name)) return {};
   return fmt::format(
-      "{} is no name of an app: at most {} lower-case letters, digits, - and _, a "
+      "{} is not an app name: use at most {} lower-case letters, digits, - and _, a "
       "letter first",
       quote(name), kNameLengthMax);
 }

@@ -22,7 +22,7 @@ std::string app_name_complaint(const std::string& name);
 inline constexpr std::array kAuditOptions = {
     PluginOption{PluginOption::Form::value, "docker", 0, "Docker's socket", "PATH",
                  docker::kSocket},
-    PluginOption{PluginOption::Form::flag, "all", 'a', "Also containers that do not run"}};
+    PluginOption{PluginOption::Form::flag, "all", 'a', "Also stopped containers"}};
 
 inline constexpr std::array kRenderOptions = {
     PluginOption{PluginOption::Form::positional, "APP", 0,
@@ -32,15 +32,15 @@ inline constexpr std::array kRenderOptions = {
 
 inline constexpr Plugin kPlugin{
     .name = "sandbox",
-    .audit = {.about = "The running containers of Docker, beside the policy: privileges, users, "
-                       "mounts, namespaces, published ports, limits. ",
+    .audit = {.about = "The running containers of Docker: privileges, users, "
+                       "mounts, namespaces, published ports (compared with the policy), limits. ",
               .fix_label = "docker",
               .options = kAuditOptions,
               .run = audit},
     .render = {.name = "apparmor",
                .about = "An AppArmor profile for an app's containers: no writing to /proc and "
                         "/sys, no mounting, no tracing of others, no raw sockets. Its first lines "
-                        "say how it is loaded and given to a container. Needs no root.",
+                        "say how to load it and give it to a container. Needs no root.",
                .subject_key = "app",
                .text_key = "profile",
                .options = kRenderOptions,
