@@ -1,4 +1,4 @@
-// What was decided about a flow, as bits of its connection label.
+// The decision about a flow, as bits of its connection label.
 //
 // Rules can set bits of a label and never clear one, and one entry of connection tracking can be
 // several connections, one after the other, on the same ports. So each of them, each life of the

@@ -1,4 +1,4 @@
-// Which bridges are of containers.
+// Which bridges belong to containers.
 #include "chains/bridges.hpp"
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// The bridges of the host: on which of them containers sit, and at which port each.
+// The bridges of the host, and the containers at their ports.
 #pragma once
 
 #include <array>

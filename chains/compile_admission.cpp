@@ -1,4 +1,4 @@
-// What was decided about a flow, kept in its label: admitting, refusing, and when that ends.
+// The decision about a flow, in its label: to admit, to refuse, and when that ends.
 //
 // A SYN on the ports of a live connection changes nothing: it may be forged, and a live socket
 // answers it with a challenge ACK (RFC 5961). A SYN-ACK that answers it is the proof that there is

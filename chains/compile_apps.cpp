@@ -1,4 +1,4 @@
-// CLOUDRON_FORWARD: published ports, and apps apart from one another.
+// CLOUDRON_FORWARD: published ports, and isolation of apps.
 #include <algorithm>
 #include <map>
 

@@ -1,4 +1,4 @@
-// The hooks and the way of a packet through them.
+// The hooks, and the path of a packet through them.
 #include "chains/compile_parts.hpp"
 
 namespace chains {

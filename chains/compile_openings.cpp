@@ -1,4 +1,4 @@
-// What is open for some: ports and IP protocols of [[open]].
+// [[open]]: ports and IP protocols that are open for some sources.
 //
 // Verdict maps, like those of ports that are open for everybody, lead from the port to a chain that
 // asks for the interface and the source. Ports that the same tables open, and the same limit

@@ -1,4 +1,4 @@
-// The chain `panic`: of first packets only SSH from trusted networks and the callers goes on.
+// The chain `panic`: of first packets, only SSH from trusted networks and the callers passes.
 //
 // It stands in front of all that asks whether a first packet may pass, and only lets through to
 // that. Flows that are known, neighbour discovery and loopback do not come here.

@@ -1,4 +1,4 @@
-// The concerns that compile() is put together from; each adds its chains, sets and objects.
+// The parts of compile(), one per concern; each adds its chains, sets and objects.
 #pragma once
 
 #include "chains/admission.hpp"

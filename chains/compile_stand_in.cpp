@@ -1,4 +1,4 @@
-// The few rules that stand in for our tables after somebody has removed them.
+// The few rules that stand in for our tables after another program has removed them.
 #include "chains/compile_stand_in.hpp"
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// What must change for the kernel to hold a ruleset.
+// The difference between the kernel's rules and a ruleset.
 #include "chains/diff.hpp"
 
 #include <algorithm>

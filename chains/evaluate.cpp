@@ -1,4 +1,4 @@
-// What a ruleset does with a packet.
+// Evaluates a packet against a ruleset.
 #include "chains/evaluate.hpp"
 
 #include <algorithm>

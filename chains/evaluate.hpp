@@ -1,4 +1,4 @@
-// What a ruleset does with a packet: the rules that it meets and the verdict, without a kernel.
+// Evaluates a packet against a ruleset: the rules that match and the verdict, without a kernel.
 #pragma once
 
 #include <chrono>

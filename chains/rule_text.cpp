@@ -1,4 +1,4 @@
-// Rules of an admin's own, read from files that nft would take.
+// An admin's own rules, read from files in a subset of nft's language.
 #include "chains/rule_text.hpp"
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// Rules of an admin's own, read from files that nft would take: a part of its language.
+// An admin's own rules, read from files in a subset of nft's language.
 #pragma once
 
 #include <string>

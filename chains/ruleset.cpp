@@ -1,4 +1,4 @@
-// Small questions about rulesets.
+// Small queries of rulesets.
 #include "chains/ruleset.hpp"
 
 #include <algorithm>

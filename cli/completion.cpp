@@ -1,4 +1,4 @@
-// cloudron-fw completion: what bash, zsh and fish complete, from the tree of commands itself.
+// cloudron-fw completion: completions for bash, zsh and fish, from the tree of commands itself.
 #include <algorithm>
 #include <array>
 #include <cctype>

@@ -1,4 +1,4 @@
-// Loading what commands need, and saying things.
+// What commands share: loading, and printing messages.
 #include "cli/context.hpp"
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// What every command works with: the global options, and how to say things.
+// What every command works with: the global options, and printing messages.
 #pragma once
 
 #include <cstdio>

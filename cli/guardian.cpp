@@ -1,4 +1,4 @@
-// The process that rolls a trial back when nobody confirms it.
+// The process that rolls a trial back unless it is confirmed.
 #include "cli/guardian.hpp"
 
 #include <cerrno>

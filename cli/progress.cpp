@@ -1,4 +1,4 @@
-// How far something long has come, on a terminal.
+// The progress of a long operation, on a terminal.
 #include "cli/progress.hpp"
 
 #include <utility>

@@ -1,4 +1,4 @@
-// A sign of life for what takes longer than a second.
+// A spinner for operations that take longer than a second.
 #include "cli/spinner.hpp"
 
 #include <chrono>

@@ -1,4 +1,4 @@
-// Keys into 64 bits that a stranger cannot foresee.
+// Hashes keys to 64 bits that an outsider cannot predict.
 #pragma once
 
 #include <array>

@@ -1,4 +1,4 @@
-// Budgets of many keys in fixed memory: what a stranger sends cannot make it grow or stall.
+// Budgets of many keys in fixed memory: outside input cannot make it grow or stall.
 #pragma once
 
 #include <atomic>

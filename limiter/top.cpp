@@ -1,4 +1,4 @@
-// Who sends most, in fixed memory.
+// The busiest senders, in fixed memory.
 #include "limiter/top.hpp"
 
 #include <algorithm>

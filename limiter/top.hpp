@@ -1,4 +1,4 @@
-// Who sends most, in fixed memory.
+// The busiest senders, in fixed memory.
 #pragma once
 
 #include <cstddef>

@@ -1,4 +1,4 @@
-// The bridges of this network namespace and who is at their ports, asked of the kernel.
+// The bridges of this network namespace and the devices at their ports, read from the kernel.
 #pragma once
 
 #include <vector>

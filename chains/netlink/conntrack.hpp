@@ -1,4 +1,4 @@
-// The connection tracking table: flows that are older than the rules, and those of the blocked.
+// The connection tracking table: flows older than the rules, and flows of blocked sources.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// The network devices of this namespace, asked of the kernel (/sys may show another namespace's).
+// The network devices of this namespace, read from the kernel (/sys may show another's).
 #include "chains/netlink/devices.hpp"
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// Plans and element streams into the messages of a batch.
+// Encodes plans and element streams as the messages of a batch.
 #include "chains/netlink/encode.hpp"
 
 #include <cassert>

@@ -1,4 +1,4 @@
-// Transactions into the messages of a batch.
+// Encodes transactions as the messages of a batch.
 #pragma once
 
 #include <cstdint>

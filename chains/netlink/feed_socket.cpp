@@ -1,4 +1,4 @@
-// Sockets that the kernel sends events to.
+// Sockets on which the kernel sends events.
 #include "chains/netlink/feed_socket.hpp"
 
 #include <array>

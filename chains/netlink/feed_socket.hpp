@@ -1,4 +1,4 @@
-// Sockets that the kernel sends events to, as fast as they come.
+// Sockets on which the kernel sends events.
 #pragma once
 
 #include <cstddef>

@@ -1,4 +1,4 @@
-// What the kernel tells of a tracked flow, and how to ask for it.
+// What the kernel reports about a tracked flow, and how to request it.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// Events and dumps of connection tracking, made into one story of flows.
+// Events and dumps of connection tracking, merged into one stream of flows.
 #include "chains/netlink/flow_feed.hpp"
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// Flows as they begin and end, told by the kernel's connection tracking.
+// Flows as they begin and end, from the kernel's connection tracking.
 #pragma once
 
 #include <chrono>

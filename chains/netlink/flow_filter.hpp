@@ -1,4 +1,4 @@
-// A socket filter that keeps from us what nobody counts: the kernel drops those messages itself.
+// A socket filter: the kernel itself drops conntrack messages that nothing counts.
 #pragma once
 
 #include <cstddef>

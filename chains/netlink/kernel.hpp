@@ -1,4 +1,4 @@
-// The kernel's nf_tables: read our table, commit a batch. The only place that talks netlink.
+// The kernel's nf_tables: read our table, commit a batch.
 #pragma once
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// Rules of other programs that write the bits of connection labels that are ours.
+// Rules of other programs that write our bits of connection labels.
 #pragma once
 
 #include <optional>

@@ -1,4 +1,4 @@
-// The host's place in its networks, asked of the kernel.
+// The host's place in its networks, read from the kernel.
 #include "chains/netlink/own_network.hpp"
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// Which connections are tracked: a question for each, many questions a system call.
+// Which connections are tracked: one query for each, many queries per system call.
 #include "chains/netlink/tracked.hpp"
 
 #include <algorithm>

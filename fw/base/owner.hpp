@@ -1,4 +1,4 @@
-// Who owns the files of the state folder.
+// The owner of the files in the state folder.
 #pragma once
 
 #include <string>

@@ -1,4 +1,4 @@
-// What a firewall asks of an IP packet's headers.
+// The headers of an IP packet, as far as a firewall reads them.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// Words in messages: what somebody wrote, made safe to print, and the known word that they meant.
+// Words in messages: input made safe to print, and the known word nearest to it.
 #pragma once
 
 #include <cstddef>

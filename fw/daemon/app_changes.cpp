@@ -1,4 +1,4 @@
-// Puts in force what changed in the containers.
+// Applies changes of containers.
 #include "fw/daemon/app_changes.hpp"
 
 #include <optional>

@@ -1,4 +1,4 @@
-// Puts in force what changed in the containers: no repair, for nobody did wrong.
+// Applies changes of containers. That is not a repair: no other program changed the rules.
 #pragma once
 
 #include <chrono>

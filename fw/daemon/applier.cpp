@@ -1,4 +1,4 @@
-// The applies that the daemon makes, beside its loop.
+// The applies that the daemon makes, outside its loop.
 #include "fw/daemon/applier.hpp"
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// Who is blocked by the daemon itself.
+// The daemon's own blocks of offenders.
 #include "fw/daemon/bans.hpp"
 
 #include <algorithm>

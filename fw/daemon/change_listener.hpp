@@ -1,4 +1,4 @@
-// Changes of the kernel's rulesets by others, as they happen.
+// Changes of the kernel's rulesets by other programs, as they happen.
 #pragma once
 
 #include <functional>

@@ -1,4 +1,4 @@
-// The two clocks of the daemon, and whether somebody set the one that can be set.
+// The two clocks of the daemon, and whether the wall clock was set.
 #pragma once
 
 #include <chrono>

@@ -1,4 +1,4 @@
-// Collects all that is counted.
+// Collects all counts.
 #include "fw/daemon/counts.hpp"
 
 namespace fw {

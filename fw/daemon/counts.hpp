@@ -1,4 +1,4 @@
-// Collects all that is counted.
+// Collects all counts.
 #pragma once
 
 #include "chains/netlink/kernel.hpp"

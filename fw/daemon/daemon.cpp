@@ -1,4 +1,4 @@
-// The daemon: makes its parts, and says which of them hears of what.
+// The daemon: creates its parts and connects them.
 #include "fw/daemon/daemon.hpp"
 
 #include <cerrno>

@@ -1,4 +1,4 @@
-// The daemon: keeps the firewall true, sees who is refused, and answers on the control socket.
+// The daemon: repairs the firewall, counts refusals, and answers on the control socket.
 #pragma once
 
 #include <string>

@@ -1,4 +1,4 @@
-// Devices and bridges as they come and go: says when the rules no longer fit them.
+// Devices and bridges as they come and go: reports when the rules no longer fit them.
 #pragma once
 
 #include <chrono>

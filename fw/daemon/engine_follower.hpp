@@ -1,4 +1,4 @@
-// Follows the container engine of the policy, and remembers what it tells.
+// Follows the container engine of the policy, and stores its answers.
 #pragma once
 
 #include <functional>

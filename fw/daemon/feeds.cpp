@@ -1,4 +1,4 @@
-// What the kernel tells of packets and flows.
+// The kernel's events of packets and flows.
 #include "fw/daemon/feeds.hpp"
 
 #include <chrono>

@@ -1,4 +1,4 @@
-// What the kernel tells of packets and flows: who is refused, which connections come and go.
+// The kernel's events of packets and flows: refusals, and connections that come and go.
 #pragma once
 
 #include <functional>

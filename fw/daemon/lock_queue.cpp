@@ -1,4 +1,4 @@
-// Who waits for the lock of the state folder.
+// A queue for the lock of the state folder.
 #include "fw/daemon/lock_queue.hpp"
 
 #include <utility>

@@ -1,4 +1,4 @@
-// Who waits for the lock of the state folder, in the daemon's loop: nobody blocks the loop for it.
+// A queue for the lock of the state folder, in the daemon's loop: waiting never blocks the loop.
 #pragma once
 
 #include <chrono>

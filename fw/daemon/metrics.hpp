@@ -1,4 +1,4 @@
-// What is counted, as Prometheus reads it (docs/metrics.md).
+// Counts in the format of Prometheus (docs/metrics.md).
 #pragma once
 
 #include <string>

@@ -1,4 +1,4 @@
-// Where Prometheus asks: a small HTTP server in the daemon's loop.
+// The metrics server: a small HTTP server in the daemon's loop.
 #pragma once
 
 #include <chrono>

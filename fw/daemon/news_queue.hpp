@@ -1,4 +1,4 @@
-// News of a container engine that nobody has taken in yet.
+// Events of a container engine that are not handled yet.
 #pragma once
 
 #include <deque>

@@ -1,4 +1,4 @@
-// Who is refused so often that it is blocked.
+// Finds sources that are refused so often that they are blocked.
 #include "fw/daemon/offenders.hpp"
 
 #include <algorithm>

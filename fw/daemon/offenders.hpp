@@ -1,4 +1,4 @@
-// Who is refused so often that it is blocked: [[offender]] of the policy, over refusals as they
+// Finds sources that are refused so often that they are blocked: [[offender]] over refusals as they
 // come.
 #pragma once
 

@@ -1,4 +1,4 @@
-// How repairs are told. They are made at once, however many there are: until then the host may
+// How repairs are reported. They are made at once, however many there are: until then the host may
 // stand open. Only what is said of them is bounded.
 #pragma once
 

@@ -1,4 +1,4 @@
-// The daemon's own table, in force for a while after somebody removed ours.
+// The daemon's own table, in force for a while after another program removed ours.
 #include "fw/daemon/stand_in.hpp"
 
 #include <optional>

@@ -1,4 +1,4 @@
-// What the daemon has seen of flows and refusals: who is busiest, in fixed memory.
+// Statistics of flows and refusals: the busiest sources, in fixed memory.
 #pragma once
 
 #include <cstdint>

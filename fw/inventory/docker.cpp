@@ -1,4 +1,4 @@
-// What the Docker API says of containers and networks.
+// Containers and networks from the Docker API.
 #include "fw/inventory/docker.hpp"
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// What the Docker API says of containers and networks, as an Inventory.
+// Containers and networks from the Docker API, as an Inventory.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// What the lists of a policy come to, and the cache that makes that cheap.
+// The combined content of a policy's lists, and the cache that makes that cheap.
 #include "fw/lists/lists.hpp"
 
 #include <algorithm>

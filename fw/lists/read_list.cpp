@@ -1,4 +1,4 @@
-// From the text of an address list to spans, as fast as the text can be looked at.
+// From the text of an address list to spans, fast.
 #include <algorithm>
 #include <array>
 #include <bit>

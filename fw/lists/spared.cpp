@@ -1,4 +1,4 @@
-// Address space that block lists do not reach.
+// Address space that block lists never block.
 #include "fw/lists/spared.hpp"
 
 namespace fw {

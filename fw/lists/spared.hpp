@@ -1,4 +1,4 @@
-// Address space that block lists do not reach: published lists of bogons hold it, and a host lives
+// Address space that block lists never block: published lists of bogons hold it, and a host lives
 // by it.
 #pragma once
 

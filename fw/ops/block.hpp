@@ -1,4 +1,4 @@
-// Blocking and unblocking: what is asked for, what keeps somebody from blocking himself, and what
+// Blocking and unblocking: requests, the guard against blocking oneself, and what
 // came of it.
 #pragma once
 

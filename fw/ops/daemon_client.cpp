@@ -1,4 +1,4 @@
-// What the daemon does for a caller where it runs.
+// What the daemon does for a command, if it runs.
 #include "fw/ops/daemon_client.hpp"
 
 #include <algorithm>

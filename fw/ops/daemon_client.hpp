@@ -1,4 +1,4 @@
-// What the daemon does for a caller where it runs: blocks, for it has the store and the kernel open
+// What the daemon does for a command, if it runs: blocks, for it has the store and the kernel open
 // already, and answers to those who may not read the state folder.
 #pragma once
 

@@ -1,4 +1,4 @@
-// What every operation works in: where the state is, who asks, and who is told of what goes on.
+// What every operation works in: where the state is, who asks, and where messages go.
 #pragma once
 
 #include <functional>

@@ -1,4 +1,4 @@
-// A panic: all new connections are dropped, except SSH of those who may.
+// A panic: drops all new connections, except SSH from trusted networks and the callers.
 #include "fw/ops/panic.hpp"
 
 #include <utility>
@@ -54,9 +54,10 @@ Result<PanicReport> panic(const Environment& env, const PanicRequest& request) {
   if (request.on) after = with_caller(before, env.caller.session());
   const bool nobody = after && desired.policy.trusted.empty() && after->panic.callers.empty();
   if (nobody && !request.force) {
-    return fail(ErrorCode::usage,
-                "nobody could log in any more: the policy trusts no network, and this is not an SSH "
-                "session; on the console, use --force to do it anyway");
+    return fail(
+        ErrorCode::usage,
+        "nobody could log in any more: the policy trusts no network, and this is not an SSH "
+        "session; on the console, use --force to do it anyway");
   }
   auto report = put_in_force(env, *manager, desired, before, after);
   if (!report) return std::unexpected(report.error());

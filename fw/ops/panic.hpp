@@ -1,4 +1,4 @@
-// A panic: all new connections are dropped, except SSH of those who may.
+// A panic: drops all new connections, except SSH from trusted networks and the callers.
 #pragma once
 
 #include <string>

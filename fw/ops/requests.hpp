@@ -1,4 +1,4 @@
-// What can be asked on the control socket, as values (docs/control.md).
+// The requests of the control socket, as values (docs/control.md).
 #pragma once
 
 #include <cstddef>

@@ -1,4 +1,4 @@
-// Taking the firewall out of the kernel.
+// Removes the firewall from the kernel.
 #pragma once
 
 #include <functional>

@@ -1,4 +1,4 @@
-// The JSON of what operations are asked for and report.
+// The JSON of the operations' requests and reports.
 #include "fw/ops/schemas.hpp"
 
 #include "fw/wire/instantiate.hpp"

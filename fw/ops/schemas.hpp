@@ -1,4 +1,4 @@
-// The fields of what operations are asked for and report.
+// The fields of the operations' requests and reports.
 #pragma once
 
 #include "fw/base/limits.hpp"

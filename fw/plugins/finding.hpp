@@ -1,4 +1,4 @@
-// What an audit finds: a weakness, what it is worth to an attacker, and what ends it.
+// What an audit finds: a weakness, what an attacker gains, and the fix.
 #pragma once
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// Problems that only show when the whole policy is seen.
+// Checks that need the whole policy.
 #include <algorithm>
 #include <cstddef>
 #include <map>
@@ -438,11 +438,10 @@ void check_reach(const Policy& policy, Problems& problems) {
       reached += by_addon[name];
     elements += reached * app.addresses.size();
     if (elements > kReachMax) {
-      error(
-          problems, app.where,
-          fmt::format("more than {} pairs of app address and addon port; name "
-                      "fewer ports of addons, or fewer addons of apps",
-                      kReachMax));
+      error(problems, app.where,
+            fmt::format("more than {} pairs of app address and addon port; name "
+                        "fewer ports of addons, or fewer addons of apps",
+                        kReachMax));
       return;
     }
   }

@@ -1,4 +1,4 @@
-// From the text of a policy file to a Policy, and to a problem when there is no such text.
+// From the text of a policy file to a Policy, or to a problem.
 #include "fw/policy/parse.hpp"
 
 #include <algorithm>

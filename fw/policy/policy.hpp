@@ -1,4 +1,4 @@
-// What an admin asks for: the policy file as plain values, defaults filled in.
+// The policy file as plain values, defaults filled in.
 #pragma once
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// Files of an admin's own rules, as text: found beside the policy, and remembered with it.
+// Files of an admin's own rules, as text: found next to the policy, and stored with it.
 #pragma once
 
 #include <string>

@@ -1,4 +1,4 @@
-// What is said of a table's keys, and what a draft is unsure of.
+// Descriptions of a table's keys, and what a draft is unsure of.
 #include "fw/policy/table.hpp"
 
 #include <fmt/format.h>

@@ -1,4 +1,4 @@
-// What a table of the policy file is made of: its keys, what reads each, and what is said of it.
+// What a table of the policy file is made of: its keys, their readers and their descriptions.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// [[offender]]: who is refused again and again is blocked.
+// [[offender]]: when to block a source that limits keep refusing.
 #include <fmt/format.h>
 
 #include "fw/base/limits.hpp"
@@ -17,8 +17,8 @@ void read_offender(Section& section, const Keys<Offender>& keys) {
     section.error("limits has no effect without after; add it, or remove limits");
   for (const auto& rate : {offender.refused, offender.closed_ports}) {
     if (!rate || rate->count <= kOffenderCountMax) continue;
-    section.error(fmt::format("the count must be at most {}, not {}",
-                              kOffenderCountMax, rate->count));
+    section.error(
+        fmt::format("the count must be at most {}, not {}", kOffenderCountMax, rate->count));
   }
   if (offender.max < offender.block) {
     section.error(fmt::format("max = \"{}\" is less than block = \"{}\"", to_string(offender.max),

@@ -1,4 +1,4 @@
-// The tables of a policy, from TOML to a Policy. Whoever includes this needs to know no TOML.
+// The tables of a policy, from TOML to a Policy. This header needs no TOML.
 #pragma once
 
 #include <expected>

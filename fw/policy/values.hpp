@@ -1,4 +1,4 @@
-// Single values of a policy, read from TOML and checked; what is wrong is noted with its place.
+// Single values of a policy, read from TOML and checked; problems are noted with their place.
 #pragma once
 
 #include <array>

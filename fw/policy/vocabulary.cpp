@@ -1,4 +1,4 @@
-// What to say of a table or key that nobody knows: the nearest one, or the place of its own.
+// Messages for an unknown table or key: the nearest one, or where the key belongs.
 #include "fw/policy/vocabulary.hpp"
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// What to say of a table or key that nobody knows.
+// Messages for an unknown table or key.
 #pragma once
 
 #include <span>

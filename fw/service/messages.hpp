@@ -1,4 +1,4 @@
-// What a service tells systemd: its state, and messages with fields for the journal.
+// A service's reports to systemd: its state, and messages with fields for the journal.
 #pragma once
 
 #include <chrono>

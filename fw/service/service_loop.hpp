@@ -1,4 +1,4 @@
-// The loop of a service that systemd runs: its signals, and what the manager wants to hear.
+// The loop of a service that systemd runs: its signals, and its notifications.
 #pragma once
 
 #include <csignal>

@@ -1,4 +1,4 @@
-// The clients that a server has at once: how many, who makes room, and how long one may be silent.
+// The clients that a server has at once: how many, which one makes room, and time limits.
 #pragma once
 
 #include <chrono>

@@ -1,4 +1,4 @@
-// Timers of a service's loop: what is done in every period, and what is due once.
+// Timers of a service's loop: periodic ones, and one-shot ones.
 #pragma once
 
 #include <chrono>

@@ -1,4 +1,4 @@
-// Blocks: what an admin said, and what must hold at a given moment.
+// Blocks: what was requested, and what is in force at a given moment.
 #pragma once
 
 #include <chrono>

@@ -1,4 +1,4 @@
-// apt's configuration, as far as it says whether upgrades come by themselves.
+// apt's configuration, as far as it decides whether upgrades are automatic.
 #pragma once
 
 #include <map>

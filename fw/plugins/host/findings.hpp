@@ -1,4 +1,4 @@
-// What is weak about the host itself. Pure: facts in, findings out.
+// Weaknesses of the host itself. Pure: facts in, findings out.
 #pragma once
 
 #include <chrono>

@@ -1,4 +1,4 @@
-// Sockets that wait for strangers, and whose they are.
+// Listening sockets, and their programs.
 #include <algorithm>
 #include <charconv>
 #include <fstream>

@@ -1,4 +1,4 @@
-// Words of configurations whose case says nothing.
+// Lower case for words of configurations that ignore case.
 #pragma once
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// What is weak in how containers are confined. Pure: values in, findings out.
+// Weaknesses in the confinement of containers. Pure: values in, findings out.
 #pragma once
 
 #include <string>

@@ -1,4 +1,4 @@
-// Bind mounts and devices, graded by what lies behind them.
+// Bind mounts and devices, graded by what they expose.
 #include "fw/plugins/sandbox/mounts.hpp"
 
 #include <algorithm>
