@@ -200,8 +200,8 @@ void add_activity(CLI::App& program, Context& context, int& exit) {
   auto options = std::make_shared<ActivityOptions>();
   CLI::App* command = program.add_subcommand(
       "activity",
-      "What was done to the firewall, when and by whom. Newest last. How long that is kept is "
-      "said in [activity] of the policy.");
+      "Show what was done to the firewall, when and by whom, newest last. [activity] in the "
+      "policy sets how long entries are kept.");
   command->add_option("--since", options->since, "How far back: 90s, 10m, 1h, 7d, 2w")
       ->type_name("TIME")
       ->check(not_empty)
@@ -210,7 +210,7 @@ void add_activity(CLI::App& program, Context& context, int& exit) {
       ->type_name("WORD")
       ->check(not_empty);
   command->add_flag("--follow,-f", options->follow,
-                    "Keep printing new entries; with --json one a line");
+                    "Keep printing new entries; with --json, one per line");
   command->callback([&context, &exit, options] { exit = run_activity(context, *options); });
 }
 

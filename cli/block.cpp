@@ -308,8 +308,8 @@ void add_addresses(CLI::App* command, BlockOptions& options) {
       ->check(fits_origin);
   command
       ->add_option("--prefix6", options.prefix6,
-                   "For each IPv6 address, take its network of this prefix length; on the host's "
-                   "own links, only the address (default: 128)")
+                   "Take the network of this prefix length that contains each IPv6 address; on "
+                   "the host's own links, only the address (default: 128)")
       ->type_name("BITS")
       ->check(CLI::Range(1, 128));
 }

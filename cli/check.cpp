@@ -36,11 +36,12 @@ int run_check(const Context& context, const std::string& file) {
 
 void add_check(CLI::App& program, Context& context, int& exit) {
   auto file = std::make_shared<std::string>();
-  CLI::App* command = program.add_subcommand(
-      "check",
-      "Report every problem in a policy and its lists with file:line:column, without changing the "
-      "kernel; needs no root. Warns when no SSH port would stay open, and of sysctls of this host "
-      "that weaken the firewall.");
+  CLI::App* command = program.add_subcommand("check",
+                                             "Report every problem in a policy and its lists, with "
+                                             "file, line and column. Does not use the "
+                                             "kernel's firewall; needs no root. Warns if no SSH "
+                                             "port would stay open, and about sysctls of "
+                                             "this host that weaken the firewall.");
   command->add_option("FILE", *file, "The policy to check (default: that of --policy)")
       ->check(not_empty);
   command->callback([&context, &exit, file] { exit = run_check(context, *file); });

@@ -91,20 +91,19 @@ void add_explain(CLI::App& program, Context& context, int& exit) {
   auto options = std::make_shared<ExplainOptions>();
   CLI::App* command = program.add_subcommand(
       "explain",
-      "Show what would happen to a connection, and which rules it meets. Asks the policy, with "
+      "Show what would happen to a connection, and which rules it meets. Uses the policy, with "
       "full budgets. Needs no root, but without root it ignores blocks.\n"
       "Exit code: 0 accepted, 2 dropped or refused, 1 error or unknown.");
   command->add_option("FROM", options->from, "The client: an address, or app:NAME")->required();
   command
-      ->add_option(
-          "TO", options->to,
-          "A port of this host (tcp/443, udp/53, ping, vrrp), addon:NAME, or app:NAME or an "
-          "address followed by a port: app:wiki 8000")
+      ->add_option("TO", options->to,
+                   "A port of this host (tcp/443, udp/53, ping, vrrp), addon:NAME, or an app or "
+                   "address and then a port: app:wiki 8000")
       ->required()
       ->expected(1, 2);
   command->add_option("--via", options->via,
                       "The interface on which it arrives (default: that of the route to FROM)");
-  command->add_flag("--live", options->live, "Ask the rules, sets and budgets now in the kernel");
+  command->add_flag("--live", options->live, "Use the rules, sets and budgets now in the kernel");
   command->callback([&context, &exit, options] { exit = run_explain(context, *options); });
 }
 

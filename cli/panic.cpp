@@ -39,13 +39,16 @@ void add_panic(CLI::App& program, Context& context, int& exit) {
   auto options = std::make_shared<PanicOptions>();
   CLI::App* command = program.add_subcommand(
       "panic",
-      "on: drop all new connections, those of apps too, except SSH from trusted networks and from "
-      "the address of your SSH session; open connections continue. A panic survives applies and "
-      "reboots. off: restore the earlier rules, with the counts of their limits.");
+      "Drop all new connections (on), or end that (off). With on, only SSH from trusted networks "
+      "and from the address of your SSH session can still connect; open connections continue. A "
+      "panic survives applies and reboots. off restores the earlier rules, with the counts of "
+      "their "
+      "limits.");
   command->add_option("WHAT", options->what, "on or off")
       ->required()
       ->check(CLI::IsMember({"on", "off"}));
-  command->add_flag("--force", options->force, "Even if nobody could log in any more");
+  command->add_flag("--force", options->force,
+                    "Start the panic even if nobody could log in any more");
   command->callback([&context, &exit, options] { exit = run_panic(context, *options); });
 }
 

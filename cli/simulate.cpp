@@ -269,13 +269,13 @@ void add_simulate(CLI::App& program, Context& context, int& exit) {
   command->add_option("CAPTURE", options->captures, "Capture files; - is standard input")
       ->required()
       ->check(not_empty);
-  command->add_option("--compare", options->compare, "Another policy: what would it change?")
+  command->add_option("--compare", options->compare, "Show what this other policy would change")
       ->type_name("FILE")
       ->check(not_empty);
   command
       ->add_option("--host", options->hosts,
-                   "An address of the captured host, if neither this machine nor the capture "
-                   "tells; repeat for each address")
+                   "An address of the captured host, if it cannot be found from this machine or "
+                   "the capture; repeat for each address")
       ->type_name("ADDRESS")
       ->allow_extra_args(false);
   command->add_option("--plot", options->plot, "Write connections over time to this file, as SVG")

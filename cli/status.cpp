@@ -181,9 +181,11 @@ int run_status(const Context& context) {
 void add_status(CLI::App& program, Context& context, int& exit) {
   CLI::App* command = program.add_subcommand(
       "status",
-      "Show whether the kernel holds the policy; new flows of each open port; accepted and refused "
-      "connections, tracked sources and meter fill of each limit; dropped packets; blocks and "
-      "lists. For members of the group cloudron-fw, the daemon reports on the last applied policy."
+      "Show whether the kernel holds the policy, and what it counts, drops and blocks. Lists new "
+      "flows of each open port; accepted and refused connections, tracked sources and meter fill "
+      "of "
+      "each limit; dropped packets by reason; blocks and lists. For members of the group "
+      "cloudron-fw, the daemon reports on the last applied policy."
       "\nExit code: 0 the kernel holds the policy, 2 it does not or the rules cannot work as they "
       "should, 1 error.");
   command->callback([&context, &exit] { exit = run_status(context); });

@@ -40,13 +40,13 @@ cloudron_fw_dropped_packets_total{reason="closed"} 9
 # HELP cloudron_fw_unlabelled_connections_total Connections counted by their id, as they hold no label.
 # TYPE cloudron_fw_unlabelled_connections_total counter
 cloudron_fw_unlabelled_connections_total 29
-# HELP cloudron_fw_connections_total Connections that began.
+# HELP cloudron_fw_connections_total Connections opened.
 # TYPE cloudron_fw_connections_total counter
 cloudron_fw_connections_total 10
-# HELP cloudron_fw_open_connections Connections that are open.
+# HELP cloudron_fw_open_connections Connections now open.
 # TYPE cloudron_fw_open_connections gauge
 cloudron_fw_open_connections 11
-# HELP cloudron_fw_app_connections_total Connections that an app began.
+# HELP cloudron_fw_app_connections_total Connections opened by an app.
 # TYPE cloudron_fw_app_connections_total counter
 cloudron_fw_app_connections_total{app="wiki"} 12
 # HELP cloudron_fw_blocks Blocks in force, by origin.
@@ -65,38 +65,38 @@ cloudron_fw_checks_total 14
 # HELP cloudron_fw_last_check_duration_seconds How long the last comparison took.
 # TYPE cloudron_fw_last_check_duration_seconds gauge
 cloudron_fw_last_check_duration_seconds 0.0005
-# HELP cloudron_fw_repairs_total Repairs of what somebody else changed.
+# HELP cloudron_fw_repairs_total Repairs of changes by other programs.
 # TYPE cloudron_fw_repairs_total counter
 cloudron_fw_repairs_total 15
-# HELP cloudron_fw_app_changes_total Changes of containers that changed the rules.
+# HELP cloudron_fw_app_changes_total Container changes that changed the rules.
 # TYPE cloudron_fw_app_changes_total counter
 cloudron_fw_app_changes_total 28
 # HELP cloudron_fw_last_repair_duration_seconds How long the last repair took.
 # TYPE cloudron_fw_last_repair_duration_seconds gauge
 cloudron_fw_last_repair_duration_seconds 1.25
-# HELP cloudron_fw_applies_total Applies by commands that changed something.
+# HELP cloudron_fw_applies_total Applies by commands, if they changed something.
 # TYPE cloudron_fw_applies_total counter
 cloudron_fw_applies_total 27
-# HELP cloudron_fw_last_apply_duration_seconds How long the last one of them took.
+# HELP cloudron_fw_last_apply_duration_seconds How long the last such apply took.
 # TYPE cloudron_fw_last_apply_duration_seconds gauge
 cloudron_fw_last_apply_duration_seconds 0.028
-# HELP cloudron_fw_offenders_total Blocks of who was refused again and again.
+# HELP cloudron_fw_offenders_total Blocks made by [[offender]].
 # TYPE cloudron_fw_offenders_total counter
 cloudron_fw_offenders_total 16
-# HELP cloudron_fw_events_total Messages of the kernel that were read.
+# HELP cloudron_fw_events_total Messages read from the kernel.
 # TYPE cloudron_fw_events_total counter
 cloudron_fw_events_total{kind="flows"} 17
 cloudron_fw_events_total{kind="refusals"} 18
 cloudron_fw_events_total{kind="ruleset_changes"} 19
-# HELP cloudron_fw_events_lost_total Messages of the kernel that came too fast.
+# HELP cloudron_fw_events_lost_total Messages of the kernel lost, as they came too fast.
 # TYPE cloudron_fw_events_lost_total counter
 cloudron_fw_events_lost_total{kind="flows"} 20
 cloudron_fw_events_lost_total{kind="refusals"} 21
 cloudron_fw_events_lost_total{kind="ruleset_changes"} 22
-# HELP cloudron_fw_malformed_events_total Messages of the kernel that were skipped.
+# HELP cloudron_fw_malformed_events_total Messages of the kernel skipped as malformed.
 # TYPE cloudron_fw_malformed_events_total counter
 cloudron_fw_malformed_events_total 23
-# HELP cloudron_fw_journal_messages_left_out_total Messages that were too many to write.
+# HELP cloudron_fw_journal_messages_left_out_total Journal messages suppressed, as there were too many.
 # TYPE cloudron_fw_journal_messages_left_out_total counter
 cloudron_fw_journal_messages_left_out_total 24
 # HELP cloudron_fw_control_clients Clients of the control socket.

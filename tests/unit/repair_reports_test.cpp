@@ -20,8 +20,8 @@ TEST(Repaired, SaysWhoChangedWhat) {
   EXPECT_EQ(to_string(Repaired{"", false, 1, 0, 1ms}),
             "an unknown program changed 1 line of the firewall; repaired in 1 ms");
   EXPECT_EQ(to_string(Repaired{"nft (pid 7)", true, 90, 1, 20ms}),
-            "nft (pid 7) removed the firewall; repaired in 20 ms; 1 rule that had been added by "
-            "hand is lost with it: files in rules.d keep such rules");
+            "nft (pid 7) removed the firewall; repaired in 20 ms; 1 hand-added rule is lost with "
+            "it: put such rules into rules.d");
 }
 
 TEST(RepairPace, TellsAFewAMinuteOneByOne) {
@@ -50,7 +50,7 @@ TEST_F(Reports, OfManyRepairsAFewRowsAndASum) {
   reports.tell_sum();
   reports.tell_sum();
   EXPECT_EQ(recorded("repair").size(), kRepairsAMinute + 1u);
-  EXPECT_EQ(recorded("repair").back(), "3 more repairs since the last that was told");
+  EXPECT_EQ(recorded("repair").back(), "3 more repairs since the last report");
 }
 
 TEST_F(Reports, OfLabelsOnceWhenItBeginsAndOnceWhenItEnds) {

@@ -66,7 +66,7 @@ TEST(Requests, OnlyWhoMayChangeSaysThatItApplied) {
 TEST(Requests, WhatThereIsIsToldToWhoAsksForElse) {
   FakeDaemon daemon;
   const json::object answer = daemon.ask(R"({"do": "dance"})");
-  EXPECT_NE(json::serialize(answer).find("is no request; there are hello, applied, block, unblock, "
+  EXPECT_NE(json::serialize(answer).find("known are hello, applied, block, unblock, "
                                          "blocks, counts, status and activity"),
             std::string::npos)
       << answer;

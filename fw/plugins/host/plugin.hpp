@@ -12,15 +12,16 @@ Result<AuditReport> audit(const AuditRequest& request);
 
 inline constexpr std::array kAuditOptions = {PluginOption{
     PluginOption::Form::value, "root", 0,
-    "Only the files of another system in this folder (a chroot, a mounted disk)", "DIR", "/"}};
+    "Audit only the files of the system in this folder (a chroot, a mounted disk)", "DIR", "/"}};
 
 inline constexpr Plugin kPlugin{
     .name = "host",
-    .audit = {.about = "The host: automatic upgrades, root's password over SSH, "
-                       "programs that listen where the policy opens nothing, forwarding, sysctls "
-                       "that weaken the firewall, a pending reboot. ",
-              .fix_label = "fix",
-              .options = kAuditOptions,
-              .run = audit}};
+    .audit = {
+        .about = "The host: automatic upgrades, root's password over SSH, "
+                 "programs that listen on ports that the policy does not open, forwarding, sysctls "
+                 "that weaken the firewall, a pending reboot. ",
+        .fix_label = "fix",
+        .options = kAuditOptions,
+        .run = audit}};
 
 }  // namespace fw::host_audit

@@ -22,7 +22,7 @@ std::string app_name_complaint(const std::string& name);
 inline constexpr std::array kAuditOptions = {
     PluginOption{PluginOption::Form::value, "docker", 0, "Docker's socket", "PATH",
                  docker::kSocket},
-    PluginOption{PluginOption::Form::flag, "all", 'a', "Also stopped containers"}};
+    PluginOption{PluginOption::Form::flag, "all", 'a', "Audit stopped containers too"}};
 
 inline constexpr std::array kRenderOptions = {
     PluginOption{PluginOption::Form::positional, "APP", 0,
