@@ -295,9 +295,10 @@ Result<void> ask_kernel(World& world) {
   if (observed->table() == nullptr || observed->ruleset->dormant) {
     world.notes.emplace_back("the firewall is not in force: everything passes");
   } else if (observed->ruleset->bridge_dormant) {
-    world.notes.emplace_back(name_of(chains::Table::bridge) +
-                             " is dormant: a container can forge frames on its bridge, and with them "
-                             "the sender of what is asked here");
+    world.notes.emplace_back(
+        name_of(chains::Table::bridge) +
+        " is dormant: a container can forge frames on its bridge, and with them "
+        "the sender of what is asked here");
   }
   if (observed->table() != nullptr) world.ruleset = std::move(*observed->ruleset);
   world.managed = managed_sets(*world.kernel);

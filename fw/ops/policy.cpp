@@ -81,8 +81,8 @@ bool was_refused(const Environment& env, const LoadedPolicy& asked) {
   if (!asked.text) return false;
   const auto at = refused_at(env.state_dir, *asked.text, this_moment());
   if (!at) return false;
-  env.error(
-      fmt::format("{} was rolled back at {} and has not been applied since", asked.name, time_text(*at)));
+  env.error(fmt::format("{} was rolled back at {} and has not been applied since", asked.name,
+                        time_text(*at)));
   return true;
 }
 

@@ -127,9 +127,10 @@ std::optional<PortRange> ValueReader::port(const Value& given, std::optional<Pro
     range = port_range(only.value_or(Protocol::tcp), number->get(), number->get());
   } else if (const auto* text = given.node.as_string()) {
     if (const std::string& written = text->get(); only && written.find('/') != written.npos) {
-      error(given, fmt::format("{} names a protocol, but [ports] has a key for each; write the port "
-                               "without, in {}",
-                               quote(written), written.starts_with("udp/") ? "udp" : "tcp"));
+      error(given,
+            fmt::format("{} names a protocol, but [ports] has a key for each; write the port "
+                        "without, in {}",
+                        quote(written), written.starts_with("udp/") ? "udp" : "tcp"));
       return {};
     }
     range = parse_ports(text->get(), only);
@@ -238,9 +239,7 @@ std::optional<std::uint8_t> ValueReader::protocol(const Value& given) {
   } else if (number == kIcmp || number == kIcmp6) {
     error(given, "the ICMP that a host needs is always open; remove it");
   } else if (number == 43 || number == 44 || number == 60) {
-    error(given,
-          fmt::format("{} is an IPv6 extension header; name the protocol after it",
-                      number));
+    error(given, fmt::format("{} is an IPv6 extension header; name the protocol after it", number));
   } else if (number < 1 || number > 255) {
     error(given, fmt::format("protocol {} is not between 1 and 255", number));
   } else {
@@ -430,8 +429,7 @@ std::string ValueReader::file_name(const Value& given) {
   if (value->empty())
     error(given, "file is empty; name the file, e.g. \"/etc/cloudron-fw/known-bad.txt\"");
   if (value->find('\0') != std::string::npos)
-    error(given,
-          fmt::format("file {} contains a NUL; remove it", quote(*value)));
+    error(given, fmt::format("file {} contains a NUL; remove it", quote(*value)));
   return *value;
 }
 

@@ -141,11 +141,10 @@ TEST(HostAudit, SshForwardingAndReboot) {
   facts.running->forwards6 = true;
   facts.reboot_required = true;
   facts.reboot_packages = {"linux-image-amd64", "\x1b[31mx"};
-  EXPECT_THAT(
-      rules(facts),
-      ElementsAre(Pair("forwarding", HasSubstr("low: forwards IPv6")),
-                  Pair("reboot", HasSubstr("medium: needs a reboot: linux-image-amd64")),
-                  Pair("ssh-root-password", HasSubstr("/etc/ssh/sshd_config:1"))));
+  EXPECT_THAT(rules(facts),
+              ElementsAre(Pair("forwarding", HasSubstr("low: forwards IPv6")),
+                          Pair("reboot", HasSubstr("medium: needs a reboot: linux-image-amd64")),
+                          Pair("ssh-root-password", HasSubstr("/etc/ssh/sshd_config:1"))));
   EXPECT_EQ(rules(facts)["reboot"].find('\x1b'), std::string::npos);
   facts.sshd = sshd("Match User root\nPermitRootLogin yes");
   EXPECT_THAT(rules(facts)["ssh-root-password"], HasSubstr("medium"));
