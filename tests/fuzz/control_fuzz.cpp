@@ -1,5 +1,6 @@
 // Lines on the control socket: whatever a client writes is answered, up to where the kernel, the
 // store or the lock of the state folder would be asked.
+#include <chrono>
 #include <cstdint>
 #include <string_view>
 
@@ -37,6 +38,7 @@ class FuzzContext : public fw::RequestContext {
   void with_lock(std::function<void()>, std::function<void(const fw::Error&)> busy) override {
     busy({fw::ErrorCode::io, "another command is running"});
   }
+  void applied(std::chrono::microseconds) override {}
   void record(const std::string&, const fw::Actor&, const std::string&,
               const boost::json::object&) override {}
 
