@@ -1,5 +1,6 @@
-// Dumps of nf_tables, read as Kernel::read does: whatever an attribute says or lacks, the values
-// that it becomes can be compared and printed.
+// Dumps of nf_tables, read as Kernel::read does: whatever the attributes hold, the values that they
+// become can be compared and printed. Messages stay whole: libnftnl, which the kernel alone talks
+// to, takes that for granted.
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
