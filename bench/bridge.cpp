@@ -2,6 +2,7 @@
 // firewall, and with the table of the family bridge for a few apps and for many.
 //
 // Frames are made by an XDP program at the app's end of its pair, as datapath makes them.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>

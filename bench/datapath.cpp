@@ -4,6 +4,7 @@
 // pair, NAPI and GRO, on the one CPU that this process is pinned to: what the kernel's loop takes
 // is the cost of generator, receive path and ruleset together. The variant xdp-drop shows how much
 // of it is the generator's.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <algorithm>
 #include <cerrno>
 #include <chrono>

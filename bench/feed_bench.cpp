@@ -2,6 +2,7 @@
 // libnetfilter_conntrack's callbacks and `conntrack -E`.
 //
 // usage: feed_bench [ROUNDS]. As root; everything happens in namespaces of its own.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <algorithm>
 #include <atomic>
 #include <chrono>

@@ -1,4 +1,5 @@
 // Makes packets inside the kernel: an XDP program that is run on live frames.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "bench/generator.hpp"
 
 #include <array>

@@ -1,5 +1,6 @@
 // The limiter's table beside what a competent engineer writes in an afternoon: the same GCRA, keys,
 // hash and batches over maps of Abseil and Boost.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <algorithm>
 #include <atomic>
 #include <cstdint>

@@ -2,6 +2,7 @@
 //
 // LIST is read as a block list; STATE_DIR is a scratch folder. Each line is the median of the runs.
 // With BLOCKS, that many single addresses are blocked first, and single blocks are timed after.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <algorithm>
 #include <charconv>
 #include <chrono>

@@ -3,6 +3,7 @@
 // connections: TCP connections of 12 small packets to 443 of one host, from 10,000 addresses of
 // both families, 64 of them open at a time. flood: SYNs to 443, each from another address and port.
 // datagrams: UDP to port 53 from a million addresses.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <array>
 #include <cstdint>
 #include <cstdio>

@@ -1,4 +1,5 @@
 // Two network namespaces joined by a veth pair: the host under test and who sends to it.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "bench/namespaces.hpp"
 
 #include <cerrno>

@@ -1,4 +1,5 @@
 // Bits of connection labels.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "chains/admission.hpp"
 
 #include <algorithm>

@@ -3,6 +3,7 @@
 // Rules can set bits of a label and never clear one, and one entry of connection tracking can be
 // several connections, one after the other, on the same ports. So each of them, each life of the
 // entry, has bits of its own; a life is over when the next one begins, and only then.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include "chains/expr.hpp"

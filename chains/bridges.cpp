@@ -1,4 +1,5 @@
 // Which bridges belong to containers.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "chains/bridges.hpp"
 
 #include <algorithm>

@@ -1,4 +1,5 @@
 // The bridges of the host, and the containers at their ports.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <array>

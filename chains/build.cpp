@@ -1,4 +1,5 @@
 // Short words for building rules.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "chains/build.hpp"
 
 #include <algorithm>

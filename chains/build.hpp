@@ -1,4 +1,5 @@
 // Short words for building rules; used by the compile_*.cpp files only.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <initializer_list>

@@ -1,4 +1,5 @@
 // Puts the parts of a ruleset together.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "chains/compile.hpp"
 
 #include <algorithm>

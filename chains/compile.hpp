@@ -1,4 +1,5 @@
 // From a policy to the table that enforces it.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <chrono>

@@ -13,6 +13,7 @@
 //
 // Entries that are older than the rules have no room for labels. Those that were open when the
 // rules were made are in the set `adopted`, by the id of the entry.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "chains/compile_parts.hpp"
 
 namespace chains {

@@ -1,4 +1,5 @@
 // CLOUDRON_FORWARD: published ports, and isolation of apps.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <algorithm>
 #include <map>
 

@@ -1,4 +1,5 @@
 // The hooks, and the path of a packet through them.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "chains/compile_parts.hpp"
 
 namespace chains {

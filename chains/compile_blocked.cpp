@@ -5,6 +5,7 @@
 // of a flow that is not admitted, networks included; flows that were admitted before their source
 // was blocked lose the mark when the block is made, and then meet it too. So an established packet
 // never pays for the interval sets.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <algorithm>
 #include <bit>
 #include <string_view>

@@ -6,6 +6,7 @@
 // At forward, which sees frames from port to port only, groups end, but for neighbour discovery.
 // Unicast IP goes on to the table inet (br_netfilter), which knows connections. At postrouting a
 // port gets only what is sent to its container's MAC address.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <algorithm>
 #include <array>
 #include <bit>

@@ -8,6 +8,7 @@
 // kernel takes off the first alone), the option's experimental form likewise, and data, which a
 // server that asks for no cookie takes without any option. Such a SYN is dropped. A client that
 // has a cookie from before sends its SYN again without data after a second.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "chains/compile_parts.hpp"
 
 namespace chains {

@@ -15,6 +15,7 @@
 //
 // What holds the state of a limit is named by what it works with ("ssh.5/10s.slot4.1"): a changed
 // limit begins in sets and objects of its own, and leaves those of the old one alone.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <algorithm>
 #include <functional>
 #include <map>

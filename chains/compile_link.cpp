@@ -1,5 +1,6 @@
 // What a host needs on its own links goes on, whoever is blocked or listed: neighbours, routers,
 // leases, multicast groups, the sizes that paths take.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "chains/compile_parts.hpp"
 
 namespace chains {

@@ -4,6 +4,7 @@
 // asks for the interface and the source. Ports that the same tables open, and the same limit
 // counts, share a chain. Who is not meant comes back from it, and the port is as closed as any
 // other.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <array>
 #include <bit>
 #include <map>

@@ -2,6 +2,7 @@
 //
 // It stands in front of all that asks whether a first packet may pass, and only lets through to
 // that. Flows that are known, neighbour discovery and loopback do not come here.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "chains/compile_parts.hpp"
 
 namespace chains {

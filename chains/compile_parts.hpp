@@ -1,4 +1,5 @@
 // The parts of compile(), one per concern; each adds its chains, sets and objects.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include "chains/admission.hpp"

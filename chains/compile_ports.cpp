@@ -1,4 +1,5 @@
 // CLOUDRON: which new flows may reach the host.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <algorithm>
 #include <functional>
 #include <iterator>

@@ -1,4 +1,5 @@
 // The few rules that stand in for our tables after another program has removed them.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,5 @@
 // The difference between the kernel's rules and a ruleset.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "chains/diff.hpp"
 
 #include <algorithm>

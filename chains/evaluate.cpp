@@ -1,4 +1,5 @@
 // Evaluates a packet against a ruleset.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "chains/evaluate.hpp"
 
 #include <algorithm>

@@ -1,4 +1,5 @@
 // Evaluates a packet against a ruleset: the rules that match and the verdict, without a kernel.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <chrono>

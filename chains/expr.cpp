@@ -1,4 +1,5 @@
 // The table of fields.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "chains/expr.hpp"
 
 #include <array>

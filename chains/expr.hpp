@@ -1,4 +1,5 @@
 // What a rule can say: one small struct for each kernel expression, with registers left out.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <chrono>

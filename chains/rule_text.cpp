@@ -1,4 +1,5 @@
 // An admin's own rules, read from files in a subset of nft's language.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "chains/rule_text.hpp"
 
 #include <algorithm>

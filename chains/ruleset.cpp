@@ -1,4 +1,5 @@
 // Small queries of rulesets.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "chains/ruleset.hpp"
 
 #include <algorithm>

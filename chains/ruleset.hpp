@@ -1,5 +1,6 @@
 // A whole table as plain values: what the compiler makes, what the kernel is read into, what is
 // compared and printed.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <chrono>

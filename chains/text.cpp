@@ -1,4 +1,5 @@
 // Rulesets as nft text.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "chains/text.hpp"
 
 #include <algorithm>

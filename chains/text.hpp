@@ -1,4 +1,5 @@
 // Rulesets as nft text: for people, for `show`, and for the oracle in tests.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <functional>

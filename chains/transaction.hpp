@@ -1,5 +1,6 @@
 // What one commit does to the kernel, as a value: rules, and the elements of sets that lists,
 // blocks and old flows fill. It prints as nft text.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <chrono>

@@ -1,4 +1,5 @@
 // cloudron-fw activity
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/store/activity.hpp"
 
 #include <algorithm>

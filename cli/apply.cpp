@@ -1,4 +1,5 @@
 // cloudron-fw apply
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/ops/apply.hpp"
 
 #include <CLI/CLI.hpp>

@@ -1,4 +1,5 @@
 // cloudron-fw audit
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <algorithm>
 #include <array>
 #include <chrono>

@@ -1,4 +1,5 @@
 // cloudron-fw block, unblock, blocks
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/ops/block.hpp"
 
 #include <cerrno>

@@ -1,4 +1,5 @@
 // cloudron-fw check
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/ops/check.hpp"
 
 #include <memory>

@@ -1,4 +1,5 @@
 // The commands, one file each. Each adds itself to the program and sets `exit` when it runs.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <array>

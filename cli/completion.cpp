@@ -1,4 +1,5 @@
 // cloudron-fw completion: completions for bash, zsh and fish, from the tree of commands itself.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <algorithm>
 #include <array>
 #include <cctype>

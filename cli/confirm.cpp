@@ -1,4 +1,5 @@
 // cloudron-fw confirm, rollback
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <CLI/CLI.hpp>
 #include <boost/json/object.hpp>
 

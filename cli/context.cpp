@@ -1,4 +1,5 @@
 // What commands share: loading, and printing messages.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "cli/context.hpp"
 
 #include <algorithm>

@@ -1,4 +1,5 @@
 // What every command works with: the global options, and printing messages.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <cstdio>

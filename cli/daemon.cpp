@@ -1,4 +1,5 @@
 // cloudron-fw daemon
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/daemon/daemon.hpp"
 
 #include <filesystem>

@@ -1,4 +1,5 @@
 // cloudron-fw explain
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/ops/explain.hpp"
 
 #include <memory>

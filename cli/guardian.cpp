@@ -1,4 +1,5 @@
 // The process that rolls a trial back unless it is confirmed.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "cli/guardian.hpp"
 
 #include <cerrno>

@@ -1,4 +1,5 @@
 // How --help is laid out.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "cli/help.hpp"
 
 #include <cstddef>

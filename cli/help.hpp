@@ -1,4 +1,5 @@
 // How --help is laid out: within 80 columns.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <string>

@@ -1,4 +1,5 @@
 // The command line: global options, the list of commands, exit codes.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <algorithm>
 #include <cerrno>
 #include <cstdlib>

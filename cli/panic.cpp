@@ -1,4 +1,5 @@
 // cloudron-fw panic
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/ops/panic.hpp"
 
 #include <CLI/CLI.hpp>

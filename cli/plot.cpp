@@ -1,4 +1,5 @@
 // Connections over time, against each limit.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "cli/plot.hpp"
 
 #include <algorithm>

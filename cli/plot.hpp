@@ -1,4 +1,5 @@
 // Connections over time, against each limit: on a terminal, and as SVG.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <cstdint>

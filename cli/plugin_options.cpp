@@ -1,4 +1,5 @@
 // The options that plugins declare, on the command line.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "cli/plugin_options.hpp"
 
 #include <memory>

@@ -1,4 +1,5 @@
 // The progress of a long operation, on a terminal.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "cli/progress.hpp"
 
 #include <utility>

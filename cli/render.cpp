@@ -1,4 +1,5 @@
 // cloudron-fw render
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <utility>
 
 #include <CLI/CLI.hpp>

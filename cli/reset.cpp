@@ -1,4 +1,5 @@
 // cloudron-fw reset
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/ops/reset.hpp"
 
 #include <iostream>

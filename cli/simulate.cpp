@@ -1,4 +1,5 @@
 // cloudron-fw simulate
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <cerrno>
 #include <cstring>
 #include <filesystem>

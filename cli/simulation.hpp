@@ -1,4 +1,5 @@
 // What `simulate` found, for people and for programs.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <optional>

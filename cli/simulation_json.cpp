@@ -1,4 +1,5 @@
 // What `simulate` found, for programs.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <fmt/format.h>

@@ -1,4 +1,5 @@
 // What `simulate` found, for people.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <algorithm>
 
 #include <fmt/format.h>

@@ -1,4 +1,5 @@
 // A spinner for operations that take longer than a second.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <condition_variable>

@@ -1,4 +1,5 @@
 // cloudron-fw status
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/ops/status.hpp"
 
 #include <algorithm>

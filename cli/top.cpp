@@ -1,4 +1,5 @@
 // cloudron-fw top
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <algorithm>
 #include <chrono>
 #include <csignal>

@@ -1,4 +1,5 @@
 // What commands say about a policy on trial, and about a panic.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "cli/trial.hpp"
 
 #include <fmt/format.h>

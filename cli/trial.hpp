@@ -1,4 +1,5 @@
 // What commands say about a policy on trial, and about a panic.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <optional>

@@ -1,4 +1,5 @@
 // cloudron-fw verify
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <CLI/CLI.hpp>
 
 #include "cli/commands.hpp"

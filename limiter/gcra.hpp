@@ -1,4 +1,5 @@
 // The generic cell rate algorithm: a token bucket in one number. No clock, no memory.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <algorithm>

@@ -1,4 +1,5 @@
 // A secret from the kernel.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "limiter/hash.hpp"
 
 #include <cerrno>

@@ -1,4 +1,5 @@
 // Hashes keys to 64 bits that an outsider cannot predict.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <array>

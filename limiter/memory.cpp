@@ -1,4 +1,5 @@
 // Memory that is asked for once.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "limiter/memory.hpp"
 
 #include <cerrno>

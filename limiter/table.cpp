@@ -1,4 +1,5 @@
 // Budgets of many keys in fixed memory.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "limiter/table.hpp"
 
 #include <algorithm>

@@ -1,4 +1,5 @@
 // Budgets of many keys in fixed memory: outside input cannot make it grow or stall.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <atomic>

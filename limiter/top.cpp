@@ -1,4 +1,5 @@
 // The busiest senders, in fixed memory.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "limiter/top.hpp"
 
 #include <algorithm>

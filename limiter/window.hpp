@@ -1,4 +1,5 @@
 // An exact sliding window for small counts: never more than N in any W, in a cache line or two.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <array>

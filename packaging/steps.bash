@@ -1,6 +1,7 @@
 # Steps with a progress line each, packages, and an end that leaves nothing running; for the scripts
 # of this folder.
 # shellcheck shell=bash disable=SC2034
+# SPDX-License-Identifier: GPL-2.0-or-later
 
 # What it takes to build.
 build_packages=(

@@ -1,4 +1,5 @@
 // Walking netlink messages and attributes from C++ (libmnl's loop macros are C).
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <cstddef>

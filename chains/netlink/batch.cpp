@@ -1,4 +1,5 @@
 // A transaction as the bytes of one netlink batch.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "chains/netlink/batch.hpp"
 
 #include <cassert>

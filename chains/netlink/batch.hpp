@@ -1,4 +1,5 @@
 // A transaction as the bytes of one netlink batch, with an origin for every message.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <cstdint>

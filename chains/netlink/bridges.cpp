@@ -1,4 +1,5 @@
 // The bridges of this network namespace and the devices at their ports, read from the kernel.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "chains/netlink/bridges.hpp"
 
 #include <algorithm>

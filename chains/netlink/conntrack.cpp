@@ -1,4 +1,5 @@
 // The connection tracking table over netlink.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "chains/netlink/conntrack.hpp"
 
 #include <cerrno>

@@ -1,4 +1,5 @@
 // The connection tracking table: flows older than the rules, and flows of blocked sources.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,5 @@
 // The network devices of this namespace, read from the kernel (/sys may show another's).
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "chains/netlink/devices.hpp"
 
 #include <algorithm>

@@ -1,4 +1,5 @@
 // Encodes plans and element streams as the messages of a batch.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "chains/netlink/encode.hpp"
 
 #include <cassert>

@@ -1,4 +1,5 @@
 // Encodes transactions as the messages of a batch.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <cstdint>

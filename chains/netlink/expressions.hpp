@@ -1,4 +1,5 @@
 // Expressions to and from the kernel's form: this is where registers exist.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <vector>

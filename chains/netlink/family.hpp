@@ -1,4 +1,5 @@
 // The families of our tables, as netlink numbers them.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,5 @@
 // Sockets on which the kernel sends events.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "chains/netlink/feed_socket.hpp"
 
 #include <array>

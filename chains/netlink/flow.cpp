@@ -1,4 +1,5 @@
 // Flows in netlink messages.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "chains/netlink/flow.hpp"
 
 #include <cerrno>

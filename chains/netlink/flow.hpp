@@ -1,4 +1,5 @@
 // What the kernel reports about a tracked flow, and how to request it.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,5 @@
 // Events and dumps of connection tracking, merged into one stream of flows.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "chains/netlink/flow_feed.hpp"
 
 #include <algorithm>

@@ -1,4 +1,5 @@
 // Flows as they begin and end, from the kernel's connection tracking.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <chrono>

@@ -1,4 +1,5 @@
 // Conntrack's socket filter: fixed offsets, and a binary search over port ranges.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "chains/netlink/flow_filter.hpp"
 
 #include <algorithm>

@@ -1,4 +1,5 @@
 // A socket filter: the kernel itself drops conntrack messages that nothing counts.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <cstddef>

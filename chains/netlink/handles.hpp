@@ -1,4 +1,5 @@
 // Owners of libnftnl's and libmnl's objects.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <memory>

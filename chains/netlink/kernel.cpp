@@ -1,4 +1,5 @@
 // The kernel's nf_tables over a netlink socket.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "chains/netlink/kernel.hpp"
 
 #include <algorithm>

@@ -1,4 +1,5 @@
 // The kernel's nf_tables: read our table, commit a batch.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <algorithm>

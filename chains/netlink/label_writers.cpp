@@ -1,4 +1,5 @@
 // Rules that set connection labels: nft's "ct label set", and iptables' "connlabel --set".
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "chains/netlink/label_writers.hpp"
 
 #include <algorithm>

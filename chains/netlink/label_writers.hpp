@@ -1,4 +1,5 @@
 // Rules of other programs that write our bits of connection labels.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <optional>

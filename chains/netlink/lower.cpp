@@ -1,4 +1,5 @@
 // Expressions into the kernel's form.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <algorithm>
 #include <cassert>
 

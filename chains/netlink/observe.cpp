@@ -1,4 +1,5 @@
 // Netlink messages of nf_tables into values.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "chains/netlink/observe.hpp"
 
 #include <algorithm>

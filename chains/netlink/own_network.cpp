@@ -1,4 +1,5 @@
 // The host's place in its networks, read from the kernel.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "chains/netlink/own_network.hpp"
 
 #include <algorithm>

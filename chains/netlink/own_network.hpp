@@ -1,4 +1,5 @@
 // The host's place in its networks: its addresses, its links, its routers.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <string>

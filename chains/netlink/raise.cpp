@@ -1,4 +1,5 @@
 // The kernel's form back into expressions.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <algorithm>
 #include <cstring>
 #include <optional>

@@ -1,4 +1,5 @@
 // An nflog group's packets, and why they are there.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "chains/netlink/refusal_feed.hpp"
 
 #include <cerrno>

@@ -1,4 +1,5 @@
 // Packets that the firewall refused, as the rules copy them to an nflog group.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <cstdint>

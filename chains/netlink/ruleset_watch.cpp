@@ -1,4 +1,5 @@
 // Changes of the kernel's rulesets.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "chains/netlink/ruleset_watch.hpp"
 
 #include <cerrno>

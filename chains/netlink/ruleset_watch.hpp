@@ -1,4 +1,5 @@
 // Changes of the kernel's rulesets as they happen, and who makes them.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <cstdint>

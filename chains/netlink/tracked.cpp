@@ -1,4 +1,5 @@
 // Which connections are tracked: one query for each, many queries per system call.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "chains/netlink/tracked.hpp"
 
 #include <algorithm>

@@ -1,4 +1,5 @@
 // Which connections the connection tracking table knows.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <vector>

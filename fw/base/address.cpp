@@ -1,4 +1,5 @@
 // Addresses, networks and ranges, to and from text.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/base/address.hpp"
 
 #include <algorithm>

@@ -1,4 +1,5 @@
 // Addresses, networks and ranges of both families as plain integers.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <array>

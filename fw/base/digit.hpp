@@ -1,4 +1,5 @@
 // Decimal digits in text, whatever the locale says.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 namespace fw {

@@ -1,4 +1,5 @@
 // An address and a port as text.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/base/endpoint.hpp"
 
 #include <charconv>

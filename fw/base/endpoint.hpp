@@ -1,4 +1,5 @@
 // An address and a port, as something listens on them.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,5 @@
 // A file descriptor that closes itself.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/base/file.hpp"
 
 #include <unistd.h>

@@ -1,4 +1,5 @@
 // Names of IP protocols that have no ports, or whose ports the firewall does not look at.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <algorithm>

@@ -1,4 +1,5 @@
 // Every bound in the program, in one place, with its reason.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <chrono>

@@ -1,4 +1,5 @@
 // Names of limits, lists, apps and addons.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/base/name.hpp"
 
 #include <algorithm>

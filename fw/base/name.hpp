@@ -1,4 +1,5 @@
 // Names of limits, lists, apps and addons: they become parts of names of kernel objects.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <string>

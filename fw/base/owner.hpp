@@ -1,4 +1,5 @@
 // The owner of the files in the state folder.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <string>

@@ -1,4 +1,5 @@
 // IP, TCP, UDP and ICMP headers.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/base/packet.hpp"
 
 #include <algorithm>

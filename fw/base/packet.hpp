@@ -1,4 +1,5 @@
 // The headers of an IP packet, as far as a firewall reads them.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <cstdint>

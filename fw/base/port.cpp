@@ -1,4 +1,5 @@
 // Ports as text, and text as ports.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/base/port.hpp"
 
 #include <charconv>

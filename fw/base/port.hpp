@@ -1,4 +1,5 @@
 // Ports and port ranges of a transport protocol.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <compare>

@@ -1,4 +1,5 @@
 // Runs another program, with bounds.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/base/process.hpp"
 
 #include <algorithm>

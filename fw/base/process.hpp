@@ -1,5 +1,6 @@
 // Runs another program: no shell, a clean environment, bounds on time and output. What a plugin
 // installs alone may use it (tests/tidy), fw/plugins/*/install.cpp.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <chrono>

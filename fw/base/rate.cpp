@@ -1,4 +1,5 @@
 // Durations and rates, to and from text.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/base/rate.hpp"
 
 #include <array>

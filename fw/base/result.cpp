@@ -1,4 +1,5 @@
 // Errors as text.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/base/result.hpp"
 
 #include <cstring>

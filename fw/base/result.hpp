@@ -1,4 +1,5 @@
 // Errors as values: every function that can fail returns Result<T>.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <expected>

@@ -1,4 +1,5 @@
 // Sizes, to and from text.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/base/size.hpp"
 
 #include <array>

@@ -1,4 +1,5 @@
 // Sizes as people write them.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,5 @@
 // Words in messages.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/base/suggest.hpp"
 
 #include <algorithm>

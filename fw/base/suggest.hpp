@@ -1,4 +1,5 @@
 // Words in messages: input made safe to print, and the known word nearest to it.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <cstddef>

@@ -1,4 +1,5 @@
 // Several captures as one, in order of time.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,6 @@
 // From a frame's bytes to what a firewall cares about. A stranger wrote the bytes: each is asked
 // for before it is read.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/capture/decode.hpp"
 
 #include <algorithm>

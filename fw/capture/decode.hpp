@@ -1,4 +1,5 @@
 // From a frame's bytes to what a firewall cares about.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,5 @@
 // libpcap, loaded when a capture is read.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/capture/libpcap.hpp"
 
 #include <dlfcn.h>

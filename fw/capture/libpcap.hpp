@@ -1,5 +1,6 @@
 // libpcap, loaded when a capture is read: linked, it would bring a dozen libraries into the start
 // of every command.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <pcap/pcap.h>

@@ -1,4 +1,5 @@
 // What a capture says of a packet, as far as a firewall cares.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,5 @@
 // Packets out of captures, through libpcap.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/capture/reader.hpp"
 
 #include <algorithm>

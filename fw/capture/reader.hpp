@@ -1,4 +1,5 @@
 // Packets out of captures: pcap and pcapng, compressed or not, files or a pipe.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <cstddef>

@@ -1,4 +1,5 @@
 // The bytes of a capture, decompressed on the way where need be.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/capture/stream.hpp"
 
 #include <algorithm>

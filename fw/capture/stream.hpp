@@ -1,4 +1,5 @@
 // The bytes of a capture: a file or standard input, decompressed on the way where need be.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,5 @@
 // Applies changes of containers.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/daemon/app_changes.hpp"
 
 #include <optional>

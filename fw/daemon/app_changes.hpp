@@ -1,4 +1,5 @@
 // Applies changes of containers. That is not a repair: no other program changed the rules.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <chrono>

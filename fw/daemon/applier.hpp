@@ -1,4 +1,5 @@
 // The applies that the daemon makes, outside its loop.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <cstdint>

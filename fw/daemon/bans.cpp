@@ -1,4 +1,5 @@
 // The daemon's own blocks of offenders.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/daemon/bans.hpp"
 
 #include <algorithm>

@@ -1,5 +1,6 @@
 // Who is blocked by the daemon itself: it judges refusals by [[offender]] of the policy, and
 // blocks.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <chrono>

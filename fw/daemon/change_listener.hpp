@@ -1,4 +1,5 @@
 // Changes of the kernel's rulesets by other programs, as they happen.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <functional>

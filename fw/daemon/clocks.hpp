@@ -1,4 +1,5 @@
 // The two clocks of the daemon, and whether the wall clock was set.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <chrono>

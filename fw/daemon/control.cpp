@@ -1,4 +1,5 @@
 // The control socket.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/daemon/control.hpp"
 
 #include <algorithm>

@@ -1,4 +1,5 @@
 // The control socket: requests and answers as lines of JSON (docs/control.md).
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <functional>

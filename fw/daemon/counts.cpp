@@ -1,4 +1,5 @@
 // Collects all counts.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/daemon/counts.hpp"
 
 namespace fw {

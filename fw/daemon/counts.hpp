@@ -1,4 +1,5 @@
 // Collects all counts.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include "chains/netlink/kernel.hpp"

@@ -1,4 +1,5 @@
 // The daemon: creates its parts and connects them.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/daemon/daemon.hpp"
 
 #include <cerrno>

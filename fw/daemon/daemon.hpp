@@ -1,4 +1,5 @@
 // The daemon: repairs the firewall, counts refusals, and answers on the control socket.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <string>

@@ -1,4 +1,5 @@
 // Devices and bridges as they come and go.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/daemon/device_follower.hpp"
 
 #include <algorithm>

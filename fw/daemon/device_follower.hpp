@@ -1,4 +1,5 @@
 // Devices and bridges as they come and go: reports when the rules no longer fit them.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <chrono>

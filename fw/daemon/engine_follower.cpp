@@ -1,4 +1,5 @@
 // Follows the container engine of the policy.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/daemon/engine_follower.hpp"
 
 #include <chrono>

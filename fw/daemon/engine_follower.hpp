@@ -1,4 +1,5 @@
 // Follows the container engine of the policy, and stores its answers.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <functional>

@@ -1,4 +1,5 @@
 // The kernel's events of packets and flows.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/daemon/feeds.hpp"
 
 #include <chrono>

@@ -1,4 +1,5 @@
 // The kernel's events of packets and flows: refusals, and connections that come and go.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <functional>

@@ -1,4 +1,5 @@
 // A queue for the lock of the state folder.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/daemon/lock_queue.hpp"
 
 #include <utility>

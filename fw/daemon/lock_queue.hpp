@@ -1,4 +1,5 @@
 // A queue for the lock of the state folder, in the daemon's loop: waiting never blocks the loop.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <chrono>

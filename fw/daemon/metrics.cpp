@@ -1,5 +1,6 @@
 // Counts in the text exposition format of Prometheus. Source:
 // https://prometheus.io/docs/instrumenting/exposition_formats/
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/daemon/metrics.hpp"
 
 #include <fmt/format.h>

@@ -1,4 +1,5 @@
 // Counts in the format of Prometheus (docs/metrics.md).
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <string>

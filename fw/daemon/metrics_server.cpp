@@ -1,4 +1,5 @@
 // The HTTP server of the metrics.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/daemon/metrics_server.hpp"
 
 #include <algorithm>

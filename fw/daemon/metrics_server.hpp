@@ -1,4 +1,5 @@
 // The metrics server: a small HTTP server in the daemon's loop.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <chrono>

@@ -1,4 +1,5 @@
 // Events of a container engine that are not handled yet.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <deque>

@@ -1,4 +1,5 @@
 // An offender's block as the details of its row of the activity log, and back.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <optional>

@@ -1,4 +1,5 @@
 // Finds sources that are refused so often that they are blocked.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/daemon/offenders.hpp"
 
 #include <algorithm>

@@ -1,5 +1,6 @@
 // Finds sources that are refused so often that they are blocked: [[offender]] over refusals as they
 // come.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <chrono>

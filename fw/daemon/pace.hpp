@@ -1,5 +1,6 @@
 // How repairs are reported. They are made at once, however many there are: until then the host may
 // stand open. Only what is said of them is bounded.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <chrono>

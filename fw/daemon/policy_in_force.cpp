@@ -1,4 +1,5 @@
 // The policy that the daemon keeps in force.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/daemon/policy_in_force.hpp"
 
 #include <algorithm>

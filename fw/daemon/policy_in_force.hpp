@@ -1,4 +1,5 @@
 // The policy that the daemon keeps in force.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <functional>

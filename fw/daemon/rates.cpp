@@ -1,4 +1,5 @@
 // Two samples of the daemon's counts as rates.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/daemon/rates.hpp"
 
 #include <algorithm>

@@ -1,4 +1,5 @@
 // What the daemon writes into the activity log.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/daemon/recorder.hpp"
 
 #include <utility>

@@ -1,4 +1,5 @@
 // What is said of repairs, in messages and in the activity log.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <chrono>

@@ -1,4 +1,5 @@
 // Keeps the kernel at the policy in force.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/daemon/repairer.hpp"
 
 #include <utility>

@@ -1,4 +1,5 @@
 // Keeps the kernel at the policy in force: looks when somebody changed it, and repairs it.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <chrono>

@@ -1,4 +1,5 @@
 // Requests on the control socket.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/daemon/requests.hpp"
 
 #include <algorithm>

@@ -1,4 +1,5 @@
 // What can be asked on the control socket, and what each request answers (docs/control.md).
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <chrono>

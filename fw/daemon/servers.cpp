@@ -1,4 +1,5 @@
 // Whom the daemon answers.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/daemon/servers.hpp"
 
 #include <utility>

@@ -1,4 +1,5 @@
 // Whom the daemon answers: clients of the control socket, and Prometheus.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <chrono>

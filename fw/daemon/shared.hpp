@@ -1,4 +1,5 @@
 // What the parts of the daemon share.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <string>

@@ -1,4 +1,5 @@
 // The daemon's own table, in force for a while after another program removed ours.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <optional>

@@ -1,4 +1,5 @@
 // When a table stands in for ours.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/daemon/stand_in_keeper.hpp"
 
 #include <memory>

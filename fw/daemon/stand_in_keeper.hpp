@@ -1,4 +1,5 @@
 // When a table stands in for ours: from its removal by others until a minute after the last one.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <functional>

@@ -1,4 +1,5 @@
 // Who is busiest.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/daemon/traffic_stats.hpp"
 
 #include <algorithm>

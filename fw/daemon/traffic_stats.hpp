@@ -1,4 +1,5 @@
 // Statistics of flows and refusals: the busiest sources, in fixed memory.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <cstdint>

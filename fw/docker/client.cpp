@@ -1,4 +1,5 @@
 // HTTP with the Docker daemon.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/docker/client.hpp"
 
 #include <algorithm>

@@ -1,4 +1,5 @@
 // The Docker API over the daemon's unix socket: requests that wait for their answer.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <chrono>

@@ -1,4 +1,5 @@
 // Reading Docker's JSON. What is absent or null has its default; what has another type is an error.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/docker/container.hpp"
 
 #include <algorithm>

@@ -1,4 +1,5 @@
 // What Docker says of a container and of itself, as values.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,5 @@
 // The inventory of a Docker engine.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/docker/discovery.hpp"
 
 #include <algorithm>

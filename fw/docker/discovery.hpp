@@ -1,4 +1,5 @@
 // The inventory of a Docker engine: asked for once, or followed.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <chrono>

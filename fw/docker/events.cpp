@@ -1,4 +1,5 @@
 // The events of a Docker engine.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/docker/events.hpp"
 
 #include <array>

@@ -1,4 +1,5 @@
 // The events of a Docker engine, as they happen.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <chrono>

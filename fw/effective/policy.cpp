@@ -1,4 +1,5 @@
 // The plugins that contribute to a policy, and the policy with what they do.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/effective/policy.hpp"
 
 #include <array>

@@ -1,4 +1,5 @@
 // Who asked.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/host/actor.hpp"
 
 #include <algorithm>

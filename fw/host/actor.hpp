@@ -1,4 +1,5 @@
 // Who asked: the person behind a process, and the SSH session that the process belongs to.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,5 @@
 // Makes the kernel hold a policy.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/host/apply.hpp"
 
 #include <cstdint>

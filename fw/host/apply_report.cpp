@@ -1,4 +1,5 @@
 // What an apply found and did.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/host/apply_report.hpp"
 
 #include "chains/rule_text.hpp"

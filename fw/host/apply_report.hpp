@@ -1,4 +1,5 @@
 // What an apply found and did.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <algorithm>

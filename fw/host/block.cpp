@@ -1,4 +1,5 @@
 // Blocking and unblocking.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/host/block.hpp"
 
 #include <algorithm>

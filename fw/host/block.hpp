@@ -1,4 +1,5 @@
 // Blocking and unblocking, in the store and in the kernel.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <cstddef>

@@ -1,4 +1,5 @@
 // Apps come, go and move while the rest of a policy stays.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/host/change_apps.hpp"
 
 #include <string_view>

@@ -1,5 +1,6 @@
 // Apps come, go and move while the rest of a policy stays: what that changes, and nothing else,
 // goes to the kernel.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,5 @@
 // All that is counted, as values: what `counts` on the control socket and the metrics tell.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <chrono>

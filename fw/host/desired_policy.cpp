@@ -1,4 +1,5 @@
 // Which policy the kernel must hold.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/host/desired_policy.hpp"
 
 #include "fw/effective/policy.hpp"

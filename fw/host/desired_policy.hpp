@@ -1,4 +1,5 @@
 // Which policy the kernel must hold: what a daemon, a boot and a panic go by.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <string>

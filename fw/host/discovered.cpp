@@ -1,4 +1,5 @@
 // The apps that were last discovered.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/host/discovered.hpp"
 
 #include <algorithm>

@@ -1,5 +1,6 @@
 // The apps that were last discovered: kept in the state folder, so that they stay in force while
 // the engine does not answer.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <cstddef>

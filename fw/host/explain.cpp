@@ -1,4 +1,5 @@
 // What evaluating a ruleset needs beside it.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/host/explain.hpp"
 
 #include <memory>

@@ -1,4 +1,5 @@
 // Files that others than root can change.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/host/exposed.hpp"
 
 #include <cstdint>

@@ -1,4 +1,5 @@
 // Files that others than root can change, and with them the firewall.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <string>

@@ -1,4 +1,5 @@
 // Open connections that connection tracking has forgotten.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/host/forgotten.hpp"
 
 #include "chains/netlink/conntrack.hpp"

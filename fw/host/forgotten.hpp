@@ -1,4 +1,5 @@
 // Open connections of the host that connection tracking has forgotten.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <cstddef>

@@ -1,4 +1,5 @@
 // Whom a block must not hit, unless somebody insists.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/host/guard.hpp"
 
 #include <algorithm>

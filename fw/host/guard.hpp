@@ -1,5 +1,6 @@
 // Whom a block must not hit, unless somebody insists: one guard for all who block (commands, the
 // control socket, offenders, fail2ban).
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <cstdint>

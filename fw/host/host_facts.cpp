@@ -1,4 +1,5 @@
 // What the host is like.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/host/host_facts.hpp"
 
 #include <algorithm>

@@ -1,4 +1,5 @@
 // What the host is like: its devices, its clock, its open connections.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <chrono>

@@ -1,4 +1,5 @@
 // The policy that was last in force.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/host/last_good.hpp"
 
 #include <cerrno>

@@ -1,4 +1,5 @@
 // The policy that was last in force, for the boot that finds the policy file missing or broken.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <optional>

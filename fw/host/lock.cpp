@@ -1,4 +1,5 @@
 // One change at a time.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/host/lock.hpp"
 
 #include <cerrno>

@@ -1,4 +1,5 @@
 // One change at a time: apply, block and reset take turns.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <optional>

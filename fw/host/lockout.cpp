@@ -1,4 +1,5 @@
 // Whether an apply would lock its own caller out.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/host/lockout.hpp"
 
 #include <algorithm>

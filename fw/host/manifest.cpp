@@ -1,4 +1,5 @@
 // What the kernel notes of the sets that are too large to read back.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/host/manifest.hpp"
 
 #include <charconv>

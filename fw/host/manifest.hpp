@@ -1,5 +1,6 @@
 // What the kernel notes of the sets that are too large to read back: which version of the lists and
 // blocks they hold.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <cstdint>

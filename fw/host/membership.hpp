@@ -1,4 +1,5 @@
 // Whether lists and blocks hold an address.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <functional>

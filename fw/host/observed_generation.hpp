@@ -1,4 +1,5 @@
 // Whether the kernel holds what was put there last.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,5 @@
 // What the kernel was last seen to hold.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/host/observed_record.hpp"
 
 #include <array>

@@ -1,4 +1,5 @@
 // What the kernel was last seen to hold: it need not be read again while nobody changes it.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,5 @@
 // The addresses of this host's own devices.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/host/own_addresses.hpp"
 
 #include <ifaddrs.h>

@@ -1,4 +1,5 @@
 // Whether there is a panic.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/host/panic.hpp"
 
 #include <sstream>

@@ -1,4 +1,5 @@
 // Whether there is a panic, for every apply and boot until it is called off.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <optional>

@@ -1,4 +1,5 @@
 // Takes the firewall out of the kernel.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/host/remove.hpp"
 
 #include <optional>

@@ -1,4 +1,5 @@
 // What becomes of the sets that lists and blocks fill.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/host/set_contents.hpp"
 
 #include <algorithm>

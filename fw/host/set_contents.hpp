@@ -1,5 +1,6 @@
 // What becomes of the sets that lists and blocks fill: too large to read back, so a version in the
 // manifest tells what the kernel holds, and only the difference is sent.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <chrono>

@@ -1,4 +1,5 @@
 // Kernel settings that weaken what the firewall promises.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/host/settings.hpp"
 
 #include <algorithm>

@@ -1,4 +1,5 @@
 // Kernel settings (sysctls) that weaken what the firewall promises.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,5 @@
 // Small files of the state folder.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/host/state_file.hpp"
 
 #include <cerrno>

@@ -1,4 +1,5 @@
 // Small files of the state folder: read whole, replaced whole or made longer.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <cstddef>

@@ -1,4 +1,5 @@
 // What the kernel holds and counted.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/host/status.hpp"
 
 #include <algorithm>

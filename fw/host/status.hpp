@@ -1,4 +1,5 @@
 // What the kernel holds beside what it should, and what it counted: as `status` tells it.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <cstdint>

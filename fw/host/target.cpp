@@ -1,4 +1,5 @@
 // What the kernel should hold.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/host/target.hpp"
 
 #include <algorithm>

@@ -1,4 +1,5 @@
 // What the kernel should hold: a policy, compiled for this host with its lists and blocks.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,5 @@
 // The sockets of this network namespace.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/host/tcp_sockets.hpp"
 
 #include <array>

@@ -1,4 +1,5 @@
 // The TCP and UDP sockets of this network namespace, as /proc/net lists them.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <cstdint>

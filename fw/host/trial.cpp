@@ -1,4 +1,5 @@
 // How a trial begins and ends.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/host/trial.hpp"
 
 #include "fw/effective/policy.hpp"

@@ -1,4 +1,5 @@
 // How a trial begins and ends. The state folder is locked by the caller in all of these.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <chrono>

@@ -1,4 +1,5 @@
 // A policy on trial.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/host/trial_record.hpp"
 
 #include <charconv>

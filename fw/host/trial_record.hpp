@@ -1,4 +1,5 @@
 // A policy on trial: applied, and rolled back unless it is confirmed in time.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <chrono>

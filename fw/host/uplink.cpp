@@ -1,4 +1,5 @@
 // Where the host's default routes lead.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/host/uplink.hpp"
 
 #include <algorithm>

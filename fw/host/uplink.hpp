@@ -1,4 +1,5 @@
 // Where the host's default routes lead, and what must not count as an app for that.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <string>

@@ -1,4 +1,5 @@
 // Containers and networks from the Docker API.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/inventory/docker.hpp"
 
 #include <algorithm>

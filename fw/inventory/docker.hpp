@@ -1,4 +1,5 @@
 // Containers and networks from the Docker API, as an Inventory.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,5 @@
 // Apps and addons as a container engine has them.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/inventory/inventory.hpp"
 
 #include <algorithm>

@@ -1,4 +1,5 @@
 // Apps and addons as a container engine has them, and the policy that follows from them.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <algorithm>

@@ -1,4 +1,5 @@
 // Sorting, merging, comparing and naming large sets of addresses.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/lists/address_set.hpp"
 
 #include <algorithm>

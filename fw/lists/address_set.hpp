@@ -1,4 +1,5 @@
 // Large sets of addresses: sorted, disjoint spans, cheap to merge, subtract and compare.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <compare>

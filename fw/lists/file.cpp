@@ -1,4 +1,5 @@
 // Whole files, read and durably replaced.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/lists/file.hpp"
 
 #include <cerrno>

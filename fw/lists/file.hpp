@@ -1,4 +1,5 @@
 // The few file operations that lists need: above all files that are replaced whole and durably.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <cstddef>

@@ -1,4 +1,5 @@
 // The index as text: a line for each thing, and a checksum as the last one.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/lists/index.hpp"
 
 #include <charconv>

@@ -1,4 +1,5 @@
 // The combined content of a policy's lists, and the cache that makes that cheap.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/lists/lists.hpp"
 
 #include <algorithm>

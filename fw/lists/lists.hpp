@@ -1,5 +1,6 @@
 // The address lists that a policy names: read once, remembered, and combined into what the kernel
 // holds.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <cstddef>

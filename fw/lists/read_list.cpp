@@ -1,4 +1,5 @@
 // From the text of an address list to spans, fast.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <algorithm>
 #include <array>
 #include <bit>

@@ -1,4 +1,5 @@
 // The form of a set file: a header, the IPv4 spans, the IPv6 spans, all as they lie in memory.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/lists/set_file.hpp"
 
 #include <array>

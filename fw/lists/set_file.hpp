@@ -1,4 +1,5 @@
 // Address sets on disk, each in a file named by its digest.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <string>

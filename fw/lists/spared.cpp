@@ -1,4 +1,5 @@
 // Address space that block lists never block.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/lists/spared.hpp"
 
 namespace fw {

@@ -1,5 +1,6 @@
 // Address space that block lists never block: published lists of bogons hold it, and a host lives
 // by it.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <array>

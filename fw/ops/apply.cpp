@@ -1,4 +1,5 @@
 // Putting a policy in force.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/ops/apply.hpp"
 
 #include <utility>

@@ -1,4 +1,5 @@
 // Putting a policy in force: at once, on trial, at boot; and what that would change.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <chrono>

@@ -1,5 +1,6 @@
 // Blocking and unblocking: requests, the guard against blocking oneself, and what
 // came of it.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <chrono>

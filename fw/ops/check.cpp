@@ -1,4 +1,5 @@
 // Every problem of a policy, its lists and its rules.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/ops/check.hpp"
 
 #include <algorithm>

@@ -1,4 +1,5 @@
 // Every problem of a policy, its lists and its rules, without asking the kernel's firewall.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <string>

@@ -1,4 +1,5 @@
 // What the daemon does for a command, if it runs.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/ops/daemon_client.hpp"
 
 #include <algorithm>

@@ -1,5 +1,6 @@
 // What the daemon does for a command, if it runs: blocks, for it has the store and the kernel open
 // already, and answers to those who may not read the state folder.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <chrono>

@@ -1,4 +1,5 @@
 // What every operation works in.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/ops/environment.hpp"
 
 #include <cerrno>

@@ -1,4 +1,5 @@
 // What every operation works in: where the state is, who asks, and where messages go.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <functional>

@@ -1,4 +1,5 @@
 // What would happen to a connection, and which rules it meets.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <chrono>

@@ -1,4 +1,5 @@
 // A panic: drops all new connections, except SSH from trusted networks and the callers.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <string>

@@ -1,4 +1,5 @@
 // The policy that an operation works with.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/ops/policy.hpp"
 
 #include <cerrno>

@@ -1,4 +1,5 @@
 // The policy that an operation works with: the file's, with the apps of the container engine.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <optional>

@@ -1,4 +1,5 @@
 // Rows of the activity log.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/ops/record.hpp"
 
 #include <boost/json/array.hpp>

@@ -1,4 +1,5 @@
 // Rows of the activity log, written by the operations that change something.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <string>

@@ -1,4 +1,5 @@
 // The requests of the control socket, as values (docs/control.md).
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <cstddef>

@@ -1,4 +1,5 @@
 // Removes the firewall from the kernel.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/ops/reset.hpp"
 
 #include <chrono>

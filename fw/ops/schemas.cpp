@@ -1,4 +1,5 @@
 // The JSON of the operations' requests and reports.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/ops/schemas.hpp"
 
 #include "fw/wire/instantiate.hpp"

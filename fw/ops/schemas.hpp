@@ -1,4 +1,5 @@
 // The fields of the operations' requests and reports.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include "fw/base/limits.hpp"

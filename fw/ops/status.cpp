@@ -1,4 +1,5 @@
 // Whether the kernel holds what it should, and what it counted.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/ops/status.hpp"
 
 #include <utility>

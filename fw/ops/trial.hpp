@@ -1,4 +1,5 @@
 // A policy on trial: settling, confirming, rolling back.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <optional>

@@ -1,4 +1,5 @@
 // Numbers and times as people read them.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/ops/words.hpp"
 
 #include <chrono>

@@ -1,4 +1,5 @@
 // Numbers and times as people read them, in what operations and commands say.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,5 @@
 // What an audit finds: a weakness, what an attacker gains, and the fix.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <algorithm>

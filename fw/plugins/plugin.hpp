@@ -1,5 +1,6 @@
 // What a plugin is: a name, and functions from request values to report values. Its options are
 // data, so who asks it knows none by name.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <chrono>

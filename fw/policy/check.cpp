@@ -1,4 +1,5 @@
 // Checks that need the whole policy.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <algorithm>
 #include <cstddef>
 #include <map>

@@ -1,4 +1,5 @@
 // What plugins add to a policy.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/policy/contribution.hpp"
 
 #include <utility>

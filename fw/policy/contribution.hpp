@@ -1,4 +1,5 @@
 // What a plugin adds to every policy, as functions from policy to policy.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <span>

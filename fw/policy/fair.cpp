@@ -1,4 +1,5 @@
 // The networks that stand in for sources when a meter is full.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/policy/fair.hpp"
 
 namespace fw {

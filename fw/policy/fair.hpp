@@ -1,4 +1,5 @@
 // What the sources of a limit are counted by when its meter is full.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <vector>

@@ -1,4 +1,5 @@
 // From the text of a policy file to a Policy, or to a problem.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/policy/parse.hpp"
 
 #include <algorithm>

@@ -1,5 +1,6 @@
 // From the text of a policy file to a Policy, with contributions that are handed in: who needs the
 // policy itself asks fw/effective/policy.hpp.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <optional>

@@ -1,4 +1,5 @@
 // The built-in default policy, and what follows from a policy.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/policy/policy.hpp"
 
 #include <algorithm>

@@ -1,4 +1,5 @@
 // The policy file as plain values, defaults filled in.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <algorithm>

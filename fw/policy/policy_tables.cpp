@@ -1,4 +1,5 @@
 // The one list of the policy's tables.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/policy/policy_tables.hpp"
 
 namespace fw {

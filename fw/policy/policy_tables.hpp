@@ -1,4 +1,5 @@
 // The tables of the policy itself, each declared in a file of its own.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <vector>

@@ -1,4 +1,5 @@
 // Files of an admin's own rules, as text.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/policy/rule_files.hpp"
 
 #include <algorithm>

@@ -1,4 +1,5 @@
 // Files of an admin's own rules, as text: found next to the policy, and stored with it.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <string>

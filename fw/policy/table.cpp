@@ -1,4 +1,5 @@
 // Descriptions of a table's keys, and what a draft is unsure of.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/policy/table.hpp"
 
 #include <fmt/format.h>

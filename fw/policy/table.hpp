@@ -1,4 +1,5 @@
 // What a table of the policy file is made of: its keys, their readers and their descriptions.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,5 @@
 // [activity]: what the activity log keeps.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <fmt/format.h>
 
 #include "fw/base/limits.hpp"

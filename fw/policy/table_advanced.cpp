@@ -1,4 +1,5 @@
 // [advanced]: how the firewall works with other software.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/base/limits.hpp"
 #include "fw/policy/policy_tables.hpp"
 

@@ -1,4 +1,5 @@
 // [apps], [[app]] and [[addon]]: where apps live, and what each may reach.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <array>
 
 #include <fmt/format.h>

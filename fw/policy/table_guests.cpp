@@ -1,4 +1,5 @@
 // [guests]: bridges of virtual machines and system containers.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/base/limits.hpp"
 #include "fw/policy/policy_tables.hpp"
 

@@ -1,4 +1,5 @@
 // [[limit]]: how many connections each client or app may make.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <algorithm>
 #include <array>
 

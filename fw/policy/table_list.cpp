@@ -1,4 +1,5 @@
 // [[list]]: files of addresses.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <algorithm>
 #include <array>
 

@@ -1,4 +1,5 @@
 // [metrics]: where the daemon answers Prometheus.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/policy/policy_tables.hpp"
 
 namespace fw {

@@ -1,4 +1,5 @@
 // [[offender]]: when to block a source that limits keep refusing.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <fmt/format.h>
 
 #include "fw/base/limits.hpp"

@@ -1,4 +1,5 @@
 // [[open]]: what is open for some sources or interfaces.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/base/limits.hpp"
 #include "fw/policy/policy_tables.hpp"
 

@@ -1,4 +1,5 @@
 // [ports]: what is open from outside.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/policy/policy_tables.hpp"
 
 namespace fw {

@@ -1,4 +1,5 @@
 // [trusted]: sources that are never limited.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/policy/policy_tables.hpp"
 
 namespace fw {

@@ -1,4 +1,5 @@
 // From a tree of TOML to a Policy: finds the table and the key that each node is.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/policy/tables.hpp"
 
 #include <algorithm>

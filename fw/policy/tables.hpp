@@ -1,4 +1,5 @@
 // The tables of a policy, from TOML to a Policy. This header needs no TOML.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <expected>

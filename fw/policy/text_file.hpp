@@ -1,4 +1,5 @@
 // Text files that an admin wrote.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <cstddef>

@@ -1,4 +1,5 @@
 // From text to a tree of TOML: what toml++ must not see is refused first. toml++ is compiled here.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #define TOML_IMPLEMENTATION
 #include "fw/policy/toml.hpp"
 

@@ -1,4 +1,5 @@
 // TOML as a tree of nodes: toml++, included so that bad input is never undefined behaviour.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <expected>

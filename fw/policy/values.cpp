@@ -1,4 +1,5 @@
 // Single values of a policy, read from TOML and checked.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/policy/values.hpp"
 
 #include <algorithm>

@@ -1,4 +1,5 @@
 // Single values of a policy, read from TOML and checked; problems are noted with their place.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <array>

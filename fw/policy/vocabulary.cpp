@@ -1,4 +1,5 @@
 // Messages for an unknown table or key: the nearest one, or where the key belongs.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/policy/vocabulary.hpp"
 
 #include <algorithm>

@@ -1,4 +1,5 @@
 // Messages for an unknown table or key.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <span>

@@ -1,4 +1,5 @@
 // Asking the daemon.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/service/client.hpp"
 
 #include <cerrno>

@@ -1,4 +1,5 @@
 // Asking the daemon, from a command.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <chrono>

@@ -1,5 +1,6 @@
 // What a service tells systemd, in the protocols that systemd documents: its library would bring
 // five more libraries into the start of every command.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/service/messages.hpp"
 
 #include <cerrno>

@@ -1,4 +1,5 @@
 // A service's reports to systemd: its state, and messages with fields for the journal.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <chrono>

@@ -1,4 +1,5 @@
 // The loop of a service that systemd runs.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/service/service_loop.hpp"
 
 #include <string>

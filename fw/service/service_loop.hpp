@@ -1,4 +1,5 @@
 // The loop of a service that systemd runs: its signals, and its notifications.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <csignal>

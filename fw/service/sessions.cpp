@@ -1,4 +1,5 @@
 // The clients that a server has at once.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/service/sessions.hpp"
 
 #include <algorithm>

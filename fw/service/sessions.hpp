@@ -1,4 +1,5 @@
 // The clients that a server has at once: how many, which one makes room, and time limits.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <chrono>

@@ -1,4 +1,5 @@
 // Timers of a service's loop.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/service/timers.hpp"
 
 #include <utility>

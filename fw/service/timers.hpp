@@ -1,4 +1,5 @@
 // Timers of a service's loop: periodic ones, and one-shot ones.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <chrono>

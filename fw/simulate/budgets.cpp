@@ -1,4 +1,5 @@
 // One limit's budgets, as the kernel keeps them (chains/compile_limits.cpp says how and why).
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/simulate/budgets.hpp"
 
 #include <algorithm>

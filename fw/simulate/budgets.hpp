@@ -1,4 +1,5 @@
 // One limit's budgets, as the kernel keeps them.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <array>

@@ -1,4 +1,5 @@
 // What another policy would have done with the same packets.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/simulate/compare.hpp"
 
 #include <algorithm>

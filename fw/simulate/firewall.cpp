@@ -1,5 +1,6 @@
 // A policy's firewall, over the packets of a capture: the rules that chains/compile_*.cpp make, as
 // far as addresses, ports and time decide.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/simulate/firewall.hpp"
 
 #include <algorithm>

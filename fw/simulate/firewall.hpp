@@ -1,4 +1,5 @@
 // A policy's firewall, over the packets of a capture.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <algorithm>

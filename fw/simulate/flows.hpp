@@ -1,4 +1,5 @@
 // The connections that a capture shows, in bounded memory.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <cstddef>

@@ -1,4 +1,5 @@
 // Which addresses in a capture are the host's own.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <optional>

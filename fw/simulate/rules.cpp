@@ -1,4 +1,5 @@
 // A policy as a simulation asks it.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/simulate/rules.hpp"
 
 #include <algorithm>

@@ -1,4 +1,5 @@
 // A policy as a simulation asks it: one lookup for each question.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <array>

@@ -1,4 +1,5 @@
 // Counts over time, for plots: as fine as fits a bounded number of bins.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <cstddef>

@@ -1,4 +1,5 @@
 // What a simulation found out about one limit.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/simulate/tally.hpp"
 
 #include <algorithm>

@@ -1,4 +1,5 @@
 // What a simulation found out about one limit.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <cstddef>

@@ -1,4 +1,5 @@
 // The activity log.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/store/activity.hpp"
 
 #include <array>

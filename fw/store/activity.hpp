@@ -1,4 +1,5 @@
 // The activity log: what was done to the firewall, when and by whom, in a database of its own.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <array>

@@ -1,4 +1,5 @@
 // From overlapping blocks to disjoint pieces, and the difference between two such partitions.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/store/blocks.hpp"
 
 #include <algorithm>

@@ -1,4 +1,5 @@
 // Blocks: what was requested, and what is in force at a given moment.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <chrono>

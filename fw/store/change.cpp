@@ -1,4 +1,5 @@
 // Blocking and unblocking as arithmetic on sorted rows.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/store/change.hpp"
 
 #include <algorithm>

@@ -1,4 +1,5 @@
 // What a change makes of the rows of the block table, as values.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <vector>

@@ -1,4 +1,5 @@
 // The SQL of the state database.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/store/database.hpp"
 
 #include <algorithm>

@@ -1,5 +1,6 @@
 // The tables of the state database. Functions here throw SQLite::Exception; store.cpp turns that
 // into errors.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,5 @@
 // A SQLite database as a file of the state folder: made whole, opened, its failures explained.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,5 @@
 // The block store: durable transactions around the arithmetic of change.hpp.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/store/store.hpp"
 
 #include <algorithm>

@@ -1,4 +1,5 @@
 // The state that survives a reboot: blocks, in an embedded SQLite database.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <cstdint>

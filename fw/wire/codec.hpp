@@ -1,5 +1,6 @@
 // How a value becomes JSON and back. A type's fields are named once, in its Schema, and both ways
 // follow from that.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <chrono>

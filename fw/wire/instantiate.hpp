@@ -1,4 +1,5 @@
 // What wire.hpp promises, made for one type after the other: for the files that list them.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include "fw/wire/codec.hpp"

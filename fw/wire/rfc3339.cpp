@@ -1,4 +1,5 @@
 // Times as text: RFC 3339 in UTC, with milliseconds.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/wire/rfc3339.hpp"
 
 #include <charconv>

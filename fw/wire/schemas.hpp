@@ -1,4 +1,5 @@
 // The fields of what the state, the kernel and the policy are reported as.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <array>

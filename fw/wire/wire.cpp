@@ -1,4 +1,5 @@
 // The JSON of values: instantiated for the types that schemas.hpp names.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/wire/wire.hpp"
 
 #include <boost/json/parse.hpp>

@@ -1,5 +1,6 @@
 // One JSON form of every report and request: of --json, of the control socket, and of whatever
 // serves them later (docs/json.md).
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <string>

@@ -10,6 +10,7 @@
 #             neighbours are different clients, and an address is banned alone
 #   socket    the daemon's control socket
 #   program   what is run instead while the daemon does not run
+# SPDX-License-Identifier: GPL-2.0-or-later
 import json
 import math
 import shlex

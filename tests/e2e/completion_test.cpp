@@ -1,4 +1,5 @@
 // What a shell completes: every command and option of --help, and values where they are known.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <algorithm>
 #include <regex>
 #include <sstream>

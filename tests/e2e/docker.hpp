@@ -1,4 +1,5 @@
 // A real dockerd on the host, with files of its own, and an image to make containers of.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <cerrno>

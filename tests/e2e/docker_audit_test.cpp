@@ -1,4 +1,5 @@
 // audit and render against a real dockerd, real files and the real apparmor_parser.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <map>
 #include <set>
 #include <string>

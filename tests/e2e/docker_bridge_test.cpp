@@ -1,4 +1,5 @@
 // What a real container, with Docker's default capabilities, can send on its bridge (A1).
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <algorithm>
 
 #include "tests/e2e/docker.hpp"

@@ -1,4 +1,5 @@
 // The client of the Docker API with a real dockerd, and with those who only pretend to be one.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <string>
 #include <thread>
 

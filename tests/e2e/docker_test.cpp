@@ -1,4 +1,5 @@
 // Apps in a real Docker engine: found, kept apart, and published only as the policy says.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "tests/e2e/docker.hpp"
 
 #include <boost/json/array.hpp>

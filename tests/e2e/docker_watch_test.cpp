@@ -1,5 +1,6 @@
 // Following an engine: what it is asked, and when its lists are behind its events, as a real one's
 // are only at times.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <algorithm>
 #include <atomic>
 #include <functional>

@@ -1,4 +1,5 @@
 // A real fail2ban bans through the action that is installed with the product.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <csignal>
 #include <filesystem>
 #include <fstream>

@@ -1,4 +1,5 @@
 // packaging/install on a real machine: what it looks at before it changes anything.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "tests/e2e/machine.hpp"
 #include "tests/e2e/ssh.hpp"
 #include "tests/lab/vpn.hpp"

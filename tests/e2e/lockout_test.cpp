@@ -1,4 +1,5 @@
 // Commands typed into a real SSH session: whose they are, and that they do not cut it by mistake.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <boost/json.hpp>
 
 #include "tests/e2e/ssh.hpp"

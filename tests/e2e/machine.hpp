@@ -1,5 +1,6 @@
 // A machine that is installed on: systemd and its units in namespaces of its own, over a copy of
 // this root file system that is forgotten with it.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <memory>

@@ -1,4 +1,5 @@
 // What nmap finds open, with servers on much more: exactly what the policy opens (P1, P2).
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <set>
 #include <sstream>
 #include <string>

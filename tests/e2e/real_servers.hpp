@@ -1,5 +1,6 @@
 // Real servers in containers: each a script that writes its files to /state and becomes the server,
 // and what a client of it says and hears.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <string>

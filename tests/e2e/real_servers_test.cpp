@@ -2,6 +2,7 @@
 // real servers in containers of a real Docker engine. N a second, as it is by default: of a burst
 // the server answers N and what the bucket got back meanwhile, and the others are reset. Where
 // nothing comes back while the test runs, with the kernel's sockets: exactly N.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "tests/e2e/real_servers.hpp"
 
 #include <list>

@@ -1,4 +1,5 @@
 // A real sshd on the host, and real ssh clients outside.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <cerrno>

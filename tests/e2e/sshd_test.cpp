@@ -1,4 +1,5 @@
 // A real sshd and real ssh clients: the limit, and sessions that outlive every apply but no block.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <list>
 #include <string>
 #include <thread>

@@ -1,4 +1,5 @@
 // packaging/lab, what packaging/try shows to whoever is new: that it ends as it expects to.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 

@@ -1,5 +1,6 @@
 // What the attributes of netlink messages hold, to be changed in its place: the messages stay
 // whole.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,5 @@
 // Captures from strangers: whatever the bytes are, reading and judging them ends, without a fault.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <array>
 #include <cstdint>
 #include <optional>

@@ -1,5 +1,6 @@
 // Lines on the control socket: whatever a client writes is answered, up to where the kernel, the
 // store or the lock of the state folder would be asked.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <chrono>
 #include <cstdint>
 #include <string_view>

@@ -1,5 +1,6 @@
 // Docker's answers: whatever they say, what is kept of them is read back alike, and what is
 // discovered in them can be compiled.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <cstdint>
 #include <string_view>
 

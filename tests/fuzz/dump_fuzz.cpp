@@ -1,6 +1,7 @@
 // Dumps of nf_tables, read as Kernel::read does: whatever the attributes hold, the values that they
 // become can be compared and printed. Messages stay whole: libnftnl, which the kernel alone talks
 // to, takes that for granted.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <algorithm>
 #include <cstdint>
 #include <cstring>

@@ -1,4 +1,5 @@
 // Address lists as they are published: whatever the bytes are, what is read is spans in order.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <algorithm>
 #include <cstdint>
 #include <vector>

@@ -1,4 +1,5 @@
 // Bytes as a file, for readers that take a path.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <cstdint>

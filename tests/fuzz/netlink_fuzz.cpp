@@ -1,5 +1,6 @@
 // Netlink messages of flows, refused packets and changed rulesets: nothing is read that is not in
 // them.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <cstdint>
 #include <vector>
 

@@ -1,4 +1,5 @@
 // Policies: whatever somebody writes, its problems have words, and what has none can be compiled.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <cstdint>
 #include <string_view>
 

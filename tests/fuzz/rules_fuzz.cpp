@@ -1,4 +1,5 @@
 // Files of rules.d: whatever they hold, reading ends, and what is read has a text.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <cstdint>
 #include <string>
 #include <string_view>

@@ -1,4 +1,5 @@
 // Policies that name the apps and addons of the lab.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <string>

@@ -1,4 +1,5 @@
 // What all of the lab needs.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "tests/lab/base.hpp"
 
 #include <cerrno>

@@ -1,4 +1,5 @@
 // What all of the lab needs: failing loudly, file descriptors, files, and waiting for events.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <chrono>

@@ -1,4 +1,5 @@
 // Real clients.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "tests/lab/client.hpp"
 
 #include <algorithm>

@@ -1,4 +1,5 @@
 // Real clients: TCP and UDP attempts from a chosen address, and connections that stay.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,5 @@
 // The daemon and its control socket.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "tests/lab/daemon.hpp"
 
 #include <algorithm>

@@ -1,4 +1,5 @@
 // The daemon beside a host's firewall, and a client of its control socket.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <memory>

@@ -1,4 +1,5 @@
 // Every test of traffic runs for both families: TEST_P(..., ...) and BOTH_FAMILIES(...).
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <string>

@@ -1,4 +1,5 @@
 // The program under test.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "tests/lab/firewall.hpp"
 
 #include <cerrno>

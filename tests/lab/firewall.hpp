@@ -1,4 +1,5 @@
 // The program under test, run on the host with a policy and a state folder of its own.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <string>

@@ -1,4 +1,5 @@
 // Ethernet frames by hand.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "tests/lab/frames.hpp"
 
 namespace lab {

@@ -1,4 +1,5 @@
 // Ethernet frames by hand, for what is forged below IP.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,5 @@
 // Network namespaces without a name.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "tests/lab/namespace.hpp"
 
 #include <cerrno>

@@ -1,4 +1,5 @@
 // Network namespaces without a name: they end with the test, however it ends.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <string>

@@ -1,4 +1,5 @@
 // The networks that tests play in.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "tests/lab/network.hpp"
 
 #include <sstream>

@@ -1,4 +1,5 @@
 // The networks that tests play in: the host under test, everybody outside, and apps on a bridge.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <array>

@@ -1,4 +1,5 @@
 // What the kernel holds, asked of nft.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "tests/lab/nft.hpp"
 
 #include <algorithm>

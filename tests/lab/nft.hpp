@@ -1,4 +1,5 @@
 // What the kernel holds, asked of nft: an oracle that shares nothing with the product.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <cstdint>

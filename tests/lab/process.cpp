@@ -1,4 +1,5 @@
 // Programs inside a namespace.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "tests/lab/process.hpp"
 
 #include <cerrno>

@@ -1,4 +1,5 @@
 // Programs inside a namespace: run to their end with their output, or kept until the object goes.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <string>

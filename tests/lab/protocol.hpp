@@ -1,4 +1,5 @@
 // What a client says first, and how the server's answer begins.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <string>

@@ -1,4 +1,5 @@
 // Packets by hand.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "tests/lab/raw.hpp"
 
 #include <algorithm>

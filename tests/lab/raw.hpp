@@ -1,4 +1,5 @@
 // Packets by hand: forged ones, floods, and many handshakes that end at one moment.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <atomic>

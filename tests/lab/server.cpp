@@ -1,4 +1,5 @@
 // A server that sends back what it gets.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "tests/lab/server.hpp"
 
 #include <algorithm>

@@ -1,4 +1,5 @@
 // A server of many TCP and UDP ports inside a namespace that sends back what it gets.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <atomic>

@@ -1,4 +1,5 @@
 // A second way into the host, as of a VPN: the interface wg0, and a peer behind it.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <fmt/format.h>

@@ -1,4 +1,5 @@
 // The activity log as the commands write and read it, and what its troubles do to them.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <algorithm>
 #include <csignal>
 #include <filesystem>

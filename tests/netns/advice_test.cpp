@@ -1,4 +1,5 @@
 // What commands say of slips: the right reason, the right place, and what to do.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <filesystem>
 
 #include <fmt/format.h>

@@ -1,4 +1,5 @@
 // Applying for the first time and again: what is open goes on, what was counted stays counted.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <atomic>
 #include <string>
 #include <thread>

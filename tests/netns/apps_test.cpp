@@ -1,4 +1,5 @@
 // Budgets of apps: one for all addresses of a named app, one for each address otherwise.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "tests/lab/apps.hpp"
 
 #include <algorithm>

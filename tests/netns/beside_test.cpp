@@ -1,5 +1,6 @@
 // Other programs' rules on the same packets: marks, labels, flows that are kept out of connection
 // tracking.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "tests/lab/daemon.hpp"
 #include "tests/lab/family.hpp"
 

@@ -1,4 +1,5 @@
 // Blocks by the admin (B1): at once, for open connections too, until their latest end, kept.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <thread>
 
 #include <boost/json.hpp>

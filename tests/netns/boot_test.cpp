@@ -1,4 +1,5 @@
 // At boot something comes into force, whatever the state of the files (S1).
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <filesystem>
 #include <string>
 #include <thread>

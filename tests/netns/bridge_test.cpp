@@ -1,4 +1,5 @@
 // What an app sends on its bridge below IP, or in another's name (A1); and bridges of others.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <algorithm>
 #include <functional>
 

@@ -1,5 +1,6 @@
 // The limits above 16 are token buckets; each at its boundary with its default numbers (L2, L4 to
 // L8): N at once are admitted, further ones are reset, and no more than burst + N * t / W in any t.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <algorithm>
 #include <thread>
 

@@ -1,4 +1,5 @@
 // The wall clock is set while blocks run: they end when they were said to end, by that clock.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <chrono>
 #include <csignal>
 #include <cstdlib>

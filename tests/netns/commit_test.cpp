@@ -1,5 +1,6 @@
 // Commits beside other programs that change rules, and transactions as nft makes them of their
 // text.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <algorithm>
 #include <filesystem>
 #include <fstream>

@@ -1,4 +1,5 @@
 // `concurrent`: connections open at the same time.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "tests/lab/apps.hpp"
 #include "tests/lab/family.hpp"
 

@@ -1,4 +1,5 @@
 // Apply on trial: what is not confirmed is rolled back, whatever happens to whoever applied it.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <algorithm>
 #include <csignal>
 #include <filesystem>

@@ -1,4 +1,5 @@
 // The daemon: repairs, offenders, trials, and its control socket under strain.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "tests/lab/daemon.hpp"
 
 #include <algorithm>

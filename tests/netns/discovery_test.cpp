@@ -1,4 +1,5 @@
 // [ports] discovery with real peers: avahi for mDNS, minissdpd and upnpc for SSDP.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <fmt/format.h>
 
 #include "tests/lab/family.hpp"

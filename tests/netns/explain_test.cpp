@@ -1,5 +1,6 @@
 // The evaluator against the kernel: random policies, random packets, and for each packet every rule
 // that matched, in order, as the kernel's own trace tells.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <algorithm>
 #include <cstdlib>
 #include <map>

@@ -1,4 +1,5 @@
 // A network that fills a limit's meter leaves the clients of others their budgets.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <algorithm>
 #include <map>
 

@@ -1,4 +1,5 @@
 // TCP Fast Open: the data of a SYN does not get past a limit.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <algorithm>
 
 #include "tests/lab/apps.hpp"

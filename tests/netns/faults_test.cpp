@@ -1,4 +1,5 @@
 // Bad input and faults: kills at any moment, floods meanwhile, broken policies, missing privileges.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <algorithm>
 #include <atomic>
 #include <csignal>

@@ -1,4 +1,5 @@
 // The feed of flow events: every flow is told once, and what the queue loses is found again.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "chains/netlink/flow_feed.hpp"
 
 #include <map>

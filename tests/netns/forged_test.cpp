@@ -1,4 +1,5 @@
 // Forged packets spend nobody's budget and fill no set.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <algorithm>
 #include <thread>
 

@@ -1,4 +1,5 @@
 // The file system of the state folder is full while the daemon runs.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <cerrno>
 #include <filesystem>
 #include <fstream>

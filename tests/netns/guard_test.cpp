@@ -1,4 +1,5 @@
 // Blocks that would cut the host off: refused, whoever asks; and what goes on when they are forced.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <numeric>
 
 #include <boost/json.hpp>

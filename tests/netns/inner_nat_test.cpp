@@ -1,4 +1,5 @@
 // NAT between networks of this host is no publishing: services of Kubernetes, redirects of a VPN.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <list>
 
 #include <fmt/format.h>

@@ -1,4 +1,5 @@
 // Apps apart from one another (A1), on one bridge, as Docker has them.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <algorithm>
 
 #include "tests/lab/apps.hpp"

@@ -1,4 +1,5 @@
 // What a host needs on its own link goes on: addresses, multicast, ping (N1).
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <algorithm>
 
 #include <arpa/inet.h>

@@ -1,4 +1,5 @@
 // Address lists of the policy: blocked, allowed, changed, and with bad lines.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <cstdio>
 #include <map>
 #include <random>

@@ -1,4 +1,5 @@
 // Metrics over a real connection, and what the HTTP server bears.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <csignal>
 #include <cstring>
 #include <regex>

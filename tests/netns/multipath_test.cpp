@@ -1,5 +1,6 @@
 // Multipath TCP (RFC 8684): several subflows, of several addresses, are one connection to a
 // program.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "tests/lab/apps.hpp"
 #include "tests/lab/family.hpp"
 

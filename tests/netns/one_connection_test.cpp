@@ -1,5 +1,6 @@
 // One counted connection is one connection (L1 to L8), whatever is sent to make the kernel's table
 // of connections believe in another life than the one that the host's socket lives.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <functional>
 #include <optional>
 

@@ -1,4 +1,5 @@
 // Ports and protocols that are open for some sources or interfaces only (P4).
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <fmt/format.h>
 
 #include "tests/lab/apps.hpp"

@@ -1,5 +1,6 @@
 // Bridges of others than apps: of virtual machines, with an uplink, of a container engine whose
 // networks are not the apps'; and networks that only look like the apps' by their addresses.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <algorithm>
 
 #include <fmt/format.h>

@@ -1,4 +1,5 @@
 // What belongs to others: the admin's rules in our table (B2), and everybody else's tables.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <sstream>
 
 #include "tests/lab/apps.hpp"

@@ -1,4 +1,5 @@
 // Who changed a ruleset: a Kernel of this process, or another's.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <functional>
 #include <vector>
 

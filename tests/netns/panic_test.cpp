@@ -1,4 +1,5 @@
 // Panic: what is connected goes on, and of what is new only SSH of those who may.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <boost/json.hpp>
 #include <poll.h>
 #include <sys/socket.h>

@@ -1,4 +1,5 @@
 // What is open and what is closed (P1, P2), and what every host needs to live on a network.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <algorithm>
 #include <set>
 

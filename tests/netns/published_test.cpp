@@ -1,4 +1,5 @@
 // Ports that apps publish (P3): destination NAT on the host, filtered by the original port.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "tests/lab/apps.hpp"
 #include "tests/lab/family.hpp"
 

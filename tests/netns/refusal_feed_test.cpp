@@ -1,4 +1,5 @@
 // The feed of refused packets: who was refused, by which limit, and whether the sender is certain.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "chains/netlink/refusal_feed.hpp"
 
 #include <algorithm>

@@ -1,4 +1,5 @@
 // What apply makes of many policies: shown, listed by nft, loaded by nft, read back, and repaired.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>

@@ -1,5 +1,6 @@
 // Blocks of single addresses, and flows that the host sends on: the early drop lets later packets
 // of TCP pass, for they may be answers to the host.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <optional>
 #include <set>
 

@@ -1,4 +1,5 @@
 // Files of an admin's own rules: checked, applied with the policy, and back whenever that is.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <filesystem>
 
 #include <fmt/format.h>

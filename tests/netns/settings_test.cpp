@@ -1,4 +1,5 @@
 // Sysctls that weaken the firewall are named by check, status and audit host.
+// SPDX-License-Identifier: GPL-2.0-or-later
 
 #include <boost/json.hpp>
 

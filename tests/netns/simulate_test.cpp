@@ -1,4 +1,5 @@
 // `simulate` gives the answers that the kernel gave to the same packets.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <csignal>
 #include <filesystem>
 #include <map>

@@ -1,4 +1,5 @@
 // SSH: never more than 5 connections of one client in any 10 s, exactly (L3).
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <algorithm>
 #include <thread>
 

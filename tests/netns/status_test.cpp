@@ -1,4 +1,5 @@
 // What status says after traffic.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <map>
 #include <string>
 #include <vector>

@@ -1,4 +1,5 @@
 // `top` on a terminal: it refreshes in place, and leaves the terminal as it was.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <algorithm>
 #include <csignal>
 #include <cstdlib>

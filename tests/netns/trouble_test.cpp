@@ -1,4 +1,5 @@
 // More trouble: kills with lists, apps and blocks, commands at once, floods, damaged state.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <algorithm>
 #include <atomic>
 #include <csignal>

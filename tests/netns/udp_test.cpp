@@ -1,4 +1,5 @@
 // Limits of UDP: new flows are counted, and a full meter neither disables a limit nor locks out.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <algorithm>
 
 #include <fmt/format.h>

@@ -1,4 +1,5 @@
 // Containers that are neighbours in the LAN: macvlan and ipvlan networks.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <fmt/format.h>
 
 #include "tests/lab/family.hpp"

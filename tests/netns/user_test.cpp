@@ -1,5 +1,6 @@
 // As the units run it: the boot and the daemon as a user of their own with few capabilities, and
 // root's commands beside them on one state folder.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <algorithm>
 #include <csignal>
 #include <cstring>

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Tests of tests/tidy/tidy: each rule fires on a small bad tree, and is silent on a good one.
 
     tests/tidy/tidy_test.py
@@ -9,6 +10,7 @@ import subprocess
 import tempfile
 import unittest
 
+LICENSE = "SPDX-License-Identifier: GPL-2.0-or-later"
 TIDY = pathlib.Path(__file__).resolve().parent / "tidy"
 
 GOOD = {
@@ -40,14 +42,23 @@ target_link_libraries(cloudron-fw PRIVATE fw_plugins_web chains_netlink
 }
 
 
-def tidied(changes):
+def licensed(name, text):
+    """A source of these tests with the line that each of ours has."""
+    if name.endswith("CMakeLists.txt"):
+        return f"# {LICENSE}\n{text}"
+    if name.endswith((".cpp", ".hpp")) and text.startswith("//"):
+        return text.replace("\n", f"\n// {LICENSE}\n", 1)
+    return text
+
+
+def tidied(changes, add_license=licensed):
     """What tidy says of the good tree with some files changed, and how it ends."""
     with tempfile.TemporaryDirectory() as folder:
         for name, text in (GOOD | changes).items():
             path = pathlib.Path(folder, name)
             path.parent.mkdir(parents=True, exist_ok=True)
             if text is not None:
-                path.write_text(text, encoding="utf-8")
+                path.write_text(add_license(name, text), encoding="utf-8")
         done = subprocess.run([str(TIDY), folder], capture_output=True, text=True, check=False)
         return done.stdout.splitlines() + done.stderr.splitlines(), done.returncode
 
@@ -77,7 +88,7 @@ class Tidy(unittest.TestCase):
 
     def test_an_include_goes_down(self):
         self.fires_in("fw/base/a.cpp", '#include "fw/policy/policy.hpp"', "fw/base must not use fw/policy")
-        self.fires_in("fw/policy/a.cpp", '#include "chains/rule.hpp"', "a.cpp:2: fw/policy must not use chains")
+        self.fires_in("fw/policy/a.cpp", '#include "chains/rule.hpp"', "a.cpp:3: fw/policy must not use chains")
 
     def test_what_a_link_line_does_not_name_is_not_used(self):
         self.fires_in("chains/netlink/a.cpp", '#include "fw/policy/policy.hpp"',
@@ -171,6 +182,28 @@ class Tidy(unittest.TestCase):
     def test_the_first_line(self):
         for text in ("int x;\n", "// short\n", "\n// What the file is for.\n"):
             self.fires({"fw/base/a.cpp": text}, "the first line says what the file is for")
+        only_license = tidied({"fw/base/a.cpp": f"// {LICENSE}\nint x;\n"}, self.only_good("fw/base/a.cpp"))
+        self.assertEqual(only_license, (["fw/base/a.cpp:1: the first line says what the file is for"], 1))
+
+    def test_the_license(self):
+        for name, mark in (("fw/base/a.cpp", "//"), ("fw/base/a.hpp", "//"), ("limiter/a.inc", "//"),
+                           ("bench/CMakeLists.txt", "#"), ("packaging/a.bash", "#"), ("packaging/a.py", "#"),
+                           ("packaging/a", "#!/bin/bash\n#")):
+            rest = "\n#pragma once\n" if name.endswith(".hpp") else "\n"
+            with self.subTest(name):
+                whole = {name: f"{mark} What the file is for.\n{mark[-2:].strip()} {LICENSE}{rest}"}
+                bare = {name: f"{mark} What the file is for.{rest}"}
+                later = {name: f"{mark} What the file is for.{rest}\n{mark[-2:].strip()} {LICENSE}\n"}
+                self.assertEqual(tidied(whole, self.only_good(name)), (["in order"], 0))
+                for text in (bare, later):
+                    lines, code = tidied(text, self.only_good(name))
+                    self.assertEqual((len(lines), code), (1, 1), lines)
+                    self.assertIn(f"{name}:1: the comment that it begins with lacks", lines[0])
+        self.silent({"packaging/a": "no script\n", "docs/a.txt": "no source\n"})
+
+    @staticmethod
+    def only_good(changed):
+        return lambda name, text: text if name == changed else licensed(name, text)
 
     def test_lengths(self):
         def function(lines, edge=""):
@@ -178,7 +211,7 @@ class Tidy(unittest.TestCase):
             return f"{edge}void f() {{\n{inner}{edge}}}\n"
         start = "// What the file is for.\n"
         self.silent({"fw/base/a.cpp": start + function(75) + function(75)})
-        self.fires({"fw/base/a.cpp": start + function(76)}, "a.cpp:2: 76 lines (at most 75)")
+        self.fires({"fw/base/a.cpp": start + function(76)}, "a.cpp:3: 76 lines (at most 75)")
         self.silent({"fw/base/a.cpp": start + "struct A {\n" + function(75, "  ") + "};\n"})
         self.fires({"fw/base/a.cpp": start + "struct A {\n" + function(76, "  ") + "};\n"}, "76 lines")
 

@@ -1,4 +1,5 @@
 // The activity log: what is kept, for how long, and what is left of it after trouble.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/store/activity.hpp"
 
 #include <algorithm>

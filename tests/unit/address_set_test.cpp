@@ -1,4 +1,5 @@
 // Sets of addresses against an oracle that looks at each address by itself.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/lists/address_set.hpp"
 
 #include <algorithm>

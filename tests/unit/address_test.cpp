@@ -1,4 +1,5 @@
 // Addresses, networks and ranges: what people write, and what is printed back.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/base/address.hpp"
 
 #include <chrono>

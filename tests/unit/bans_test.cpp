@@ -1,4 +1,5 @@
 // Whom the daemon blocks by itself.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/daemon/bans.hpp"
 
 #include <optional>

@@ -1,4 +1,5 @@
 // What is in force at a moment, against an oracle that asks each address by itself.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/store/blocks.hpp"
 
 #include <algorithm>

@@ -1,4 +1,5 @@
 // Which bridges are of apps and of containers, and what the compiler makes of them.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "chains/bridges.hpp"
 
 #include <algorithm>

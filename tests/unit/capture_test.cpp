@@ -1,4 +1,5 @@
 // Captures that are written here byte by byte, in every form that is read.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <fstream>
 #include <functional>
 #include <random>

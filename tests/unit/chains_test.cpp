@@ -1,4 +1,5 @@
 // The compiler, the difference and the kernel's form of rules, without a kernel.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <algorithm>
 #include <set>
 

@@ -1,4 +1,5 @@
 // What changes when apps come, go and move is what all that they have part in says.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/host/change_apps.hpp"
 
 #include <random>

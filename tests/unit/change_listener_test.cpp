@@ -1,4 +1,5 @@
 // What the daemon makes of changes of rulesets.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/daemon/change_listener.hpp"
 
 #include <vector>

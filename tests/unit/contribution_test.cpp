@@ -1,4 +1,5 @@
 // What plugins contribute to a policy: limits before it is read, ports after it.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/policy/contribution.hpp"
 
 #include <algorithm>

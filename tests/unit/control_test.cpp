@@ -1,4 +1,5 @@
 // Lines of the control socket: which hold a request.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/daemon/control.hpp"
 
 #include <gtest/gtest.h>

@@ -1,4 +1,5 @@
 // News of a container engine: their order, their bound, and what is remembered of them.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/daemon/engine_follower.hpp"
 
 #include <fmt/format.h>

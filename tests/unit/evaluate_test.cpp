@@ -1,4 +1,5 @@
 // What a packet meets in a ruleset, by the semantics of nf_tables.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "chains/evaluate.hpp"
 
 #include <gtest/gtest.h>

@@ -1,4 +1,5 @@
 // The socket filter of flow events, run by the kernel on messages of every kind.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "chains/netlink/flow_filter.hpp"
 
 #include <algorithm>

@@ -1,4 +1,5 @@
 // Messages of connection tracking, whole and with parts that are too short.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "chains/netlink/flow.hpp"
 
 #include <vector>

@@ -1,4 +1,5 @@
 // The host's audit: apt.conf, sshd_config, and what is made of the facts.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <filesystem>
 #include <fstream>
 #include <map>

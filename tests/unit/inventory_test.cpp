@@ -1,4 +1,5 @@
 // What a container engine tells, and the policy that follows from it.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/inventory/inventory.hpp"
 
 #include <algorithm>

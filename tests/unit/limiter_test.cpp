@@ -1,4 +1,5 @@
 // The limiter against exact logs of what was admitted.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <algorithm>
 #include <array>
 #include <atomic>

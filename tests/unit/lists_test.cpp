@@ -1,4 +1,5 @@
 // Address lists as an admin has them: files with all that files can have, read once and remembered.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/lists/lists.hpp"
 
 #include <algorithm>

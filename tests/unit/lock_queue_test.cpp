@@ -1,4 +1,5 @@
 // The order of what the daemon does under the lock of its state folder.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/daemon/lock_queue.hpp"
 
 #include <fstream>

@@ -1,4 +1,5 @@
 // What the kernel's notes say of lists, labels and blocks, and of what they do not speak.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/host/manifest.hpp"
 
 #include <string>

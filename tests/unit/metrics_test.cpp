@@ -1,4 +1,5 @@
 // What Prometheus is told.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/daemon/metrics.hpp"
 
 #include <gtest/gtest.h>

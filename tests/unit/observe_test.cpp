@@ -1,5 +1,6 @@
 // Messages of nf_tables read back into rules: those of a transaction, which a dump resembles, whole
 // and with other values.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "chains/netlink/observe.hpp"
 
 #include <algorithm>

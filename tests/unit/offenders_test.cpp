@@ -1,4 +1,5 @@
 // Who is blocked for being refused, and who is not.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/daemon/offenders.hpp"
 
 #include <gtest/gtest.h>

@@ -1,4 +1,5 @@
 // Operations up to where the kernel is asked: what they refuse, remember and tell.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <filesystem>
 #include <fstream>
 

@@ -1,4 +1,5 @@
 // The seam of plugins: the table, the options as data, requests and reports.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <algorithm>
 #include <filesystem>
 #include <set>

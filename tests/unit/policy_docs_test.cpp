@@ -1,4 +1,5 @@
 // What docs/policy.md says of tables and keys is what the parser reads.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <array>
 #include <cstdlib>
 #include <filesystem>

@@ -1,4 +1,5 @@
 // The policy file: what an admin writes, what it comes to, and what is said when it is wrong.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/effective/policy.hpp"
 
 #include <algorithm>

@@ -1,4 +1,5 @@
 // Ports as text: what is read, and what is said of the rest.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/base/port.hpp"
 
 #include <string>

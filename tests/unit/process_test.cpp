@@ -1,4 +1,5 @@
 // Running other programs: their ends, bounds, and what they do not inherit. The programs are real.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/base/process.hpp"
 
 #include <chrono>

@@ -1,4 +1,5 @@
 // What top makes of two samples.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/daemon/rates.hpp"
 
 #include <gtest/gtest.h>

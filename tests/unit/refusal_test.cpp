@@ -1,4 +1,5 @@
 // Messages of the log subsystem, whole and garbled.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <cstring>
 #include <random>
 

@@ -1,4 +1,5 @@
 // What is said of repairs, and how often.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/daemon/repair_reports.hpp"
 
 #include <gmock/gmock.h>

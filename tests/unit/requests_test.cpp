@@ -1,4 +1,5 @@
 // Requests that need neither kernel nor store.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/daemon/requests.hpp"
 
 #include <stdexcept>

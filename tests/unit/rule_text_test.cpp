@@ -1,4 +1,5 @@
 // Rules of an admin's own: what is read of nft's language, and what is said of the rest.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "chains/rule_text.hpp"
 
 #include <gtest/gtest.h>

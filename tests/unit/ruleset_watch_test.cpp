@@ -1,4 +1,5 @@
 // What a change of rulesets looks like on the wire, garbled too.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "chains/netlink/ruleset_watch.hpp"
 
 #include <cstring>

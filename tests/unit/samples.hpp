@@ -1,4 +1,5 @@
 // What fuzzing begins with: inputs of tests, left where somebody asks for them.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <cstdlib>

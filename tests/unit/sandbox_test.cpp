@@ -1,5 +1,6 @@
 // Findings about containers, from what a real dockerd answered (tests/unit/docker), and the text
 // of the AppArmor profile.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <fstream>
 #include <iterator>
 #include <map>

@@ -1,4 +1,5 @@
 // The loop that services share: signals, what the manager hears, and timers.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <algorithm>
 #include <csignal>
 #include <cstddef>

@@ -1,4 +1,5 @@
 // What lists and blocks put into the kernel's sets, and who is among them.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/host/set_contents.hpp"
 
 #include <algorithm>

@@ -1,4 +1,5 @@
 // Which sysctls weaken the firewall.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/host/settings.hpp"
 
 #include <gtest/gtest.h>

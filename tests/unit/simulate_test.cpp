@@ -1,4 +1,5 @@
 // A policy's firewall over packets that are made here.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <deque>
 #include <map>
 #include <random>

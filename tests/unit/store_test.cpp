@@ -1,4 +1,5 @@
 // The block store as the commands use it: what is kept, what is said, and what a crash leaves.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/store/store.hpp"
 
 #include <algorithm>

@@ -1,4 +1,5 @@
 // Transactions as nft text: what a commit does, line by line.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "chains/transaction.hpp"
 
 #include <algorithm>

@@ -1,4 +1,5 @@
 // Where default routes lead, as the kernel lists them, and app networks that reach there.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/host/uplink.hpp"
 
 #include <gtest/gtest.h>

@@ -1,4 +1,5 @@
 // The JSON of reports and requests: both ways, and as docs/json.md says.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/wire/wire.hpp"
 
 #include <fstream>

@@ -1,4 +1,5 @@
 // Reading apt.conf(5).
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/plugins/host/apt_conf.hpp"
 
 #include <algorithm>

@@ -1,4 +1,5 @@
 // apt's configuration, as far as it decides whether upgrades are automatic.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <map>

@@ -1,4 +1,5 @@
 // The host's files.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/plugins/host/facts.hpp"
 
 #include <algorithm>

@@ -1,4 +1,5 @@
 // Looking at the host: its files below a folder, and what runs on it.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <string>

@@ -1,4 +1,5 @@
 // The host's facts, judged.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/plugins/host/findings.hpp"
 
 #include <algorithm>

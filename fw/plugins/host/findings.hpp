@@ -1,4 +1,5 @@
 // Weaknesses of the host itself. Pure: facts in, findings out.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <chrono>

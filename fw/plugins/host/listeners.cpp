@@ -1,4 +1,5 @@
 // Listening sockets, and their programs.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <algorithm>
 #include <charconv>
 #include <fstream>

@@ -1,4 +1,5 @@
 // Lower case for words of configurations that ignore case.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <algorithm>

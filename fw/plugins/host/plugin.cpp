@@ -1,4 +1,5 @@
 // The audit of the host: facts are read, then judged.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/plugins/host/plugin.hpp"
 
 #include "fw/plugins/host/facts.hpp"

@@ -1,4 +1,5 @@
 // The plugin "host": an audit of the host itself.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <array>

@@ -1,4 +1,5 @@
 // Reading sshd_config(5). sshd -T would need root and host keys, and the product runs no programs.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/plugins/host/sshd_config.hpp"
 
 #include <algorithm>

@@ -1,4 +1,5 @@
 // What sshd's configuration says of root and passwords, read from its files.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <functional>

@@ -1,4 +1,5 @@
 // The ports and limits of mail.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/plugins/mail/contribution.hpp"
 
 #include <algorithm>

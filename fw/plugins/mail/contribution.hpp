@@ -1,4 +1,5 @@
 // What a mail server needs of the firewall: its ports and limits.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include "fw/policy/policy.hpp"

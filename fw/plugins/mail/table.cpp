@@ -1,4 +1,5 @@
 // [mail]: what an admin says of mail.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/plugins/mail/contribution.hpp"
 
 namespace fw::mail {

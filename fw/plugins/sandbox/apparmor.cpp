@@ -1,4 +1,5 @@
 // The text of the AppArmor profile.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/plugins/sandbox/apparmor.hpp"
 
 #include <algorithm>

@@ -1,4 +1,5 @@
 // An AppArmor profile for an app's containers, as text.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <string>

@@ -1,4 +1,5 @@
 // How a container is confined: privileges, namespaces, ports, limits.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/plugins/sandbox/findings.hpp"
 
 #include <algorithm>

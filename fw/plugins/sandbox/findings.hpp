@@ -1,4 +1,5 @@
 // Weaknesses in the confinement of containers. Pure: values in, findings out.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <string>

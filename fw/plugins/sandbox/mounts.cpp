@@ -1,4 +1,5 @@
 // Bind mounts and devices, graded by what they expose.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/plugins/sandbox/mounts.hpp"
 
 #include <algorithm>

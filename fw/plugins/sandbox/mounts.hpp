@@ -1,4 +1,5 @@
 // What a container sees of the host's files and devices.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <vector>

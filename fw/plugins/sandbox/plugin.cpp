@@ -1,4 +1,5 @@
 // The audit of Docker's containers, and profiles of AppArmor for the policy's apps.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/plugins/sandbox/plugin.hpp"
 
 #include <algorithm>

@@ -1,4 +1,5 @@
 // The plugin "sandbox": an audit of Docker's containers, and AppArmor profiles for them.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <array>

@@ -1,4 +1,5 @@
 // The plugins, a line for each.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/plugins/table/table.hpp"
 
 #include <array>

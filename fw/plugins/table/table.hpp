@@ -1,4 +1,5 @@
 // The plugins that commands can ask.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <span>

@@ -1,5 +1,6 @@
 // Preloaded into the program under test: its wall clock is off by as many seconds as a file says,
 // which is read at each call, so the clock can be set while the program runs. Other clocks stay.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <cstdlib>
 #include <ctime>
 
