@@ -18,7 +18,7 @@ bool is_numbered(std::string_view name, std::string_view begin) {
   return name.starts_with(begin) && all_of(name.substr(begin.size()), "0123456789");
 }
 
-/// As Docker names the bridges of its networks, unless it is told another name.
+/// As Docker names the bridges of its networks, unless it is given another name.
 bool is_dockers(std::string_view name) {
   constexpr std::size_t kIdLetters = 12;
   return name == "docker0" || name == "docker_gwbridge" ||

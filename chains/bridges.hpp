@@ -15,7 +15,7 @@ namespace chains {
 
 using Mac = std::array<std::uint8_t, 6>;
 
-/// A port by which somebody on this host is on a bridge: the host's device and, of a container,
+/// A port that connects a device of this host to a bridge: the host's device and, of a container,
 /// what its own end has by the kernel's word. A container cannot change that without CAP_NET_ADMIN.
 struct BridgePort {
   std::uint32_t index = 0;        ///< of the host's device

@@ -36,7 +36,7 @@ struct SourceList {
   bool operator==(const SourceList&) const = default;
 };
 
-/// A network device with an early drop. A device that is made anew has another index.
+/// A network device with an early drop. A device that is recreated has another index.
 struct Device {
   std::string name;
   std::uint32_t index = 0;
@@ -53,7 +53,7 @@ struct Panic {
   bool operator==(const Panic&) const = default;
 };
 
-/// What a ruleset depends on beside the policy.
+/// What a ruleset depends on besides the policy.
 struct HostFacts {
   std::vector<Device> devices;        ///< sorted
   std::vector<Bridge> bridges;        ///< sorted by name

@@ -139,7 +139,8 @@ void unusual_flow(Compilation& c) {
   }
 }
 
-/// An entry without room keeps its admission by its id. So does one whose label somebody cleared.
+/// An entry without room keeps its admission by its id. So does one whose label another program
+/// cleared.
 void admit(Compilation& c) {
   c.counter(kUnlabelled);
   const Admission& a = c.admission;
@@ -172,7 +173,7 @@ void note_refusal(Compilation& c) {
 /// Of a refused packet: no SYN-ACK has begun another connection since a reset of the client's. That
 /// may have been forged, within the window of a live connection: so it is neither answered nor
 /// evidence, and the connection goes on once there is budget. Nor is anything answered where no
-/// connection is left to be told from another.
+/// connection is left to be distinguished from another.
 void after_a_reset(Compilation& c) {
   const Admission& a = c.admission;
   Chain& chain = c.chain("after_a_reset");

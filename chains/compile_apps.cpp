@@ -153,7 +153,7 @@ void from_app(Compilation& c) {
   rule(chain, "its limits", {}, {go("ratelimit_apps")});
 }
 
-/// What apps may ask of the host itself, beside its open ports.
+/// What apps may ask of the host itself, besides its open ports.
 void apps_to_host(Compilation& c) {
   Set& services = c.set("app_services", {Field::l4proto, Field::th_dport});
   for (fw::Protocol protocol : kProtocols) {

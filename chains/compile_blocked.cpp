@@ -21,7 +21,7 @@ using namespace build;
 
 namespace {
 
-/// A fixed-size hash is the kernel's fastest set. It is made anew when the content outgrows it.
+/// A fixed-size hash is the kernel's fastest set. It is recreated when the content outgrows it.
 std::uint32_t hash_size(std::uint32_t count) {
   return std::bit_ceil(std::max<std::uint32_t>(count + count / 8, 1024));
 }

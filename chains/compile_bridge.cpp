@@ -63,7 +63,7 @@ class BridgeTable {
   }
 
  private:
-  /// Of each key once. A set that is told its size is the kernel's fastest; it is made anew when
+  /// Of each key once. A set with a known size is the kernel's fastest; it is recreated when
   /// the content outgrows it.
   void set(std::string name, std::vector<Field> key, std::vector<Bytes> keys) {
     std::ranges::sort(keys);
@@ -71,7 +71,7 @@ class BridgeTable {
     keys.erase(again.begin(), again.end());
     Set& made = c_.set(std::move(name), std::move(key));
     made.table = Table::bridge;
-    // A transaction may add all anew before the old ones are gone.
+    // A transaction may add all again before the old ones are gone.
     made.size = std::bit_ceil(std::max(static_cast<std::uint32_t>(2 * keys.size()), kSizeLeast));
     for (Bytes& each : keys) made.elements.push_back({std::move(each), {}, {}, {}, {}});
   }
@@ -101,7 +101,7 @@ class BridgeTable {
     set("port_macs", {Field::iif, Field::ether_saddr}, std::move(macs));
   }
 
-  /// Link-local addresses are told apart by their bridge; here each is some port's, or none's.
+  /// Link-local addresses are distinguished by their bridge; here each is some port's, or none's.
   void addresses() {
     std::array<std::vector<Bytes>, 2> ties;
     std::array<std::vector<Bytes>, 2> owned;

@@ -1,6 +1,6 @@
-// What a host needs on its own links goes on, whoever is blocked or listed: neighbours, routers,
-// leases, multicast groups, the sizes that paths take.
-// SPDX-License-Identifier: GPL-2.0-or-later
+// What a host needs on its own links passes, even from blocked or listed sources: neighbours,
+// routers, leases, multicast groups, the sizes that paths take. SPDX-License-Identifier:
+// GPL-2.0-or-later
 #include "chains/compile_parts.hpp"
 
 namespace chains {
@@ -34,7 +34,7 @@ void lease_rules(Chain& chain) {
 }
 
 /// Errors about a packet of the host's, from whatever is on its path: of a known flow, where that
-/// can be told.
+/// can be known.
 void path_rules(Chain& chain, const std::vector<Expr>& condition) {
   for (const fw::Family family : kFamilies) {
     const bool v4 = family == fw::Family::ipv4;

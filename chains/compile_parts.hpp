@@ -76,9 +76,9 @@ Verdict open_verdict(const fw::Limit* limit, fw::Protocol protocol);
 /// At ingress of a blocked source's packets: a verdict for the most of what is not among the below.
 void not_needed_at_ingress(Chain& chain, const std::string& id, const std::vector<Expr>& verdict);
 
-/// Accepts what a host needs on its own links, whoever is blocked: at ingress of a blocked source's
-/// packets alone; on the input and forward hook before those ask whether the source is blocked. TCP
-/// pays one test for it.
+/// Accepts what a host needs on its own links, regardless of blocks: at ingress of a blocked
+/// source's packets alone; on the input and forward hook before those ask whether the source is
+/// blocked. TCP pays one test for it.
 void needed_at_ingress(Chain& chain);
 void before_blocks(Chain& chain);
 void forwarded_before_blocks(Chain& chain);
@@ -99,9 +99,9 @@ void fast_open_rules(const Compilation& c, Chain& chain, Hook hook);
 
 void compile_admission(Compilation& c);  ///< what was decided about a flow
 void compile_fast_open(Compilation& c);  ///< before compile_base, which asks for its chains
-void compile_bridges(Compilation& c);    ///< sets by which bridges and app networks are told
+void compile_bridges(Compilation& c);    ///< sets that identify bridges and app networks
 void compile_base(Compilation& c);       ///< hooks, states, what every host needs
-void compile_link(Compilation& c);       ///< what goes on, whoever is blocked
+void compile_link(Compilation& c);       ///< what passes, regardless of blocks
 void compile_blocked(Compilation& c);    ///< blocks and lists, early drop, manifest
 void compile_panic(Compilation& c);      ///< what of new flows goes on in a panic
 void compile_openings(Compilation& c);   ///< maps of what is open for some, a chain for each group

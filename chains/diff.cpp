@@ -119,7 +119,7 @@ std::vector<Element> missing_in(const std::vector<Element>& from,
 void diff_elements(const Set& have, const Set& want, const Stale& stale, Plan& plan) {
   std::vector<Element> remove = missing_in(have.elements, want.elements);
   std::vector<Element> add = missing_in(want.elements, have.elements);
-  // An element that holds an object that is made anew must let go of the old one.
+  // An element that holds an object that is recreated must let go of the old one.
   for (const Element& element : have.elements) {
     const auto* object = std::get_if<std::string>(&element.data);
     if (object == nullptr || !stale.objects.contain(want.table, *object)) continue;
@@ -215,7 +215,7 @@ void describe_sets(const Ruleset& have, const Ruleset& want, const Stale& stale,
     lines.add([&] { return DiffLine{sign, place(set), to_text(set), {}, set.where}; });
   };
   for (const Set& set : have.sets) {
-    if (set.name == kManifest) continue;  // what it says of lists is told by their own lines
+    if (set.name == kManifest) continue;  // what it says of lists is shown by their own lines
     if (stale.sets.contain(set)) whole('-', set);
   }
   for (const Set& set : want.sets) {

@@ -28,7 +28,7 @@ struct Plan {
   bool make_table = false;
   bool wake_table = false;          ///< one of them is dormant
   bool wants_bridge = false;        ///< the ruleset has a table of the family bridge
-  bool make_bridge = false;         ///< which is not there; what is left of one goes
+  bool make_bridge = false;         ///< which is not there; leftovers are removed
   bool remove_bridge = false;       ///< there is one, and the ruleset has none
   std::vector<Named> clear_chains;  ///< lose their rules
   std::vector<ElementChange> remove_elements;

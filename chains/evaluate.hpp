@@ -101,7 +101,7 @@ void forget(State& state, const FlowEnds& flow);
 enum class Outcome : std::uint8_t {
   accepted,
   dropped,
-  reset,    ///< dropped, and the sender is told
+  reset,    ///< dropped, and the sender is notified
   unknown,  ///< it depends on what is not known here
 };
 constexpr std::string_view to_string(Outcome outcome) {

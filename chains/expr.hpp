@@ -175,7 +175,7 @@ struct Count {
   bool operator==(const Count&) const = default;
 };
 
-/// Dropped, and the sender is told that the port cannot be reached.
+/// Dropped, and the sender learns that the port is unreachable.
 struct Reject {
   bool operator==(const Reject&) const = default;
 };

@@ -22,7 +22,8 @@ inline constexpr const char* kStandInTable = "cloudron_stand_in";
 enum class Table : std::uint8_t {
   inet,
   bridge,    ///< frames between the ports of bridges; there only while apps are kept apart
-  stand_in,  ///< the daemon's, for a while after somebody removed the others: compile_stand_in.hpp
+  stand_in,  ///< the daemon's, for a while after another program removed the others:
+             ///< compile_stand_in.hpp
 };
 constexpr const char* nft_name(Table table) {
   return table == Table::stand_in ? kStandInTable : kTable;
@@ -127,8 +128,8 @@ struct Object {
 };
 
 struct Ruleset {
-  bool dormant = false;         ///< somebody switched the table inet off: never compiled, observed
-  bool bridge = false;          ///< there is a table of the family bridge
+  bool dormant = false;  ///< another program switched the table inet off: never compiled, observed
+  bool bridge = false;   ///< there is a table of the family bridge
   bool bridge_dormant = false;  ///< and that is off
   std::vector<Object> objects;
   std::vector<Set> sets;

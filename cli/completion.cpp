@@ -36,7 +36,7 @@ struct Command {
   std::string path;  ///< " audit sandbox"; "" of the program
   std::string name;
   std::string text;
-  std::vector<Option> options;  ///< beside the program's own
+  std::vector<Option> options;  ///< besides the program's own
   std::vector<Option> values;   ///< that stand alone
   std::vector<Command> commands;
 };

@@ -142,7 +142,7 @@ bool write_plot(const Context& context, const std::string& path, const Simulated
 bool names_one_twice(const Context& context, const std::vector<std::string>& captures) {
   for (std::size_t i = 0; i < captures.size(); ++i) {
     for (std::size_t j = 0; j < i; ++j) {
-      std::error_code none;  // what is not there is told when it is read
+      std::error_code none;  // what is not there is reported when it is read
       if (captures[i] != captures[j] &&
           !std::filesystem::equivalent(captures[i], captures[j], none)) {
         continue;
@@ -164,7 +164,7 @@ bool plots_over_capture(const Context& context, const SimulateOptions& options) 
     return true;
   }
   for (const std::string& capture : options.captures) {
-    std::error_code none;  // what is not there is told when it is read
+    std::error_code none;  // what is not there is reported when it is read
     if (!std::filesystem::equivalent(capture, options.plot, none)) continue;
     context.error(fmt::format("--plot: {} is one of the captures: name another file",
                               fw::printable(options.plot)));

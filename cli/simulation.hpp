@@ -26,7 +26,7 @@ struct Simulated {
   std::size_t shown = 10;  ///< clients and ports of each kind, for people
 };
 
-/// Has a limit refused somebody?
+/// Has a limit refused a client?
 bool has_refusals(const simulate::Firewall& firewall);
 
 void print_simulation(const Context& context, const Simulated& simulated);

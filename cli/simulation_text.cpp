@@ -210,7 +210,7 @@ void print_not_judged(const Context& context, const Simulated& s) {
   table.print(context);
 }
 
-/// As wide as the terminal leaves room for beside the words.
+/// As wide as the terminal leaves room for besides the words.
 std::size_t plot_columns(std::size_t name, const std::vector<std::string>& words) {
   winsize size{};
   if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return kPlotMost;

@@ -24,10 +24,10 @@ struct Request {
 /// it is free, without any sweep. In a full bucket the slot that is nearest to its end goes: it
 /// knows the least, and an attacker's keys, each seen once, go before those that are in debt.
 ///
-/// Any number of threads may use it at once; nobody waits for anybody. Two keys of one bucket whose
-/// 20 bits agree share a budget (8 in a million pairs of a full bucket). Time wraps after 25 days:
-/// a key that comes back after as long, to the minute of its debt, into a bucket that nobody
-/// touched meanwhile, may be refused.
+/// Any number of threads may use it at once; no thread waits for another. Two keys of one bucket
+/// whose 20 bits agree share a budget (8 in a million pairs of a full bucket). Time wraps after 25
+/// days: a key that comes back after as long, to the minute of its debt, into a bucket that nobody
+/// touched in the meantime, may be refused.
 class Table {
  public:
   static constexpr std::size_t kSlotsOfBucket = 8;

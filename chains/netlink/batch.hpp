@@ -33,7 +33,7 @@ class Batch {
   std::uint32_t generation() const;
 
   /// Starts a message with room for at least 64 KiB; valid until the next begin().
-  /// `type` is a NFT_MSG_*; `flags` are NLM_F_* beside REQUEST.
+  /// `type` is a NFT_MSG_*; `flags` are NLM_F_* besides REQUEST.
   nlmsghdr* begin(std::uint16_t type, std::uint16_t flags, Origin origin,
                   Table table = Table::inet);
   void end();

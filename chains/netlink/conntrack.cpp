@@ -131,7 +131,8 @@ class Conntrack {
     queued(header);
   }
 
-  /// Sends what is queued. Entries that vanished or exist already are no errors: nobody listens.
+  /// Sends what is queued. Entries that vanished or exist already are no errors: no process
+  /// listens.
   void flush() {
     if (used_ == 0) return;
     (void)mnl_socket_sendto(socket_.get(), send_.data(), used_);
@@ -222,7 +223,7 @@ Result<std::size_t> expel_flows(Admission admission, const std::function<bool(Ip
     const bool admitted = labelled ? admission.admits(flow.label) : flow.answered();
     if (labelled && admitted) conntrack->clear_label(entry, decisions);
     if (admitted && !flow.ending) ++cut;
-    // Without its entry an answerless flow to the blocked would begin anew and pass; only of TCP
+    // Without its entry an answerless flow to the blocked would begin again and pass; only of TCP
     // the rules can tell that it is no beginning.
     if (blocked(flow.source) || flow.protocol == IPPROTO_TCP || !labelled) {
       conntrack->forget(entry);

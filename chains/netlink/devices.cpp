@@ -111,7 +111,7 @@ Result<DeviceWatch> DeviceWatch::open() {
   return watch;
 }
 
-/// Behind the subscription: what changes meanwhile is told after it, once more maybe.
+/// Behind the subscription: what changes in the meantime is reported after it, perhaps twice.
 void DeviceWatch::begin() {
   devices_.clear();
   for (Device& device : outside_devices()) devices_[device.index] = std::move(device.name);

@@ -31,7 +31,7 @@ class DeviceWatch {
   static fw::Result<DeviceWatch> open();
 
   int fd() const { return fd_.get(); }
-  /// Takes in what was told since the last time; does not wait.
+  /// Takes in what was reported since the last time; does not wait.
   fw::Result<void> drain();
   std::vector<Device> devices() const;
 

@@ -24,11 +24,12 @@ Batch encode(const Transaction& transaction);
 void encode_remove_table(Table table, Batch& batch);
 
 /// Makes the stand-in, in place of another if it replaces one. Its owner is the socket that commits
-/// it: nobody else can change or remove it ("flush ruleset" passes it by), and it goes with the
-/// socket.
+/// it: no other program can change or remove it ("flush ruleset" passes it by), and it goes with
+/// the socket.
 void encode_stand_in(const Ruleset& rules, bool replaces, Batch& batch);
 
-/// The kind of a private note in a rule's userdata, beside nft's comment: the policy location.
+/// The kind of a private note in a rule's userdata, in addition to nft's comment: the policy
+/// location.
 inline constexpr std::uint8_t kUdataLocation = 0x43;
 
 }  // namespace chains

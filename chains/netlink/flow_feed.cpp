@@ -101,10 +101,10 @@ struct FlowFeed::State {
   std::bitset<65536> tcp_, udp_;
   std::vector<FlowEvent> told_;
   std::vector<char> buffer_ = std::vector<char>(std::max(kBatch * kMessageBytes, kDumpBytes));
-  Keys known_;  ///< lives, and was told
+  Keys known_;  ///< lives, and was reported
   bool dumping_ = false;
-  bool announced_ = true;  ///< `snapshot` was told of this dump
-  // From the begin of a snapshot until what was queued meanwhile has been read:
+  bool announced_ = true;  ///< `snapshot` knows of this dump
+  // From the begin of a snapshot until what was queued in the meantime has been read:
   bool catching_up_ = false;
   Keys stale_;  ///< what was known before
   Keys found_;  ///< what only the snapshot knows, so far
@@ -136,7 +136,7 @@ Result<void> FlowFeed::State::open(const FlowFeedOptions& options) {
     return fail_errno(ErrorCode::io, "cannot wait for flow events", errno);
   }
   // At once: the kernel fills the first part of the answer (all of it, unless the table is large)
-  // before it returns, so what begins from now on is told as begun.
+  // before it returns, so what begins from now on is reported as begun.
   return begin_snapshot();
 }
 

@@ -17,25 +17,25 @@ namespace chains {
 struct FlowEvent {
   enum class Kind : std::uint8_t {
     snapshot,  ///< what was known before is void; `flow` is empty, and what lives now follows
-    lives,     ///< it began before this, and if the feed was open then, it was told
+    lives,     ///< it began before this, and if the feed was open then, it was reported
     began,     ///< told once for each flow: at its first packet that passed, or when found later
-    ended,     ///< it was told that this flow began or lives
+    ended,     ///< it was reported that this flow began or lives
   };
   Kind kind = Kind::began;
   Flow flow;
 };
 
 struct FlowFeedOptions {
-  /// Only flows to these ports (the original destination: before DNAT) are told.
+  /// Only flows to these ports (the original destination: before DNAT) are reported.
   std::vector<fw::PortRange> ports;
   std::size_t buffer_bytes = std::size_t{32} << 20;  ///< of the kernel's queue
 };
 
 /// Begins with a snapshot. Where the queue overflows, what was lost is counted, and a further
-/// snapshot finds what still lives: then `began` is told of the flows that were missed. One that
+/// snapshot finds what still lives: then `began` reports the flows that were missed. One that
 /// both began and ended unheard remains lost.
 ///
-/// The kernel tells the end of those flows only that began while somebody listened; of others only
+/// The kernel tells the end of those flows only that began while a socket listened; of others only
 /// a later snapshot (see refresh) shows that they are gone.
 class FlowFeed {
  public:
@@ -49,9 +49,9 @@ class FlowFeed {
   /// Readable while drain() has something to do: for poll, epoll or an event loop.
   int fd() const;
 
-  /// What was told since the last call, in order, at most kDrainMax events or a little more; never
-  /// waits. The events last until the next call. Who rests a millisecond between two calls is woken
-  /// once for many events.
+  /// What was reported since the last call, in order, at most kDrainMax events or a little more;
+  /// never waits. The events last until the next call. Who rests a millisecond between two calls is
+  /// woken once for many events.
   static constexpr std::size_t kDrainMax = 16 * 1024;
   fw::Result<std::span<const FlowEvent>> drain();
 

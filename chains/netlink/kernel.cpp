@@ -108,7 +108,7 @@ std::string extended_ack(const nlmsghdr* message) {
 struct OwnPorts {
   std::mutex mutex;
   std::multiset<std::uint32_t> open;
-  std::array<std::uint32_t, 64> closed{};  ///< of which something may be told yet
+  std::array<std::uint32_t, 64> closed{};  ///< of which something may be reported yet
   std::size_t next = 0;
 };
 OwnPorts& own_ports() {

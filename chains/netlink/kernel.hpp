@@ -54,8 +54,8 @@ class Kernel {
   Kernel& operator=(Kernel&&) noexcept;
   ~Kernel();
 
-  /// Reads our tables, consistently (again if somebody changes it meanwhile). The elements
-  /// of sets that lists, blocks or packets fill are not read.
+  /// Reads our tables, consistently (again if another program changes it in the meantime). The
+  /// elements of sets that lists, blocks or packets fill are not read.
   fw::Result<Observed> read();
 
   /// The elements of one small set; nothing when the set or the table is not there.
@@ -65,7 +65,7 @@ class Kernel {
   fw::Result<bool> has(Table table);
 
   /// Asks one set for one key (of an interval set: the interval that holds it), without a dump: how
-  /// long the element lasts, 0 for good; nothing when there is none.
+  /// long the element lasts, 0 if permanent; nothing when there is none.
   fw::Result<std::optional<std::chrono::milliseconds>> find_element(const std::string& set,
                                                                     const Bytes& key);
 
@@ -105,7 +105,7 @@ struct AroundLarge {
   std::function<void()> ends;
 };
 
-/// Commits, and makes another attempt when another program has changed the ruleset meanwhile:
+/// Commits, and makes another attempt when another program has changed the ruleset in the meantime:
 /// kApplyTries in all, then it fails with kernel_busy. Returns the generation that was made;
 /// nothing when `make` asked for nothing.
 fw::Result<std::optional<std::uint32_t>> commit_with_retry(Kernel& kernel, const MakeAttempt& make,

@@ -26,7 +26,7 @@ namespace {
 // Since Linux 6.16, and not yet in the headers of older systems: enum nft_set_attributes.
 constexpr std::uint16_t kSetCount = 20;
 
-// No chain of ours has it: one of another hook or type is made anew.
+// No chain of ours has it: one of another hook or type is recreated.
 constexpr std::int32_t kForeignPriority = std::numeric_limits<std::int32_t>::min();
 
 /// Of our table, and named, as everything is that the kernel tells of.
@@ -213,7 +213,7 @@ std::optional<ObservedObject> observe_object(const nlmsghdr* message) {
                                    nftnl_obj_get_u32(o, NFTNL_OBJ_LIMIT_BURST)};
       if (nftnl_obj_get_u32(o, NFTNL_OBJ_LIMIT_TYPE) != NFT_LIMIT_PKTS ||
           nftnl_obj_get_u32(o, NFTNL_OBJ_LIMIT_FLAGS) != 0) {
-        out.object.comment += " (of bytes, or over)";  // none of ours: it is made anew
+        out.object.comment += " (of bytes, or over)";  // none of ours: it is recreated
       }
       break;
   }

@@ -38,7 +38,7 @@ std::optional<ObservedObject> observe_object(const nlmsghdr* message);
 struct RawElement {
   Element element;
   Counted count;
-  std::chrono::milliseconds left{0};  ///< until it ends; 0: for good
+  std::chrono::milliseconds left{0};  ///< until it ends; 0: permanent
   bool interval_end = false;
 };
 std::vector<RawElement> observe_elements(const nlmsghdr* message);

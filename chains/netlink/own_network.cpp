@@ -84,7 +84,7 @@ Result<bool> dump(std::uint16_t type, const On& on) {
 struct Device {
   std::string name;
   std::uint32_t master = 0;
-  bool many = false;  ///< more than one can be at the other end, and is told apart by ARP or ND
+  bool many = false;  ///< more than one can be at the other end, and is distinguished by ARP or ND
   bool loopback = false;
   bool bridge = false;
   bool veth = false;

@@ -18,7 +18,7 @@ struct Refusal {
   enum class Why : std::uint8_t {
     limit,   ///< a limit's budget was spent
     closed,  ///< the port is closed
-    other,   ///< a rule of somebody else copies to the same group
+    other,   ///< a rule of another program copies to the same group
   };
   Why why = Why::other;
   std::string limit;  ///< its name

@@ -15,7 +15,7 @@
 
 namespace chains {
 
-/// One transaction of somebody.
+/// One transaction of any program.
 struct RulesetChange {
   std::uint32_t generation = 0;  ///< after it
   pid_t pid = 0;                 ///< of the process, in the first PID namespace; 0: it is not said
@@ -62,8 +62,8 @@ class RulesetWatch {
   /// What happened since the last call; never waits.
   fw::Result<Drained> drain();
 
-  /// Between the two nothing is told: who commits very much may do so while nobody has to be told
-  /// of each element. Whoever resumes looks whether the generation is the expected one.
+  /// Between the two nothing is reported: who commits very much may do so while no one needs to
+  /// hear of each element. After resuming, check whether the generation is the expected one.
   void pause() const;
   void resume() const;
 

@@ -21,7 +21,7 @@ struct Endpoint {
 Result<Endpoint> parse_endpoint(std::string_view text);
 std::string to_string(const Endpoint& endpoint);
 
-/// 127.0.0.0/8 or ::1: nobody but the host itself reaches it.
+/// 127.0.0.0/8 or ::1: only the host itself reaches it.
 bool is_loopback(Ip ip);
 
 }  // namespace fw

@@ -1,5 +1,5 @@
 // What {fmt} keeps out of its headers, compiled once: Debian has it as a shared library only, and
-// its header-only form compiles it anew in every file that formats a text.
+// its header-only form compiles it again in every file that formats a text.
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <fmt/format-inl.h>
 

@@ -89,7 +89,7 @@ inline constexpr std::size_t kMetricsClientsMax = 8;         // at once; Prometh
 inline constexpr std::size_t kMetricsHeaderMax = 8192;  // bytes of a request; Prometheus sends 300
 inline constexpr std::chrono::seconds kMetricsPatience{10};  // for a request, and for an answer
 inline constexpr std::chrono::seconds kMetricsFresh{1};      // asking the kernel is not free
-inline constexpr int kRepairsAMinute = 5;  // that are told one by one; all are made at once
+inline constexpr int kRepairsAMinute = 5;  // that are reported one by one; all are made at once
 inline constexpr std::size_t kSourcesWatched = 4096;  // of which `top` knows the busiest
 // The activity log. Each text is cut, so a row has at most 18 KiB; the oldest rows go first.
 inline constexpr std::size_t kActivityWordMax = 64;            // what, user, tty, remote: bytes
@@ -101,7 +101,7 @@ inline constexpr std::uint64_t kActivityBytes = 256ull << 20;      // unless the
 inline constexpr std::uint64_t kActivityBytesMin = 1ull << 20;     // some 50 rows of the longest
 inline constexpr std::uint64_t kActivityBytesMax = 1ull << 40;
 inline constexpr std::size_t kActivityStep = 64;  // rows that one insert takes away at most: the
-                                                  // log shrinks, and nobody waits for it
+                                                  // log shrinks, and nothing waits for it
 
 // The host.
 inline constexpr std::size_t kDevicesMax = 64;    // with an early drop; the kernel takes 256
@@ -118,12 +118,12 @@ inline constexpr std::size_t kAdoptedMax = 65'535;  // flows older than the rule
 inline constexpr std::size_t kDiscoveryAskedMax = 1024;  // ports that the host asks neighbours from
 inline constexpr std::chrono::seconds kDiscoveryAnswers{30};  // of SSDP within 5 s, as is asked
                                                               // for; of mDNS at once
-inline constexpr int kApplyTries = 20;  // when another program changes the ruleset meanwhile
+inline constexpr int kApplyTries = 20;  // when another program changes the ruleset in the meantime
 inline constexpr std::size_t kPanicCallersMax = 16;  // admins who called a panic; the latest stay
 
 // Docker. What it answers is as long as its containers are many, and it runs for strangers' apps.
 inline constexpr std::chrono::seconds kDockerPatience{10};  // for one request and its answer
-inline constexpr std::chrono::seconds kProcessGrace{1};     // for a program that was told to end
+inline constexpr std::chrono::seconds kProcessGrace{1};     // for a program that was asked to end
 inline constexpr std::size_t kDockerAnswerMax = 16u << 20;  // bytes; inspecting one takes 10 KiB
 inline constexpr std::size_t kDockerPathMax = 1024;         // bytes of what is asked for
 inline constexpr std::size_t kAuditedMax = 1024;            // that one audit asks for
@@ -138,7 +138,7 @@ inline constexpr int kIncludeDepthMax = 16;           // of sshd_config, as sshd
 inline constexpr std::size_t kListenersMax = 4096;    // sockets of strangers' programs
 inline constexpr std::size_t kProcessesMax = 65'536;  // whose sockets are looked at
 
-// A trial. Longer than a day nobody sits and waits: what is unconfirmed then was forgotten.
+// A trial. Nobody waits longer than a day: what is unconfirmed then was forgotten.
 inline constexpr std::chrono::seconds kTrialMax{86'400};
 inline constexpr int kRollBackTries = 60;  // of a guardian, a second apart; then a command's turn
 

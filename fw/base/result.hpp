@@ -29,7 +29,7 @@ enum class ErrorCode {
   permission,      ///< CAP_NET_ADMIN or root is needed
   unsupported,     ///< the kernel lacks what is needed
   kernel_refused,  ///< the kernel said no to a message of ours
-  kernel_busy,     ///< somebody else changed the ruleset meanwhile; trying again can help
+  kernel_busy,     ///< another program changed the ruleset in the meantime; trying again can help
   store,           ///< the state database is unusable
   memory,          ///< there is not enough of it
   missing,         ///< what was asked for is not there (any more)

@@ -13,7 +13,7 @@ namespace capture {
 
 class Stream {
  public:
-  /// "-" is standard input. gzip and zstd are told by their first bytes, not by a name.
+  /// "-" is standard input. gzip and zstd are recognized by their first bytes, not by name.
   static fw::Result<Stream> open(const std::string& path);
 
   Stream(Stream&&) noexcept;

@@ -33,7 +33,7 @@ Applied Applier::apply(const DesiredPolicy& wanted, const Also& also) const {
   Manager manager(std::move(*kernel), shared_.state_dir,
                   store ? std::optional(std::move(*store)) : std::nullopt);
   // The kernel tells each watcher of each element that comes or goes, in a message of its own: of a
-  // million, gigabytes. So it tells nothing to this one meanwhile.
+  // million, gigabytes. So it tells nothing to this one in the meantime.
   manager.around_large_commits({[this, &out] {
                                   out.unheard = true;
                                   changes_.watch().pause();
@@ -61,7 +61,7 @@ Applier::Others Applier::finish(const DesiredPolicy& wanted, Applied& applied) {
   return {devices_.hold_devices(report.devices), devices_.hold_bridges(report.bridges)};
 }
 
-/// Was anything changed while nobody listened?
+/// Was anything changed while nothing listened?
 void Applier::heard_again(std::uint32_t generation) {
   const auto now = kernel_.generation();
   if (now && *now == generation) return;

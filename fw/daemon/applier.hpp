@@ -19,12 +19,12 @@ struct Applied {
   Result<ApplyReport> report;
   /// Those of the report, and what was wrong with the store: there also when the apply failed.
   std::vector<std::string> warnings;
-  bool unheard = false;  ///< changes of others may not have been heard of meanwhile
+  bool unheard = false;  ///< changes of others may not have been heard of in the meantime
 };
 
 class Applier {
  public:
-  /// `check_now` is called when somebody may have changed the rules while nobody listened.
+  /// `check_now` is called when another program may have changed the rules while nothing listened.
   Applier(Shared& shared, chains::Kernel& kernel, const ChangeListener& changes,
           DeviceFollower& devices, std::function<void()> check_now);
 

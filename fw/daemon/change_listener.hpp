@@ -37,10 +37,10 @@ class ChangeListener {
   ~ChangeListener();
 
   void begin();
-  /// Reads what was told until now. False when nothing will be told any more.
+  /// Reads what was reported until now. False when nothing will be reported any more.
   bool read();
 
-  /// For who commits beside the loop; see chains::RulesetWatch::pause().
+  /// For commits outside the loop; see chains::RulesetWatch::pause().
   const chains::RulesetWatch& watch() const { return watch_; }
 
   void add_counts(DaemonCounts& to) const;

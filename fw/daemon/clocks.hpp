@@ -10,13 +10,13 @@
 
 namespace fw {
 
-/// By the clock that nobody can set.
+/// By the monotonic clock.
 inline std::chrono::milliseconds steady_now() {
   return std::chrono::duration_cast<std::chrono::milliseconds>(
       std::chrono::steady_clock::now().time_since_epoch());
 }
 
-/// Blocks end by the wall clock, the kernel's timers do not: when it is set, they must start anew.
+/// Blocks end by the wall clock, the kernel's timers do not: when it is set, they must start again.
 class ClockWatch {
  public:
   explicit ClockWatch(std::function<void()> was_set) : was_set_(std::move(was_set)) {}

@@ -197,7 +197,7 @@ void ControlServer::accept() {
   });
 }
 
-/// Takes in who waits beside the one that was accepted: one for each turn of the loop would keep
+/// Takes in who waits besides the one that was accepted: one for each turn of the loop would keep
 /// the last of many waiting for a request of every other.
 void ControlServer::accept_waiting() {
   for (std::size_t i = 0; i < kControlClientsMax; ++i) {

@@ -108,7 +108,7 @@ class Daemon {
  private:
   void reload() { shared_.in_force.take_up(shared_.in_force.ask()); }
 
-  /// What differs in its apps alone is a matter of every day: then nothing else begins anew.
+  /// What differs in its apps alone is a matter of every day: then nothing else begins again.
   void taken_up(PolicyInForce::Differs differs) {
     const Policy& policy = shared_.in_force.policy();
     if (differs == PolicyInForce::Differs::in_apps) {

@@ -42,8 +42,8 @@ void DeviceFollower::begin() {
 }
 
 /// A container that starts makes a device, which is the outside's until it is put into a bridge.
-/// What a container has at its own end is there before its device is told to be up, and its first
-/// process comes after that: so its port is tied at once, and outside devices once they have
+/// What a container has at its own end is there before its device is reported to be up, and its
+/// first process comes after that: so its port is tied at once, and outside devices once they have
 /// settled.
 void DeviceFollower::listen() {
   fd_.async_wait(boost::asio::posix::stream_descriptor::wait_read, [this](const error_code& error) {

@@ -68,7 +68,7 @@ void EngineFollower::take_in(const NewsQueue::All& news) {
   KeptInventory& inventory = shared_.in_force.kept().inventory;
   InventoryChange change;
   for (const docker::SharedNews& each : news) {
-    // A command that asked the engine meanwhile may know more or less than that.
+    // A command that asked the engine in the meantime may know more or less than that.
     if (!each->part.everything && inventory.is_others() && watch_) watch_->again();
     change.add(inventory.take(each->part, each->now));
   }

@@ -29,7 +29,7 @@ class Feeds {
   Feeds(boost::asio::io_context& io, Messages& messages, Handlers handlers);
   ~Feeds();
 
-  /// Another policy is in force: counts anew, and asks the kernel for what it needs.
+  /// Another policy is in force: restarts the counts, and asks the kernel for what it needs.
   void begin(const Policy& policy);
   /// Opens again what could not be opened, or ended.
   void reopen_lost(const Policy& policy);

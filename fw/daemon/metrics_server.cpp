@@ -71,7 +71,8 @@ class MetricsServer::Client final : public ClientSession {
 
   void handle(const ErrorOf& error) {
     if (closed()) return;
-    // Of what the parser did not like, the client is told; a connection that ended is just over.
+    // The client learns what the parser rejected; a connection that ended is just
+    // over.
     const ErrorOf end = http::error::end_of_stream;
     const bool garbage = error && error != end && error.category() == end.category();
     if (error && !garbage) return close();

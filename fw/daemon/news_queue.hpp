@@ -9,13 +9,13 @@
 
 namespace fw {
 
-/// In the order in which they were told; at most kNewsMax.
+/// In the order in which they were reported; at most kNewsMax.
 class NewsQueue {
  public:
   using All = std::deque<docker::SharedNews>;
 
-  /// What tells everything takes the place of all that was told before. False when too many wait:
-  /// then none is left, and the engine must begin with everything again.
+  /// What tells everything takes the place of all that was reported before. False when too many
+  /// wait: then none is left, and the engine must begin with everything again.
   bool add(docker::SharedNews news) {
     if (news->part.everything) news_.clear();
     news_.push_back(std::move(news));

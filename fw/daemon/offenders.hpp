@@ -26,7 +26,7 @@ struct Instant {
   WallTime wall{};
 };
 
-/// Why somebody is blocked.
+/// Why a source is blocked.
 struct Evidence {
   std::string what;  ///< "limit ssh", "closed ports"
   std::uint64_t count = 0;
@@ -53,7 +53,7 @@ struct BanDecision {
 inline constexpr std::chrono::seconds kBacklog{5};
 
 /// A refusal counts against a source only when its handshake was completed, for anybody can forge
-/// the sender of another packet; closed ports, where the policy says so, count all the same.
+/// the sender of another packet; closed ports, where the policy says so, count anyway.
 /// Whom the guard keeps (trusted networks, routers, apps ...) never offends. Memory is bounded: who
 /// has been quiet longest is forgotten.
 class Offenders {

@@ -18,11 +18,11 @@ class RepairPace {
 
   enum class Tell : std::uint8_t {
     itself,     ///< a message and a row of its own
-    and_alarm,  ///< the same, and that no more are told one by one
+    and_alarm,  ///< the same, and that no more are reported one by one
     in_sum,     ///< it is counted
   };
 
-  /// A repair was made: the first kRepairsAMinute in a minute are told one by one.
+  /// A repair was made: the first kRepairsAMinute in a minute are reported one by one.
   Tell repaired(Time now) {
     while (!told_.empty() && now - told_.front() >= std::chrono::minutes{1}) told_.pop_front();
     if (told_.size() >= static_cast<std::size_t>(kRepairsAMinute)) {

@@ -53,7 +53,7 @@ struct Rates {
   bool operator==(const Rates&) const = default;
 };
 
-/// From two counts, the earlier first. What went back began anew between them: its rate is 0.
+/// From two counts, the earlier first. What went back began again between them: its rate is 0.
 Rates rates(const Counts& before, const Counts& after);
 
 }  // namespace fw

@@ -22,10 +22,10 @@ class Recorder {
   /// From the next row on.
   void keep_within(const ActivityBounds& bounds) { bounds_ = bounds; }
 
-  /// What somebody did. If the log cannot take it, a message says so.
+  /// An action of a user. If the log cannot take it, a message says so.
   void record(const std::string& what, const Actor& actor, const std::string& summary,
               const boost::json::object& details);
-  /// What the daemon did by itself.
+  /// An action of the daemon itself.
   void record(const std::string& what, const std::string& summary,
               const boost::json::object& details) {
     record(what, self_, summary, details);

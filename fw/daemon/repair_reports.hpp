@@ -16,7 +16,7 @@ namespace fw {
 
 /// A repair that was made.
 struct Repaired {
-  std::string by;                ///< who had changed what; "" when nobody knows
+  std::string by;                ///< who had changed what; "" if unknown
   bool all = false;              ///< the whole table had been removed
   std::size_t lines = 0;         ///< that had been changed
   std::size_t lost_by_hand = 0;  ///< rules in the admin's chains that went with the table
@@ -36,7 +36,7 @@ class RepairReports {
   void tell_sum();
 
   /// The early drop is at other devices, or else the rules follow other containers or bridges:
-  /// nobody did wrong.
+  /// no other program changed anything.
   void tell_devices(const std::vector<std::string>& names);
   void tell_bridges(std::size_t lines);
   void tell_clock_set(std::chrono::milliseconds step);
@@ -46,7 +46,7 @@ class RepairReports {
  private:
   Shared& shared_;
   RepairPace pace_;
-  std::string label_trouble_;  ///< as it was told last
+  std::string label_trouble_;  ///< as it was reported last
 };
 
 }  // namespace fw

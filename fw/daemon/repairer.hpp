@@ -1,4 +1,4 @@
-// Keeps the kernel at the policy in force: looks when somebody changed it, and repairs it.
+// Repairs drift: compares the kernel with the policy in force when another program changed it.
 // SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 

@@ -11,7 +11,7 @@
 namespace fw {
 
 /// Its socket owns the table, so that goes when the process ends. Each call may wait for the
-/// transaction of somebody else.
+/// transaction of another program.
 class StandIn {
  public:
   /// From now on these rules stand in. Nothing is done when they do so already.

@@ -62,7 +62,7 @@ void StandInKeeper::put_done(const Result<void>& done) {
                         "no stand-in for the removed table: " + to_string(done.error()));
 }
 
-/// Nobody else can do it, so it is tried until it is done.
+/// Only the daemon can do it, so it is tried until it is done.
 void StandInKeeper::end() {
   if (!stands_) return;
   auto done = std::make_shared<Result<void>>();

@@ -13,7 +13,7 @@ namespace fw {
 
 class StandInKeeper {
  public:
-  /// Of class StandIn; called beside the loop.
+  /// Of class StandIn; called outside the loop.
   struct Table {
     std::function<Result<void>(chains::Ruleset)> put;
     std::function<Result<void>()> remove;
@@ -21,14 +21,14 @@ class StandInKeeper {
 
   StandInKeeper(Shared& shared, Table table);
 
-  /// Somebody removed our table. While it is gone every port is open, and to make all of it takes
-  /// 10 ms and more; so a few rules stand in for it first, which nobody else can remove: whoever
-  /// removed the table may do it again.
+  /// Another program removed our table. While it is gone every port is open, and to make all of it
+  /// takes 10 ms and more; so a few rules stand in for it first, which no other program can remove:
+  /// whoever removed the table may do it again.
   void table_removed();
 
   /// For a repair: the rules as they must be from now on; none where nothing stands in.
   std::optional<chains::Ruleset> rules() const;
-  /// Puts them in force; beside the loop.
+  /// Puts them in force; outside the loop.
   Result<void> put(chains::Ruleset rules) { return table_.put(std::move(rules)); }
   /// In the loop, after that.
   void put_done(const Result<void>& done);

@@ -39,7 +39,7 @@ class TrafficStats {
   const std::vector<AppCount>& apps() const { return apps_; }
   std::uint64_t connections() const { return began_; }  ///< begun, in all
   std::uint64_t refusals() const { return refused_; }   ///< copies that were seen
-  std::uint64_t open() const { return open_; }          ///< flows that live, of those that are told
+  std::uint64_t open() const { return open_; }  ///< flows that live, of those that are reported
 
  private:
   static std::vector<Busy> sources(const limiter::Top& top, std::size_t n);

@@ -26,7 +26,7 @@ class Client {
   /// The body of GET `path` ("/containers/json?all=0"; without a version the daemon takes its
   /// newest), of at most kDockerAnswerMax bytes. Errors: `permission` when the socket is not for
   /// us, `missing` when Docker knows no such thing (404), `unsupported` when `path` cannot be asked
-  /// for, else `io`: nobody listens, no answer in time, too long an answer, another status than
+  /// for, else `io`: no process listens, no answer in time, too long an answer, another status than
   /// 200.
   Result<std::string> get(const std::string& path) const;
 

@@ -36,7 +36,7 @@ constexpr std::size_t kIdMax = 128;   // characters of an id; Docker's have 64
 constexpr const char* kEvents =
     "/events?filters=%7B%22type%22%3A%5B%22container%22%2C%22network%22%5D%7D";
 
-/// Only of containers that have a label which is heeded: the others have none to lose.
+/// Only of containers that have a label which is used: the others have none to lose.
 void tell_labels_apart(const Client& client, ImageLabels& images, Inventory& inventory) {
   for (fw::Container& container : inventory.containers) {
     if (container.labels.empty()) continue;

@@ -50,21 +50,21 @@ class Watch {
   Watch(const Watch&) = delete;
   Watch& operator=(const Watch&) = delete;
 
-  /// Begins anew with everything, soon.
+  /// Begins again with everything, soon.
   void again();
 
  private:
   void run();
   Result<void> follow();
   Result<void> follow(Events& events);
-  /// Tells what is another than what was told last.
+  /// Reports what differs from the last report.
   Result<void> look(InventoryPart part);
 
   const std::string socket_;
   const Tell tell_;
   // Of the thread:
   ImageLabels images_;
-  std::optional<Inventory> known_;                  ///< what was told, since the engine is followed
+  std::optional<Inventory> known_;  ///< what was reported, since the engine is followed
   std::chrono::steady_clock::time_point whole_at_;  ///< when everything was asked for
 
   std::mutex mutex_;

@@ -14,8 +14,8 @@ namespace fw::docker {
 /// An answer of the Docker API that has no end. Blocks.
 class Events {
  public:
-  /// Begins GET `target`; the engine has begun to answer when it returns. Errors: nobody listens,
-  /// or answers in `patience`, or with 200.
+  /// Begins GET `target`; the engine has begun to answer when it returns. Errors: no process
+  /// listens, or answers in `patience`, or with 200.
   static Result<Events> follow(const std::string& socket, const std::string& target,
                                std::chrono::milliseconds patience);
   Events(Events&&) noexcept;

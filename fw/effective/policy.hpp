@@ -1,4 +1,4 @@
-// The policy that everything goes by: what the admin wrote, and what plugins contribute to it. The
+// The effective policy: what the admin wrote, and what plugins contribute to it. The
 // only way from a text to a Policy.
 // SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once

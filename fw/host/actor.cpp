@@ -30,7 +30,8 @@ namespace fw {
 namespace {
 
 constexpr std::uint32_t kNoLogin = ~std::uint32_t{0};
-constexpr int kAncestorsMax = 64;  // a chain that changes meanwhile must not go round for ever
+constexpr int kAncestorsMax =
+    64;  // a chain that changes in the meantime must not go round for ever
 
 std::string read_all(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
@@ -118,7 +119,7 @@ class Incoming {
 };
 
 /// Servers of SSH by their names; without a terminal nobody else's connection is a session. A web
-/// server that blocks an attacker has that attacker's connection open, and must not be told to
+/// server that blocks an attacker has that attacker's connection open, and must not be reported to
 /// wait.
 bool is_ssh_server(const std::string& process) {
   const std::string name = read_all("/proc/" + process + "/comm");
@@ -163,7 +164,7 @@ std::optional<Session> parse_session(std::string_view text) {
   return Session{*local, *local_port, *remote, *remote_port};
 }
 
-/// The session that a process was told of, if there still is one.
+/// The session that a process knows of, if there still is one.
 std::optional<Session> by_environment(const std::string& process, Incoming& incoming) {
   constexpr std::string_view kName = "SSH_CONNECTION=";
   const std::string environment = read_all("/proc/" + process + "/environ");

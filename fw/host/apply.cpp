@@ -76,7 +76,7 @@ Manager::Manager(chains::Kernel kernel, const std::string& state_dir, std::optio
 
 Result<std::uint32_t> Manager::commit(const Policy& policy, const Target& target,
                                       chains::Unused unused, ApplyReport& report) {
-  // The note tells of what is held, not of what is held beside it. It spares reading the kernel,
+  // The note tells of what is held, not of what is held besides it. It spares reading the kernel,
   // which costs more than to encode everything for the note.
   const bool noted = unused == chains::Unused::remove;
   const auto generation = kernel_.generation();

@@ -33,9 +33,9 @@ class Manager {
   /// `store` may be absent at boot, when it is unusable: blocks then stay as the kernel has them.
   Manager(chains::Kernel kernel, const std::string& state_dir, std::optional<Store> store);
 
-  /// One transaction; tries again when another program changed the ruleset meanwhile. Afterwards
-  /// flows with a newly blocked end lose their admission. What is kept unused is for a rollback, so
-  /// the lists that the earlier policy needs stay remembered too.
+  /// One transaction; tries again when another program changed the ruleset in the meantime.
+  /// Afterwards flows with a newly blocked end lose their admission. What is kept unused is for a
+  /// rollback, so the lists that the earlier policy needs stay remembered too.
   Result<ApplyReport> apply(const Policy& policy, ApplyMode mode,
                             chains::Unused unused = chains::Unused::remove,
                             ListUse lists = ListUse::read);

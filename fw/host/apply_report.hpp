@@ -40,7 +40,7 @@ struct ApplyReport {
   std::size_t connections_entered = 0;  ///< open ones of the host that were not tracked any more
   std::size_t flows_admitted = 0;       ///< existing flows that go on undisturbed
   std::size_t flows_cut = 0;            ///< admitted flows whose ends are blocked now
-  /// How far the wall clock was set since the kernel got its blocks; if so, it gets them anew.
+  /// How far the wall clock was set since the kernel got its blocks; if so, it gets them again.
   std::chrono::milliseconds clock_step{0};
   std::chrono::microseconds took{0};  ///< all of it
   bool bridges_filtered = false;      ///< packets within bridges pass the firewall from now on

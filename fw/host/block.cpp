@@ -20,7 +20,7 @@ namespace fw {
 namespace {
 
 /// Takes a kernel whose block sets hold `held` to the version after `change`. If that is another
-/// version than the one before, or the clock was set, it gets all blocks anew.
+/// version than the one before, or the clock was set, it gets all blocks again.
 Result<std::vector<chains::SetUpdate>> updates_from(const ObservedBlocks& held, bool many_versions,
                                                     Store& store, const BlockChange& change,
                                                     WallTime now, WallTime began) {

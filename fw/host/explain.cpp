@@ -1,4 +1,4 @@
-// What evaluating a ruleset needs beside it.
+// What evaluating a ruleset needs besides it.
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/host/explain.hpp"
 

@@ -1,5 +1,5 @@
-// What evaluating a ruleset needs beside it: who is listed and blocked, and what packets have left.
-// SPDX-License-Identifier: GPL-2.0-or-later
+// What evaluating a ruleset needs besides it: who is listed and blocked, and what packets have
+// left. SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include "chains/evaluate.hpp"

@@ -1,4 +1,4 @@
-// Whom a block must not hit, unless somebody insists.
+// Whom a block must not hit, unless forced.
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/host/guard.hpp"
 

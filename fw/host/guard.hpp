@@ -1,4 +1,4 @@
-// Whom a block must not hit, unless somebody insists: one guard for all who block (commands, the
+// The addresses that a block must not hit, unless forced: one guard for all blocks (commands, the
 // control socket, offenders, fail2ban).
 // SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
@@ -23,8 +23,8 @@ struct OwnNetwork {
 
   bool operator==(const OwnNetwork&) const = default;
 };
-/// As it is at this moment. What cannot be told is left out: a guard with gaps is better than none,
-/// and no block waits for one.
+/// As it is at this moment. What cannot be found out is left out: a guard with gaps is better than
+/// none, and no block waits for one.
 OwnNetwork read_own_network();
 
 /// The servers that a resolv.conf(5) names, at most kResolversMax.

@@ -33,7 +33,7 @@ void read_connections(Family family, std::vector<chains::OpenConnection>& out) {
   });
 }
 
-/// Sockets of a protocol that /proc/net/sockstat or sockstat6 counts; 1 when it cannot be told.
+/// Sockets of a protocol that /proc/net/sockstat or sockstat6 counts; 1 if unknown.
 /// Reading the sockets themselves walks a hash table of all namespaces: milliseconds.
 bool has_sockets(const char* path, const std::string& protocol) {
   std::ifstream file(path);

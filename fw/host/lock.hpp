@@ -15,7 +15,7 @@ class StateLock {
   /// Makes `state_dir` (0700) if need be and waits for the lock in it.
   static Result<StateLock> take(const std::string& state_dir);
 
-  /// The same without waiting: nothing when somebody else holds it.
+  /// The same without waiting: nothing when another program holds it.
   static Result<std::optional<StateLock>> try_take(const std::string& state_dir);
 
   StateLock(StateLock&& other) noexcept;

@@ -88,7 +88,7 @@ std::string reason(const Policy& policy, const chains::Ruleset& ruleset,
                      session.local_port);
 }
 
-/// Of this network namespace; nothing when they cannot be told.
+/// Of this network namespace; nothing if unknown.
 std::vector<std::string> interfaces_now() {
   std::vector<std::string> names;
   struct ::if_nameindex* const all = ::if_nameindex();

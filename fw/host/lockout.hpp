@@ -14,7 +14,7 @@ namespace fw {
 
 /// Why: no SSH port is open, or a new connection that comes like the session would not be let in.
 /// Limits are taken as not spent. Rules of the admin's own chains are those of `observed`; what
-/// cannot be told is no reason.
+/// cannot be found out is no reason.
 std::optional<std::string> why_locked_out(const Policy& policy, const Target& target,
                                           const chains::Ruleset* observed,
                                           const std::optional<Session>& session, Lists& lists,

@@ -8,13 +8,13 @@
 namespace fw {
 
 /// The generation at which it does, for as long as every change since then was of other tables. For
-/// who is told of every change (chains::RulesetWatch). Whoever relies on it commits at that
+/// which hears of every change (chains::RulesetWatch). Whoever relies on it commits at that
 /// generation: the kernel refuses it when there was a change that has not been told yet.
 class ObservedGeneration {
  public:
   void holds(std::uint32_t generation) { generation_ = generation; }
   void forget() { generation_.reset(); }
-  /// Somebody made a change, which the kernel counts as `generation`. `ours`: of our table.
+  /// A program made a change, which the kernel counts as `generation`. `ours`: of our table.
   void changed(std::uint32_t generation, bool ours) {
     if (!generation_) return;
     const auto later = static_cast<std::int32_t>(generation - *generation_);

@@ -1,4 +1,4 @@
-// What the kernel was last seen to hold: it need not be read again while nobody changes it.
+// What the kernel was last seen to hold: it need not be read again while it does not change.
 // SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
@@ -12,8 +12,8 @@
 
 namespace fw {
 
-/// Of every byte that would be sent to make the target anew, and of what stands outside its rules.
-/// `creation` is what encode_creation() made of it.
+/// Of every byte that would be sent to create the target from scratch, and of what stands outside
+/// its rules. `creation` is what encode_creation() made of it.
 Digest fingerprint(const Target& target, const chains::Batch& creation);
 
 /// A note in the state folder: this kernel, since this boot and in this network namespace, held a
@@ -30,7 +30,7 @@ class ObservedRecord {
 
  private:
   std::string path_;
-  std::string kernel_;  ///< the boot and the network namespace; empty: it cannot be told
+  std::string kernel_;  ///< the boot and the network namespace; empty if unknown
 };
 
 }  // namespace fw

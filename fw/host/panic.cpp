@@ -26,7 +26,7 @@ std::optional<PanicState> read_panic(const std::string& state_dir) {
   std::int64_t since_ms = 0;
   std::string word;
   if (words >> word >> since_ms) state.since = WallTime{} + std::chrono::milliseconds{since_ms};
-  // What cannot be read of it lets nobody in, and is a panic all the same.
+  // What cannot be read of it lets nobody in, and is a panic anyway.
   while (words >> word) {
     if (const auto ip = parse_ip(word)) state.panic.callers.push_back(*ip);
   }

@@ -20,13 +20,14 @@ struct ContentChange {
   std::string what;       ///< "block lists", "allow lists", "blocks"
   std::size_t added = 0;  ///< elements
   std::size_t removed = 0;
-  bool whole = false;  ///< everything is loaded anew
+  bool whole = false;  ///< everything is reloaded
 };
 
 struct SetContents {
   std::vector<ContentChange> summary;      ///< empty: nothing changes
   std::vector<chains::SetUpdate> updates;  ///< with all that they need
-  /// How far the wall clock was set since the kernel got its blocks, if it gets them anew for that.
+  /// How far the wall clock was set since the kernel got its blocks, if it gets them again for
+  /// that.
   std::chrono::milliseconds clock_step{0};
 };
 

@@ -1,4 +1,4 @@
-// What the kernel holds beside what it should, and what it counted: as `status` tells it.
+// What the kernel holds besides what it should, and what it counted: as `status` tells it.
 // SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
@@ -36,8 +36,8 @@ Result<LimitCounts> count_limit(chains::Kernel& kernel, const chains::Observed& 
                                 const Limit& limit);
 /// Packets that were dropped, by the counter's name.
 std::map<std::string, std::uint64_t> count_dropped(const chains::Observed& observed);
-/// Connections that were admitted by the id of their entry, for it holds no label: somebody cleared
-/// it, or it is older than the rules.
+/// Connections that were admitted by the id of their entry, for it holds no label: another program
+/// cleared it, or it is older than the rules.
 std::uint64_t count_unlabelled(const chains::Observed& observed);
 
 /// What is unusual: a panic, a policy on trial.

@@ -73,7 +73,7 @@ Result<ApplyReport> confirm(Manager& manager, const std::string& state_dir,
   if (!kept) return std::unexpected(kept.error());
   auto report = manager.apply(*policy, ApplyMode::commit);
   if (report) return report;
-  ApplyReport nothing;  // it is confirmed all the same
+  ApplyReport nothing;  // it is confirmed anyway
   nothing.warnings.push_back(
       "leftovers of the earlier policy are still in the kernel; remove them with "
       "'cloudron-fw apply': " +

@@ -21,7 +21,7 @@ Result<Inventory> read_docker_containers(std::string_view json);
 /// are the LAN. No containers.
 Result<Inventory> read_docker_networks(std::string_view json);
 
-/// An answer to GET /images/ID/json: its labels, of those that are heeded.
+/// An answer to GET /images/ID/json: its labels, of those that are used.
 Result<Labels> read_docker_image(std::string_view json);
 
 /// Every container that is made of an image has the image's labels, whoever made that: so what the

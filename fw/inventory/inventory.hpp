@@ -18,7 +18,7 @@
 
 namespace fw {
 
-/// The labels that are heeded; all others are left out of an Inventory.
+/// The labels that are used; all others are left out of an Inventory.
 inline constexpr const char* kAppLabel = "cloudron-fw.app";        ///< its name
 inline constexpr const char* kAddonLabel = "cloudron-fw.addon";    ///< its name, and that it is one
 inline constexpr const char* kAddonsLabel = "cloudron-fw.addons";  ///< names, by commas
@@ -72,7 +72,7 @@ auto find_container(Containers& containers, const std::string& id) -> decltype(c
 /// its own name; made short and different from others' where that is no name of the policy.
 std::string identity(const Container& container);
 
-/// What of an engine's inventory is known anew.
+/// The part of an engine's inventory that is news.
 struct InventoryPart {
   bool everything = false;
   bool networks = false;
@@ -110,7 +110,7 @@ Discovered discover(Policy policy, const Inventory& inventory);
 /// The apps that have other addresses after a change of an inventory, and all that is different in
 /// what is discovered: `discovered` is of `policy` and of what the inventory was before, and nobody
 /// contested an address. `owned` tells which are an app's. Nothing when more may be different, or
-/// that cannot be told without looking at all containers.
+/// that cannot be known without looking at all containers.
 struct MovedApps {
   std::vector<App> before;
   std::vector<App> after;  ///< alike but for their addresses

@@ -91,7 +91,7 @@ Result<void> replace_file(const File& folder, const std::string& name,
     ::unlinkat(folder.fd(), temporary.c_str(), 0);
     return fail_errno(ErrorCode::io, fmt::format("cannot write {}", name), reason);
   };
-  // Whatever a crash, or somebody else, left in its place: a FIFO would be waited for.
+  // Whatever a crash, or another program, left in its place: a FIFO would be waited for.
   ::unlinkat(folder.fd(), temporary.c_str(), 0);
   const File file(::openat(folder.fd(), temporary.c_str(),
                            O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));

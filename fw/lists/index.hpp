@@ -1,4 +1,4 @@
-// What is remembered about the lists of the last apply, as the text file `index` beside the sets.
+// What is remembered about the lists of the last apply, as the text file `index` next to the sets.
 // SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 

@@ -25,7 +25,7 @@ void append(std::vector<Problem>& problems, std::vector<Problem> more) {
   std::move(more.begin(), more.end(), std::back_inserter(problems));
 }
 
-/// What is wrong with the files that the policy names: apply goes on beside it, so these are
+/// What is wrong with the files that the policy names: apply goes on without them, so these are
 /// warnings.
 void check_lists(const Policy& policy, const SparedSpace& spared, std::vector<Problem>& problems) {
   for (const List& list : policy.lists) {
@@ -73,7 +73,7 @@ void check_settings(std::vector<Problem>& problems) {
   }
 }
 
-/// The files of rules.d beside the policy.
+/// The files of rules.d next to the policy.
 void check_rules(const std::string& policy_path, std::vector<Problem>& problems) {
   const auto files = read_rule_files(absolute_path(policy_path));
   if (!files) {

@@ -36,7 +36,7 @@ struct Environment {
   std::string state_dir;
   std::string socket;  ///< the daemon's
   Caller caller = this_process();
-  /// Called with each warning as it comes up, and with what is wrong beside the error that an
+  /// Called with each warning as it comes up, and with what is wrong besides the error that an
   /// operation returns.
   std::function<void(const Problem&)> tell = [](const Problem&) {};
   /// Something begins that may take a second; it ends with what this returns.

@@ -43,7 +43,7 @@ struct Explanation {
   std::vector<ExplainBudget> budgets;
 };
 
-/// What rules are asked, and what is known beside them.
+/// What rules are asked, and what is known besides them.
 struct World {
   Policy policy;
   Lists lists;

@@ -37,7 +37,7 @@ struct ExplainPacket {
   std::vector<ExplainStep> steps;
 };
 
-/// What is left of a limit for the one who asks.
+/// The remaining budget of a limit for the client.
 struct ExplainBudget {
   std::string limit;
   std::uint64_t left = 0;

@@ -29,7 +29,8 @@ void add_exposed(const Environment& env, LoadedPolicy& loaded) {
   }
 }
 
-/// Reads the files of rules.d beside the policy; false when they cannot be used, which is told.
+/// Reads the files of rules.d next to the policy; false when they cannot be used, which is
+/// reported.
 bool put_in_rules(const Environment& env, const std::string& path, LoadedPolicy& loaded) {
   auto files = read_rule_files(absolute_path(path));
   if (!files) {

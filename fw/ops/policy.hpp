@@ -47,7 +47,7 @@ std::string policy_file(const PolicySource& source);
 /// Tells all problems when there is an error among them, and then gives nothing.
 std::optional<LoadedPolicy> load_policy(const Environment& env, const PolicySource& source);
 
-/// The same, and when that cannot be used (which is told) the last good policy, or else the
+/// The same, and when that cannot be used (which is reported) the last good policy, or else the
 /// built-in default: for what must go on. At boot a policy file that is not there while a last good
 /// policy is remembered was lost, and one that holds what was rolled back was refused: both cannot
 /// be used either.

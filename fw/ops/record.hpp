@@ -17,7 +17,7 @@ namespace fw::ops {
 void record(const Environment& env, const Policy* policy, const std::string& what,
             const std::string& summary, const boost::json::object& details = {});
 
-/// An apply, if it changed something; the daemon, which counts them, is told. `policy`: as for
+/// An apply, if it changed something; the daemon, which counts them, is informed. `policy`: as for
 /// record(); `name` is its name.
 void record_apply(const Environment& env, const Policy* policy, const std::string& name,
                   const ApplyReport& report);

@@ -26,7 +26,7 @@ void end_trial(const Environment& env) {
   if (!done) env.warn("cannot end the trial: " + to_string(done.error()));
 }
 
-/// The daemon takes it away once it has heard of the reset. Nobody else can.
+/// The daemon takes it away once it has heard of the reset. No other program can.
 Result<void> wait_for_stand_in_to_go(chains::Kernel& kernel) {
   const auto end = std::chrono::steady_clock::now() + std::chrono::seconds{5};
   while (kernel.has(chains::Table::stand_in).value_or(false)) {

@@ -18,7 +18,7 @@ std::string rolled_back_text(const TrialRecord& trial, const RolledBack& done);
 /// sentence; "" when no trial is due.
 Result<std::string> roll_back_overdue(const Environment& env);
 
-/// The same before a change, and tells it. False: it could not be done, which is told too.
+/// The same before a change, and tells it. False: it could not be done, which is reported too.
 bool settle_trial(const Environment& env);
 
 /// The same; and an error, with the remedy, while a trial is on.

@@ -81,7 +81,7 @@ struct PluginRender {
   Result<std::vector<TextFile>> (*run)(const RenderRequest&) = nullptr;  ///< null: it has none
 };
 
-/// What a plugin adds to a policy is beside this, in fw/effective: all else stands on the policy.
+/// What a plugin adds to a policy is elsewhere, in fw/effective: all else stands on the policy.
 struct Plugin {
   std::string_view name;  ///< "sandbox"
   PluginAudit audit{};

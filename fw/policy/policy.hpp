@@ -85,7 +85,7 @@ struct List {
   bool operator==(const List&) const = default;
 };
 
-/// [apps] discover: where apps and addons are learned from, beside the tables that name them.
+/// [apps] discover: where apps and addons are learned from, besides the tables that name them.
 enum class Discover : std::uint8_t { none, docker };
 
 struct Discovery {

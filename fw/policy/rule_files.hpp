@@ -19,7 +19,7 @@ struct RuleFile {
   bool operator==(const RuleFile&) const = default;
 };
 
-/// The *.nft files of rules.d beside a policy file, by name; none when there is no such folder.
+/// The *.nft files of rules.d next to a policy file, by name; none when there is no such folder.
 Result<std::vector<RuleFile>> read_rule_files(const std::string& policy_path);
 
 /// A policy's text with the rule files behind it, as comments: what is remembered of a policy is

@@ -10,7 +10,8 @@
 namespace fw {
 
 /// Sends one request to the control socket and gives the answer's line, without its line break; at
-/// most kControlAnswerMax bytes and `patience`. Errors: nobody listens, no permission, no answer.
+/// most kControlAnswerMax bytes and `patience`. Errors: no process listens, no permission, no
+/// answer.
 Result<std::string> ask(const std::string& socket, const std::string& request,
                         std::chrono::milliseconds patience);
 

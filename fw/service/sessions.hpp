@@ -32,7 +32,7 @@ class ClientSession : public std::enable_shared_from_this<ClientSession> {
   explicit ClientSession(const boost::asio::any_io_executor& executor) : patience_(executor) {}
 
   bool closed() const { return sessions_ == nullptr; }
-  /// Closes it after that time, unless it is told again or stops waiting.
+  /// Closes it after that time, unless it is called again or stops waiting.
   void wait_at_most(std::chrono::milliseconds patience);
   void stop_waiting() { patience_.cancel(); }
   /// It has spoken: others have been silent for longer.

@@ -23,7 +23,7 @@ struct ClientChange {
   std::uint64_t after = 0;
 };
 
-/// A port that is closed in only one of two policies, and that somebody came to.
+/// A port that is closed in only one of two policies, and that a client tried.
 struct PortChange {
   fw::Protocol protocol = fw::Protocol::tcp;
   std::uint16_t port = 0;

@@ -18,7 +18,7 @@ inline constexpr std::size_t kHostsMax = 1024;
 
 struct Hosts {
   enum class Why : std::uint8_t {
-    given,      ///< somebody said so
+    given,      ///< the user named them
     machine,    ///< this machine has them, and they occur in the capture
     direction,  ///< the capture says that they sent
     frequency,  ///< most packets come from them or go to them

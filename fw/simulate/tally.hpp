@@ -42,7 +42,7 @@ struct LimitBin {
   }
 };
 
-/// The smallest limits that would have refused nobody.
+/// The smallest limits that would have refused no client.
 struct Smallest {
   std::uint64_t count = 0;       ///< of the rate, the burst being the same; 0: nobody came
   std::uint64_t burst = 0;       ///< at the policy's rate; 0 for a window
@@ -126,7 +126,7 @@ class Tally {
   std::size_t oldest_ = 0;             ///< of the connections within a period
   std::vector<std::uint32_t> within_;  ///< how many those are, of each client
   std::uint64_t within_most_ = 0;      ///< of one client, at most
-  std::uint64_t asked_most_ = 0;       ///< beside the one that a SYN asked for
+  std::uint64_t asked_most_ = 0;       ///< besides the one that a SYN asked for
   std::uint64_t at_once_most_ = 0;
   bool at_once_exact_ = true;
   Nanoseconds latest_ = 0;

@@ -25,7 +25,7 @@ inline bool ends_before(const std::optional<WallTime>& a, const std::optional<Wa
 
 struct Block {
   IpRange range;
-  std::optional<WallTime> until;  ///< absent: for good
+  std::optional<WallTime> until;  ///< absent: permanent
   std::string reason;
   std::string origin;  ///< who holds it: "admin"
   WallTime since{};

@@ -43,7 +43,7 @@ std::string remedy(int code, const DatabaseForm& form) {
   }
 }
 
-/// True for a link to nothing as well: what it leads to may only be away, and is not made anew.
+/// True for a link to nothing as well: what it leads to may only be away, and is not recreated.
 bool is_there(const std::string& path) {
   return ::faccessat(AT_FDCWD, path.c_str(), F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
@@ -85,7 +85,7 @@ Result<void> make_file(const std::string& path, const DatabaseForm& form) {
   remove_with_log(unfinished);
   const int fd = ::open(unfinished.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   if (fd < 0) return cannot_make(path);
-  // SQLite gives the files beside it to the owner of this one.
+  // SQLite gives the files next to it to the owner of this one.
   give_to_owner(fd, std::filesystem::path(path).parent_path());
   ::close(fd);
   return guarded(form, path, [&]() -> Result<void> {

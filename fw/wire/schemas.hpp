@@ -285,7 +285,7 @@ struct Schema<Activity> {
   }
 
  private:
-  /// JSON that is kept as text: it is told as what it is, and null when there is none.
+  /// JSON that is kept as text: it is reported as what it is, and null when there is none.
   static void json_text(Encoder& io, std::string_view name, const std::string& text) {
     boost::system::error_code error;
     const json::value value = text.empty() ? json::value() : json::parse(text, error);

@@ -44,7 +44,7 @@ std::vector<docker::Container> read_containers(const docker::Client& client,
     auto container = read_container(client, ids[i]);
     if (container) {
       containers.push_back(std::move(*container));
-    } else if (container.error().code != ErrorCode::missing) {  // it ended meanwhile
+    } else if (container.error().code != ErrorCode::missing) {  // it ended in the meantime
       report.unread.push_back(std::move(container.error()));
       report.complete = false;
     }

@@ -10,7 +10,7 @@
 namespace fw::sandbox {
 
 /// Asks the engine at --docker for its containers, up to kAuditedMax. One that cannot be read is
-/// among the report's `unread`; one that ended meanwhile is no error.
+/// among the report's `unread`; one that ended in the meantime is no error.
 Result<AuditReport> audit(const AuditRequest& request);
 
 /// Profiles for the app APP, where the policy has it or knows of none; without APP for each app of
