@@ -1,6 +1,6 @@
 // What a host needs on its own links passes, even from blocked or listed sources: neighbours,
-// routers, leases, multicast groups, the sizes that paths take. SPDX-License-Identifier:
-// GPL-2.0-or-later
+// routers, leases, multicast groups, the sizes that paths take.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "chains/compile_parts.hpp"
 
 namespace chains {

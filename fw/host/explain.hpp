@@ -1,5 +1,6 @@
 // What evaluating a ruleset needs besides it: who is listed and blocked, and what packets have
-// left. SPDX-License-Identifier: GPL-2.0-or-later
+// left.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include "chains/evaluate.hpp"
