@@ -134,9 +134,7 @@ class Routing {
     for (;;) {
       const ssize_t got = mnl_socket_recvfrom(socket_.get(), buffer_.data(), buffer_.size());
       if (got <= 0) return;
-      int left = static_cast<int>(got);
-      for (auto* m = reinterpret_cast<const nlmsghdr*>(buffer_.data()); message_fits(m, left);
-           m = mnl_nlmsg_next(m, &left)) {
+      for (const nlmsghdr* const m : Messages(buffer_.data(), got)) {
         if (m->nlmsg_seq != sequence_) continue;
         if (m->nlmsg_type == NLMSG_DONE || m->nlmsg_type == NLMSG_ERROR) return;
         on(m);

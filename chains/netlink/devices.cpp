@@ -60,9 +60,7 @@ std::vector<Device> outside_devices() {
   for (bool done = false; !done;) {
     const ssize_t got = mnl_socket_recvfrom(socket.get(), buffer.data(), buffer.size());
     if (got <= 0) break;
-    int left = static_cast<int>(got);
-    for (auto* m = reinterpret_cast<const nlmsghdr*>(buffer.data()); message_fits(m, left);
-         m = mnl_nlmsg_next(m, &left)) {
+    for (const nlmsghdr* const m : Messages(buffer.data(), got)) {
       done = done || m->nlmsg_type == NLMSG_DONE || m->nlmsg_type == NLMSG_ERROR;
       if (m->nlmsg_type != RTM_NEWLINK) continue;
       if (auto device = outside_device(m)) devices.push_back(std::move(*device));
@@ -130,9 +128,7 @@ Result<void> DeviceWatch::drain() {
     if (got < 0) {
       return fw::fail_errno(ErrorCode::kernel_refused, "cannot watch network devices", errno);
     }
-    int left = static_cast<int>(got);
-    for (auto* m = reinterpret_cast<const nlmsghdr*>(buffer); message_fits(m, left);
-         m = mnl_nlmsg_next(m, &left)) {
+    for (const nlmsghdr* const m : Messages(buffer, got)) {
       take(m);
     }
   }

@@ -219,15 +219,13 @@ Result<void> FlowFeed::State::read_dump() {
     if (got < 0 && errno == EINTR) continue;
     if (got < 0 && errno == EAGAIN) return {};
     if (got < 0) return conntrack_refused(errno);
-    int left = static_cast<int>(got);
-    for (auto* m = reinterpret_cast<const nlmsghdr*>(buffer_.data()); message_fits(m, left);
-         m = mnl_nlmsg_next(m, &left)) {
+    for (const nlmsghdr* const m : Messages(buffer_.data(), got)) {
       if (m->nlmsg_type == NLMSG_DONE) {
         end_snapshot();
         return {};
       }
       if (m->nlmsg_type == NLMSG_ERROR) {
-        return conntrack_refused(-static_cast<const nlmsgerr*>(mnl_nlmsg_get_payload(m))->error);
+        return conntrack_refused(error_of(m));
       }
       const Flow flow = read_flow(m);
       if (counted(flow)) dumped(flow);

@@ -167,14 +167,12 @@ struct Kernel::Impl {
     for (;;) {
       const ssize_t got = mnl_socket_recvfrom(socket.get(), buffer.get(), kReceiveBytes);
       if (got < 0) return errno;
-      int left = static_cast<int>(got);
-      for (auto* message = reinterpret_cast<const nlmsghdr*>(buffer.get());
-           message_fits(message, left); message = mnl_nlmsg_next(message, &left)) {
+      for (const nlmsghdr* const message : Messages(buffer.get(), got)) {
         if (message->nlmsg_seq != wanted) continue;
         if ((message->nlmsg_flags & NLM_F_DUMP_INTR) != 0) return EINTR;
         if (message->nlmsg_type == NLMSG_DONE) return 0;
         if (message->nlmsg_type == NLMSG_ERROR) {
-          return -static_cast<const nlmsgerr*>(mnl_nlmsg_get_payload(message))->error;
+          return error_of(message);
         }
         on(message);
         if (!dump) return 0;
@@ -477,11 +475,9 @@ Result<void> Kernel::commit(Batch& batch) {
       return fail_errno(ErrorCode::kernel_refused, "the kernel did not confirm the transaction",
                         errno);
     }
-    int left = static_cast<int>(got);
-    for (auto* answer = reinterpret_cast<const nlmsghdr*>(impl_->buffer.get());
-         message_fits(answer, left); answer = mnl_nlmsg_next(answer, &left)) {
+    for (const nlmsghdr* const answer : Messages(impl_->buffer.get(), got)) {
       if (answer->nlmsg_type != NLMSG_ERROR) continue;
-      const int code = -static_cast<const nlmsgerr*>(mnl_nlmsg_get_payload(answer))->error;
+      const int code = error_of(answer);
       if (code == 0 && answer->nlmsg_seq == last) return {};
       if (code == 0) continue;
       // Drain what else was said, so that the next request starts clean.

@@ -69,9 +69,7 @@ Result<bool> dump(std::uint16_t type, const On& on) {
   for (bool whole = true;;) {
     const ssize_t got = mnl_socket_recvfrom(socket.get(), buffer.data(), buffer.size());
     if (got <= 0) return failed();
-    int left = static_cast<int>(got);
-    for (auto* m = reinterpret_cast<const nlmsghdr*>(buffer.data()); message_fits(m, left);
-         m = mnl_nlmsg_next(m, &left)) {
+    for (const nlmsghdr* const m : Messages(buffer.data(), got)) {
       whole = whole && (m->nlmsg_flags & NLM_F_DUMP_INTR) == 0;
       if (m->nlmsg_type == NLMSG_DONE) return whole;
       if (m->nlmsg_type == NLMSG_ERROR) return failed();

@@ -56,7 +56,7 @@ class Request {
       if (!message_fits(message, static_cast<int>(got)) || message->nlmsg_type != NLMSG_ERROR) {
         continue;
       }
-      return -static_cast<const nlmsgerr*>(mnl_nlmsg_get_payload(message))->error;
+      return error_of(message);
     }
     return ETIMEDOUT;
   }
@@ -187,9 +187,7 @@ Result<std::span<const Refusal>> RefusalFeed::drain() {
     if (got < 0 && errno == EINTR) continue;
     if (got < 0 && errno == EAGAIN) break;
     if (got < 0) return refused(errno);
-    int left = static_cast<int>(got);
-    for (auto* m = reinterpret_cast<const nlmsghdr*>(s.buffer.data()); message_fits(m, left);
-         m = mnl_nlmsg_next(m, &left)) {
+    for (const nlmsghdr* const m : Messages(s.buffer.data(), got)) {
       s.read(m);
     }
   }

@@ -133,9 +133,7 @@ Result<RulesetWatch::Drained> RulesetWatch::drain() {
       return fw::fail_errno(ErrorCode::kernel_refused, "cannot watch changes of the firewall",
                             errno);
     }
-    int left = static_cast<int>(got);
-    for (auto* m = reinterpret_cast<const nlmsghdr*>(s.buffer.data()); message_fits(m, left);
-         m = mnl_nlmsg_next(m, &left)) {
+    for (const nlmsghdr* const m : Messages(s.buffer.data(), got)) {
       RulesetChange change;
       if (s.reader.read(m, change)) s.changes.push_back(std::move(change));
     }

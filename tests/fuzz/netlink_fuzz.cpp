@@ -13,12 +13,10 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::vector<std::uint8_t> bytes(data, data + size);  // aligned, and not a byte more
-  auto left = static_cast<int>(size);
   chains::ChangeReader changes;
   chains::RulesetChange change;
   chains::Refusal refusal;
-  for (auto* message = reinterpret_cast<const nlmsghdr*>(bytes.data());
-       chains::message_fits(message, left); message = mnl_nlmsg_next(message, &left)) {
+  for (const nlmsghdr* const message : chains::Messages(bytes.data(), size)) {
     chains::read_flow(message);
     chains::read_refusal(message, refusal);
     changes.read(message, change);
