@@ -6,7 +6,7 @@
 # What it takes to build.
 build_packages=(
   cmake ninja-build g++ pkg-config ccache
-  libmnl-dev libnftnl-dev libsqlite3-dev libsqlitecpp-dev libxxhash-dev libfmt-dev
+  libmnl-dev libnftnl-dev libnetfilter-conntrack-dev libsqlite3-dev libsqlitecpp-dev libxxhash-dev libfmt-dev
   libboost1.81-dev libboost-json1.81-dev libtomlplusplus-dev libcli11-dev
   libpcap-dev zlib1g-dev libzstd-dev
 )

@@ -3,18 +3,14 @@
 #include "chains/netlink/conntrack.hpp"
 
 #include <cerrno>
-#include <cstring>
 #include <fstream>
 
-#include <arpa/inet.h>
-#include <linux/netfilter/nf_conntrack_common.h>
-#include <linux/netfilter/nf_conntrack_tcp.h>
-#include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_conntrack.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 
 #include "chains/netlink/attributes.hpp"
+#include "chains/netlink/entry.hpp"
 #include "chains/netlink/flow.hpp"
 #include "chains/netlink/handles.hpp"
 
@@ -22,7 +18,6 @@ namespace chains {
 
 using fw::ErrorCode;
 using fw::fail_errno;
-using fw::Family;
 using fw::Ip;
 using fw::Result;
 
@@ -30,24 +25,6 @@ namespace {
 
 constexpr std::size_t kBufferBytes = 256 * 1024;
 constexpr std::size_t kSendBytes = 60 * 1024;
-constexpr std::uint32_t kEstablishedSeconds = 5 * 24 * 3600;  // the kernel's own default
-
-/// An entry, and its identity as raw attributes.
-struct Entry {
-  std::vector<char> identity;  // CTA_TUPLE_ORIG and CTA_ZONE as they came
-  Flow flow;
-};
-
-Entry read_entry(const nlmsghdr* message) {
-  Entry entry{{}, read_flow(message)};
-  for_each_attribute(message, sizeof(nfgenmsg), [&entry](const nlattr* a) {
-    const auto type = mnl_attr_get_type(a);
-    if (type != CTA_TUPLE_ORIG && type != CTA_ZONE) return;
-    const auto* raw = reinterpret_cast<const char*>(a);
-    entry.identity.insert(entry.identity.end(), raw, raw + MNL_ALIGN(a->nla_len));
-  });
-  return entry;
-}
 
 /// True when this namespace surely tracks nothing: walking the table costs milliseconds even then,
 /// for its buckets are those of all namespaces.
@@ -56,6 +33,43 @@ bool tracks_nothing() {
   std::size_t count = 1;
   return (file >> count) && count == 0;
 }
+
+/// Changes of entries, as messages one after the other, in parts that one system call sends.
+class Changes {
+ public:
+  /// The flow's label loses the bits.
+  void clear_label(const nf_conntrack& entry, const Bytes& bits) {
+    const EntryHandle change = identity_of(entry);
+    set_label_cleared(*change, bits);
+    add(put_entry(message_, IPCTNL_MSG_CT_NEW, 0, *change, 0));
+  }
+
+  /// The entry goes.
+  void forget(const nf_conntrack& entry, std::uint32_t id) {
+    nlmsghdr* const header = put_entry(message_, IPCTNL_MSG_CT_DELETE, 0, *identity_of(entry), 0);
+    append_entry_id(header, id);
+    add(header);
+  }
+
+  /// A new entry. One that exists already stays as it is.
+  void enter(const nf_conntrack& entry) {
+    add(put_entry(message_, IPCTNL_MSG_CT_NEW, NLM_F_CREATE | NLM_F_EXCL, entry, 0));
+  }
+
+  const std::vector<std::vector<char>>& parts() const { return parts_; }
+
+ private:
+  void add(const nlmsghdr* header) {
+    const std::size_t size = MNL_ALIGN(header->nlmsg_len);
+    if (parts_.empty() || parts_.back().size() + size > kSendBytes) {
+      parts_.emplace_back().reserve(kSendBytes);
+    }
+    parts_.back().insert(parts_.back().end(), message_, message_ + size);
+  }
+
+  alignas(nlmsghdr) char message_[kEntryBytesMax]{};
+  std::vector<std::vector<char>> parts_;
+};
 
 class Conntrack {
  public:
@@ -68,103 +82,38 @@ class Conntrack {
     return conntrack;
   }
 
-  /// Hands every flow to `on`.
+  /// Hands the message of every entry to `on`.
   template <class On>
   Result<void> dump(const On& on) {
     alignas(nlmsghdr) char request[256];
-    nlmsghdr* header = put_header(request, IPCTNL_MSG_CT_GET, NLM_F_DUMP, AF_UNSPEC);
+    const nlmsghdr* const header =
+        put_conntrack_header(request, IPCTNL_MSG_CT_GET, NLM_F_DUMP, AF_UNSPEC, 1);
     if (mnl_socket_sendto(socket_.get(), header, header->nlmsg_len) < 0)
       return conntrack_refused(errno);
     for (;;) {
       const ssize_t got = mnl_socket_recvfrom(socket_.get(), buffer_.data(), buffer_.size());
       if (got < 0) return conntrack_refused(errno);
-      int left = static_cast<int>(got);
-      for (auto* m = reinterpret_cast<const nlmsghdr*>(buffer_.data()); message_fits(m, left);
-           m = mnl_nlmsg_next(m, &left)) {
+      for (const nlmsghdr* const m : Messages(buffer_.data(), got)) {
         if (m->nlmsg_type == NLMSG_DONE) return {};
-        if (m->nlmsg_type == NLMSG_ERROR) {
-          return conntrack_refused(-static_cast<const nlmsgerr*>(mnl_nlmsg_get_payload(m))->error);
-        }
-        on(read_entry(m));
+        if (m->nlmsg_type == NLMSG_ERROR) return conntrack_refused(error_of(m));
+        on(m);
       }
     }
   }
 
-  /// Queues: the flow's label loses the bits.
-  void clear_label(const Entry& entry, const Bytes& bits) {
-    const auto family = entry.flow.source.family == Family::ipv4 ? AF_INET : AF_INET6;
-    nlmsghdr* header = queue(IPCTNL_MSG_CT_NEW, 0, family);
-    put_identity(header, entry);
-    const Bytes none(bits.size());
-    mnl_attr_put(header, CTA_LABELS, none.size(), none.data());
-    mnl_attr_put(header, CTA_LABELS_MASK, bits.size(), bits.data());
-    queued(header);
-  }
-
-  /// Queues: the entry goes.
-  void forget(const Entry& entry) {
-    const auto family = entry.flow.source.family == Family::ipv4 ? AF_INET : AF_INET6;
-    nlmsghdr* header = queue(IPCTNL_MSG_CT_DELETE, 0, family);
-    put_identity(header, entry);
-    mnl_attr_put_u32(header, CTA_ID, htonl(entry.flow.id));
-    queued(header);
-  }
-
-  /// Queues a new entry for an open TCP connection, window tracking left liberal because its past
-  /// is unknown. One that exists already stays as it is.
-  void enter(const OpenConnection& c, const Bytes& label) {
-    const auto family = c.local.family == Family::ipv4 ? AF_INET : AF_INET6;
-    nlmsghdr* header = queue(IPCTNL_MSG_CT_NEW, NLM_F_CREATE | NLM_F_EXCL, family);
-    put_tcp_tuple(header, CTA_TUPLE_ORIG, c.remote, c.remote_port, c.local, c.local_port);
-    put_tcp_tuple(header, CTA_TUPLE_REPLY, c.local, c.local_port, c.remote, c.remote_port);
-    mnl_attr_put_u32(header, CTA_STATUS, htonl(IPS_CONFIRMED | IPS_SEEN_REPLY | IPS_ASSURED));
-    mnl_attr_put_u32(header, CTA_TIMEOUT, htonl(kEstablishedSeconds));
-    mnl_attr_put(header, CTA_LABELS, label.size(), label.data());
-    nlattr* info = mnl_attr_nest_start(header, CTA_PROTOINFO);
-    nlattr* tcp = mnl_attr_nest_start(header, CTA_PROTOINFO_TCP);
-    mnl_attr_put_u8(header, CTA_PROTOINFO_TCP_STATE, TCP_CONNTRACK_ESTABLISHED);
-    const nf_ct_tcp_flags liberal{IP_CT_TCP_FLAG_BE_LIBERAL, IP_CT_TCP_FLAG_BE_LIBERAL};
-    mnl_attr_put(header, CTA_PROTOINFO_TCP_FLAGS_ORIGINAL, sizeof liberal, &liberal);
-    mnl_attr_put(header, CTA_PROTOINFO_TCP_FLAGS_REPLY, sizeof liberal, &liberal);
-    mnl_attr_nest_end(header, tcp);
-    mnl_attr_nest_end(header, info);
-    queued(header);
-  }
-
-  /// Sends what is queued. Entries that vanished or exist already are no errors: no process
-  /// listens.
-  void flush() {
-    if (used_ == 0) return;
-    (void)mnl_socket_sendto(socket_.get(), send_.data(), used_);
-    while (recv(mnl_socket_get_fd(socket_.get()), buffer_.data(), buffer_.size(), MSG_DONTWAIT) >
-           0) {
+  /// Entries that vanished or exist already are no errors: nobody listens.
+  void send(const Changes& changes) {
+    for (const std::vector<char>& part : changes.parts()) {
+      (void)mnl_socket_sendto(socket_.get(), part.data(), part.size());
+      while (recv(mnl_socket_get_fd(socket_.get()), buffer_.data(), buffer_.size(), MSG_DONTWAIT) >
+             0) {
+      }
     }
-    used_ = 0;
   }
 
  private:
-  nlmsghdr* put_header(char* at, std::uint16_t type, int flags, int family) {
-    return put_conntrack_header(at, type, flags, family, ++sequence_);
-  }
-
-  nlmsghdr* queue(std::uint16_t type, int flags, int family) {
-    if (used_ + 1024 > send_.size()) flush();
-    return put_header(send_.data() + used_, type, flags, family);
-  }
-
-  static void put_identity(nlmsghdr* header, const Entry& entry) {
-    auto* tail = static_cast<char*>(mnl_nlmsg_get_payload_tail(header));
-    std::memcpy(tail, entry.identity.data(), entry.identity.size());
-    header->nlmsg_len += static_cast<std::uint32_t>(entry.identity.size());
-  }
-
-  void queued(const nlmsghdr* header) { used_ += MNL_ALIGN(header->nlmsg_len); }
-
   SocketHandle socket_;
   std::vector<char> buffer_ = std::vector<char>(kBufferBytes);
-  std::vector<char> send_ = std::vector<char>(kSendBytes);
-  std::size_t used_ = 0;
-  std::uint32_t sequence_ = 0;
 };
 
 }  // namespace
@@ -175,8 +124,8 @@ Result<OlderFlows> older_flows(Admission admission, const std::function<bool(Ip)
   auto conntrack = Conntrack::open();
   if (!conntrack) return std::unexpected(conntrack.error());
   const Bytes seen = admission.seen();
-  const auto done = conntrack->dump([&](const Entry& entry) {
-    const Flow& flow = entry.flow;
+  const auto done = conntrack->dump([&](const nlmsghdr* message) {
+    const Flow flow = read_flow(message);
     if (!flow.answered() || has_bits(flow.label, seen)) return;
     if (blocked(flow.source) || blocked(flow.reply_source)) return;
     if (out.ids.size() < fw::kAdoptedMax) {
@@ -197,8 +146,11 @@ Result<void> enter_connections(Admission admission,
   const Bytes label = admission.seen() | admission.counted(0);
   // Which end opened a connection is not known here, and an admitted flow needs no direction. One
   // that is tracked already is found by either, and stays as it is.
-  for (const OpenConnection& connection : connections) conntrack->enter(connection, label);
-  conntrack->flush();
+  Changes changes;
+  for (const OpenConnection& connection : connections) {
+    changes.enter(*established_entry(connection, label));
+  }
+  conntrack->send(changes);
   return {};
 }
 
@@ -206,30 +158,28 @@ Result<std::size_t> expel_flows(Admission admission, const std::function<bool(Ip
   if (tracks_nothing()) return std::size_t{0};
   auto conntrack = Conntrack::open();
   if (!conntrack) return std::unexpected(conntrack.error());
-  std::vector<Entry> entries;
-  const auto done = conntrack->dump([&](Entry entry) {
-    if (blocked(entry.flow.source) || blocked(entry.flow.reply_source)) {
-      entries.push_back(std::move(entry));
-    }
-  });
-  if (!done) return std::unexpected(done.error());
   const Bytes seen = admission.seen();
   const Bytes decisions = admission.decisions();
   std::size_t cut = 0;
-  for (const Entry& entry : entries) {
-    const Flow& flow = entry.flow;
+  Changes changes;  // sent when the table has been read, which they change
+  const auto done = conntrack->dump([&](const nlmsghdr* message) {
+    const Flow flow = read_flow(message);
+    if (!blocked(flow.source) && !blocked(flow.reply_source)) return;
+    const EntryHandle entry = read_entry(message);
+    if (!entry) return;
     // Without a label it may be admitted by its id, which another entry will not have.
     const bool labelled = has_bits(flow.label, seen);
     const bool admitted = labelled ? admission.admits(flow.label) : flow.answered();
-    if (labelled && admitted) conntrack->clear_label(entry, decisions);
+    if (labelled && admitted) changes.clear_label(*entry, decisions);
     if (admitted && !flow.ending) ++cut;
     // Without its entry an answerless flow to the blocked would begin again and pass; only of TCP
     // the rules can tell that it is no beginning.
     if (blocked(flow.source) || flow.protocol == IPPROTO_TCP || !labelled) {
-      conntrack->forget(entry);
+      changes.forget(*entry, flow.id);
     }
-  }
-  conntrack->flush();
+  });
+  if (!done) return std::unexpected(done.error());
+  conntrack->send(changes);
   return cut;
 }
 

@@ -124,24 +124,6 @@ nlmsghdr* put_conntrack_header(char* at, std::uint16_t type, int flags, int fami
   return header;
 }
 
-void put_tcp_tuple(nlmsghdr* header, std::uint16_t type, Ip from, std::uint16_t from_port, Ip to,
-                   std::uint16_t to_port) {
-  nlattr* tuple = mnl_attr_nest_start(header, type);
-  nlattr* ip = mnl_attr_nest_start(header, CTA_TUPLE_IP);
-  const bool v4 = from.family == Family::ipv4;
-  const auto source = fw::to_bytes(from);
-  const auto target = fw::to_bytes(to);
-  mnl_attr_put(header, v4 ? CTA_IP_V4_SRC : CTA_IP_V6_SRC, source.size(), source.data());
-  mnl_attr_put(header, v4 ? CTA_IP_V4_DST : CTA_IP_V6_DST, target.size(), target.data());
-  mnl_attr_nest_end(header, ip);
-  nlattr* proto = mnl_attr_nest_start(header, CTA_TUPLE_PROTO);
-  mnl_attr_put_u8(header, CTA_PROTO_NUM, IPPROTO_TCP);
-  mnl_attr_put_u16(header, CTA_PROTO_SRC_PORT, htons(from_port));
-  mnl_attr_put_u16(header, CTA_PROTO_DST_PORT, htons(to_port));
-  mnl_attr_nest_end(header, proto);
-  mnl_attr_nest_end(header, tuple);
-}
-
 std::unexpected<fw::Error> conntrack_refused(int code) {
   if (code == EPERM) {
     return fw::fail(ErrorCode::permission,

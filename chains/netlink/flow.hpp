@@ -38,10 +38,6 @@ Flow read_flow(const nlmsghdr* message);
 nlmsghdr* put_conntrack_header(char* at, std::uint16_t type, int flags, int family,
                                std::uint32_t sequence);
 
-/// Appends the ends of a TCP connection as seen by who sends `from`; `type` is CTA_TUPLE_...
-void put_tcp_tuple(nlmsghdr* header, std::uint16_t type, fw::Ip from, std::uint16_t from_port,
-                   fw::Ip to, std::uint16_t to_port);
-
 /// Why the table cannot be read, and what to do.
 std::unexpected<fw::Error> conntrack_refused(int code);
 

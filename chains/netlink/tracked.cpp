@@ -12,32 +12,29 @@
 #include <sys/socket.h>
 
 #include "chains/netlink/attributes.hpp"
+#include "chains/netlink/entry.hpp"
 #include "chains/netlink/flow.hpp"
 #include "chains/netlink/handles.hpp"
 
 namespace chains {
 
-using fw::Family;
 using fw::Result;
 
 namespace {
 
 // Questions of one system call: the answers must find room in the socket's queue.
 constexpr std::size_t kQuestions = 64;
-constexpr std::size_t kQuestionBytes = 256;
 constexpr std::size_t kAnswerBytes = 16 * 1024;
 
 using Connections = std::span<const OpenConnection>;
 
 Result<void> ask(mnl_socket* socket, Connections some) {
-  alignas(nlmsghdr) std::array<char, kQuestions * kQuestionBytes> buffer;
+  alignas(nlmsghdr) std::array<char, kQuestions * kEntryBytesMax> buffer;
   std::size_t used = 0;
   std::uint32_t number = 0;
   for (const OpenConnection& c : some) {
-    const int family = c.local.family == Family::ipv4 ? AF_INET : AF_INET6;
-    nlmsghdr* const header =
-        put_conntrack_header(buffer.data() + used, IPCTNL_MSG_CT_GET, 0, family, ++number);
-    put_tcp_tuple(header, CTA_TUPLE_ORIG, c.remote, c.remote_port, c.local, c.local_port);
+    const nlmsghdr* const header =
+        put_entry(buffer.data() + used, IPCTNL_MSG_CT_GET, 0, *tcp_entry(c), ++number);
     used += MNL_ALIGN(header->nlmsg_len);
   }
   if (mnl_socket_sendto(socket, buffer.data(), used) < 0) return conntrack_refused(errno);
@@ -52,12 +49,10 @@ Result<void> read_answers(mnl_socket* socket, Connections some, std::vector<Open
     const ssize_t got = mnl_socket_recvfrom(socket, buffer.data(), buffer.size());
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return conntrack_refused(errno);
-    int left = static_cast<int>(got);
-    for (auto* m = reinterpret_cast<const nlmsghdr*>(buffer.data()); message_fits(m, left);
-         m = mnl_nlmsg_next(m, &left)) {
+    for (const nlmsghdr* const m : Messages(buffer.data(), got)) {
       ++answers;
       if (m->nlmsg_type != NLMSG_ERROR) continue;
-      const int code = -static_cast<const nlmsgerr*>(mnl_nlmsg_get_payload(m))->error;
+      const int code = error_of(m);
       if (code != ENOENT) return conntrack_refused(code);
       if (m->nlmsg_seq >= 1 && m->nlmsg_seq <= some.size()) out.push_back(some[m->nlmsg_seq - 1]);
     }

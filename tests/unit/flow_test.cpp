@@ -12,6 +12,7 @@
 #include <linux/netfilter/nfnetlink_conntrack.h>
 
 #include "chains/netlink/attributes.hpp"
+#include "chains/netlink/entry.hpp"
 #include "tests/unit/samples.hpp"
 
 namespace chains {
@@ -22,8 +23,19 @@ class FlowMessage {
  public:
   FlowMessage() { put_conntrack_header(room_, IPCTNL_MSG_CT_NEW, 0, AF_INET, 0); }
 
-  FlowMessage& tuple(std::uint16_t type, const char* from, const char* to) {
-    put_tcp_tuple(header(), type, fw::parse_ip(from).value(), 40'000, fw::parse_ip(to).value(), 22);
+  /// A TCP connection from port 40,000 to port 22, which may be translated to `answers`.
+  FlowMessage& ends(const char* from, const char* to, const char* answers = nullptr) {
+    const EntryHandle entry =
+        tcp_entry({fw::parse_ip(to).value(), 22, fw::parse_ip(from).value(), 40'000});
+    if (answers != nullptr) {
+      nfct_set_attr_u8(entry.get(), ATTR_REPL_L3PROTO, AF_INET);
+      nfct_set_attr_u8(entry.get(), ATTR_REPL_L4PROTO, IPPROTO_TCP);
+      nfct_set_attr_u32(entry.get(), ATTR_REPL_IPV4_SRC, inet_addr(answers));
+      nfct_set_attr_u32(entry.get(), ATTR_REPL_IPV4_DST, inet_addr(from));
+      nfct_set_attr_u16(entry.get(), ATTR_REPL_PORT_SRC, htons(22));
+      nfct_set_attr_u16(entry.get(), ATTR_REPL_PORT_DST, htons(40'000));
+    }
+    nfct_nlmsg_build(header(), entry.get());
     return *this;
   }
   FlowMessage& number(std::uint16_t type, std::uint32_t value) {
@@ -59,8 +71,7 @@ class FlowMessage {
 
 TEST(Flow, IsRead) {
   const Flow flow = FlowMessage()
-                        .tuple(CTA_TUPLE_ORIG, "198.18.0.1", "203.0.113.1")
-                        .tuple(CTA_TUPLE_REPLY, "172.18.0.2", "198.18.0.1")
+                        .ends("198.18.0.1", "203.0.113.1", "172.18.0.2")
                         .tcp_state(TCP_CONNTRACK_FIN_WAIT)
                         .number(CTA_ID, 7)
                         .number(CTA_STATUS, 14)
@@ -75,7 +86,7 @@ TEST(Flow, IsRead) {
   EXPECT_EQ(flow.id, 7u);
   EXPECT_TRUE(flow.answered());
   EXPECT_TRUE(flow.assured());
-  const Flow six = FlowMessage().tuple(CTA_TUPLE_ORIG, "2001:db8::1", "2001:db8::2").read();
+  const Flow six = FlowMessage().ends("2001:db8::1", "2001:db8::2").read();
   EXPECT_EQ(to_string(six.source), "2001:db8::1");
   EXPECT_EQ(to_string(six.destination), "2001:db8::2");
 }
