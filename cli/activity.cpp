@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "cli/commands.hpp"
+#include "fw/base/file.hpp"
 #include "fw/base/rate.hpp"
 #include "fw/base/suggest.hpp"
 #include "fw/host/host_facts.hpp"
@@ -97,19 +98,16 @@ class Printer {
 class Watch {
  public:
   explicit Watch(const std::string& state_dir) : fd_(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK)) {
-    if (fd_ >= 0) ::inotify_add_watch(fd_, state_dir.c_str(), IN_MODIFY | IN_CREATE | IN_MOVED_TO);
+    if (fd_) ::inotify_add_watch(fd_.fd(), state_dir.c_str(), IN_MODIFY | IN_CREATE | IN_MOVED_TO);
   }
-  ~Watch() { ::close(fd_); }
-  Watch(const Watch&) = delete;
-  Watch& operator=(const Watch&) = delete;
 
   /// A row can be read a moment after it was written, so after a change one more look is due soon;
   /// without a change one now and then, should the folder not be watchable.
   void wait() {
-    pollfd change{fd_, POLLIN, 0};
+    pollfd change{fd_.fd(), POLLIN, 0};
     const bool changed = ::poll(&change, 1, changed_ ? kSoonMs : kNowAndThenMs) == 1;
     std::array<char, 4096> events;
-    while (changed && ::read(fd_, events.data(), events.size()) > 0) {
+    while (changed && ::read(fd_.fd(), events.data(), events.size()) > 0) {
     }
     changed_ = changed;
   }
@@ -117,7 +115,7 @@ class Watch {
  private:
   static constexpr int kSoonMs = 20;
   static constexpr int kNowAndThenMs = 1000;
-  int fd_;
+  fw::File fd_;
   bool changed_ = true;
 };
 

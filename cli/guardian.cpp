@@ -15,11 +15,11 @@
 #include <syslog.h>
 #include <unistd.h>
 
+#include "fw/base/file.hpp"
 #include "fw/base/limits.hpp"
 #include "fw/host/host_facts.hpp"
 #include "fw/host/lock.hpp"
 #include "fw/host/trial_record.hpp"
-#include "fw/lists/file.hpp"
 #include "fw/ops/trial.hpp"
 
 namespace cli {

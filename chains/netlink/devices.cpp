@@ -118,7 +118,7 @@ void DeviceWatch::begin() {
 Result<void> DeviceWatch::drain() {
   alignas(nlmsghdr) char buffer[16 * 1024];
   for (;;) {
-    const ssize_t got = ::recv(fd_.get(), buffer, sizeof buffer, 0);
+    const ssize_t got = ::recv(fd_.fd(), buffer, sizeof buffer, 0);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0 && errno == EAGAIN) return {};
     if (got < 0 && errno == ENOBUFS) {

@@ -1,5 +1,4 @@
 // The network devices of this namespace.
-// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <cstdint>
@@ -30,7 +29,7 @@ class DeviceWatch {
  public:
   static fw::Result<DeviceWatch> open();
 
-  int fd() const { return fd_.get(); }
+  int fd() const { return fd_.fd(); }
   /// Takes in what was reported since the last time; does not wait.
   fw::Result<void> drain();
   std::vector<Device> devices() const;
@@ -40,7 +39,7 @@ class DeviceWatch {
   void begin();
   void take(const nlmsghdr* message);
 
-  Descriptor fd_;
+  fw::File fd_;
   std::map<std::uint32_t, std::string> devices_;  // by index
 };
 

@@ -8,28 +8,23 @@
 
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
-#include <unistd.h>
 
 namespace chains {
 
-Descriptor::~Descriptor() {
-  if (fd_ >= 0) close(fd_);
-}
-
-fw::Result<Descriptor> netlink_socket(int protocol, std::uint32_t groups, const char* what) {
-  Descriptor fd(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol));
+fw::Result<fw::File> netlink_socket(int protocol, std::uint32_t groups, const char* what) {
+  fw::File file(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol));
   // Without a port of its own a socket counts as the kernel's, whose broadcasts it never hears.
   sockaddr_nl any{};
   any.nl_family = AF_NETLINK;
   any.nl_groups = groups;
-  if (!fd || bind(fd.get(), reinterpret_cast<const sockaddr*>(&any), sizeof any) != 0) {
+  if (!file || bind(file.fd(), reinterpret_cast<const sockaddr*>(&any), sizeof any) != 0) {
     return fw::fail_errno(fw::ErrorCode::unsupported,
                           std::string("cannot open a ") + what + " netlink socket", errno);
   }
-  return fd;
+  return file;
 }
 
-fw::Result<Descriptor> netfilter_socket() {
+fw::Result<fw::File> netfilter_socket() {
   return netlink_socket(NETLINK_NETFILTER, 0, "netfilter");
 }
 

@@ -4,30 +4,13 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <utility>
 
 #include <sys/socket.h>
 
+#include "fw/base/file.hpp"
 #include "fw/base/result.hpp"
 
 namespace chains {
-
-class Descriptor {
- public:
-  explicit Descriptor(int fd = -1) : fd_(fd) {}
-  Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  Descriptor& operator=(Descriptor&& other) noexcept {
-    std::swap(fd_, other.fd_);
-    return *this;
-  }
-  ~Descriptor();
-
-  int get() const { return fd_; }
-  explicit operator bool() const { return fd_ >= 0; }
-
- private:
-  int fd_;
-};
 
 template <class T>
 bool set_option(int fd, int level, int name, const T& value) {
@@ -36,9 +19,9 @@ bool set_option(int fd, int level, int name, const T& value) {
 
 /// Of a netlink protocol, non-blocking, in the network namespace of the calling thread; hears the
 /// groups of the mask. `what`: the protocol's name, for the error.
-fw::Result<Descriptor> netlink_socket(int protocol, std::uint32_t groups, const char* what);
+fw::Result<fw::File> netlink_socket(int protocol, std::uint32_t groups, const char* what);
 /// Of NETLINK_NETFILTER, whose groups are joined one by one.
-fw::Result<Descriptor> netfilter_socket();
+fw::Result<fw::File> netfilter_socket();
 
 /// Gives a socket's queue so many bytes, whatever net.core.rmem_max says, and lets what does not
 /// fit be counted instead of being an error. False without CAP_NET_ADMIN; errno says so.

@@ -38,18 +38,18 @@ constexpr std::size_t kDumpBytes = 64 * 1024;
 constexpr auto kRestMin = std::chrono::seconds(1);
 constexpr int kRestFactor = 10;
 
-Result<Descriptor> event_socket(const FlowFeedOptions& options) {
+Result<fw::File> event_socket(const FlowFeedOptions& options) {
   auto fd = netfilter_socket();
   if (!fd) return fd;
   auto filter = flow_filter(options.ports);
   const sock_fprog program{static_cast<unsigned short>(filter.size()), filter.data()};
-  if (!set_option(fd->get(), SOL_SOCKET, SO_ATTACH_FILTER, program)) {
+  if (!set_option(fd->fd(), SOL_SOCKET, SO_ATTACH_FILTER, program)) {
     return fail_errno(ErrorCode::kernel_refused, "the kernel refused the filter of flow events",
                       errno);
   }
-  if (!make_queue(fd->get(), options.buffer_bytes)) return conntrack_refused(errno);
+  if (!make_queue(fd->fd(), options.buffer_bytes)) return conntrack_refused(errno);
   for (const int group : {NFNLGRP_CONNTRACK_NEW, NFNLGRP_CONNTRACK_DESTROY}) {
-    if (!set_option(fd->get(), SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group)) {
+    if (!set_option(fd->fd(), SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group)) {
       return conntrack_refused(errno);
     }
   }
@@ -71,13 +71,13 @@ struct FlowFeed::State {
   Result<std::span<const FlowEvent>> drain();
   void want_snapshot();
 
-  Descriptor events_fd, dump_fd, timer_fd, epoll_fd;
+  fw::File events_fd, dump_fd, timer_fd, epoll_fd;
   Counts counts;
 
  private:
   bool watch(int fd) const {
     epoll_event event{EPOLLIN, {}};
-    return epoll_ctl(epoll_fd.get(), EPOLL_CTL_ADD, fd, &event) == 0;
+    return epoll_ctl(epoll_fd.fd(), EPOLL_CTL_ADD, fd, &event) == 0;
   }
   bool counted(const Flow& flow) const {
     if (flow.protocol == static_cast<std::uint8_t>(Protocol::tcp)) {
@@ -129,10 +129,10 @@ Result<void> FlowFeed::State::open(const FlowFeedOptions& options) {
   overflow_messages_ = options.buffer_bytes / kQueuedBytesMax;
   events_fd = std::move(*events);
   dump_fd = std::move(*dump);
-  epoll_fd = Descriptor(epoll_create1(EPOLL_CLOEXEC));
-  timer_fd = Descriptor(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
-  if (!epoll_fd || !timer_fd || !watch(events_fd.get()) || !watch(dump_fd.get()) ||
-      !watch(timer_fd.get())) {
+  epoll_fd = fw::File(epoll_create1(EPOLL_CLOEXEC));
+  timer_fd = fw::File(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+  if (!epoll_fd || !timer_fd || !watch(events_fd.fd()) || !watch(dump_fd.fd()) ||
+      !watch(timer_fd.fd())) {
     return fail_errno(ErrorCode::io, "cannot wait for flow events", errno);
   }
   // At once: the kernel fills the first part of the answer (all of it, unless the table is large)
@@ -150,7 +150,7 @@ void FlowFeed::State::arm_timer() {
   const auto rest = std::max<Clock::duration>(next_snapshot_ - Clock::now(), Clock::duration(1));
   const auto seconds = std::chrono::floor<std::chrono::seconds>(rest);
   const itimerspec when{{}, {seconds.count(), std::chrono::nanoseconds(rest - seconds).count()}};
-  timerfd_settime(timer_fd.get(), 0, &when, nullptr);
+  timerfd_settime(timer_fd.fd(), 0, &when, nullptr);
   timer_armed_ = true;
 }
 
@@ -159,7 +159,7 @@ void FlowFeed::State::arm_timer() {
 void FlowFeed::State::count_losses() {
   if (unchecked_ < overflow_messages_) return;
   unchecked_ = 0;
-  const std::uint32_t total = dropped(events_fd.get());
+  const std::uint32_t total = dropped(events_fd.fd());
   const std::uint32_t more = total - std::exchange(drops_, total);
   if (more == 0) return;
   counts.lost += more;
@@ -169,7 +169,7 @@ void FlowFeed::State::count_losses() {
 Result<std::span<const FlowEvent>> FlowFeed::State::drain() {
   told_.clear();
   std::uint64_t expirations = 0;
-  if (timer_armed_ && read(timer_fd.get(), &expirations, sizeof expirations) > 0) {
+  if (timer_armed_ && read(timer_fd.fd(), &expirations, sizeof expirations) > 0) {
     timer_armed_ = false;
   }
   Result<void> done;
@@ -185,7 +185,7 @@ Result<void> FlowFeed::State::begin_snapshot() {
   alignas(nlmsghdr) char request[256];
   const nlmsghdr* header =
       put_conntrack_header(request, IPCTNL_MSG_CT_GET, NLM_F_DUMP, AF_UNSPEC, 1);
-  if (send(dump_fd.get(), header, header->nlmsg_len, 0) < 0) return conntrack_refused(errno);
+  if (send(dump_fd.fd(), header, header->nlmsg_len, 0) < 0) return conntrack_refused(errno);
   dumping_ = true;
   wanted_ = false;
   snapshot_begin_ = Clock::now();
@@ -215,7 +215,7 @@ void FlowFeed::State::caught_up() {
 Result<void> FlowFeed::State::read_dump() {
   if (!std::exchange(announced_, true)) tell(FlowEvent::Kind::snapshot, {});
   while (told_.size() < kDrainMax) {
-    const ssize_t got = recv(dump_fd.get(), buffer_.data(), buffer_.size(), 0);
+    const ssize_t got = recv(dump_fd.fd(), buffer_.data(), buffer_.size(), 0);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0 && errno == EAGAIN) return {};
     if (got < 0) return conntrack_refused(errno);
@@ -243,7 +243,7 @@ Result<void> FlowFeed::State::read_events() {
     messages[i].msg_hdr.msg_iovlen = 1;
   }
   while (told_.size() < kDrainMax) {
-    const int got = recvmmsg(events_fd.get(), messages.data(), kBatch, 0, nullptr);
+    const int got = recvmmsg(events_fd.fd(), messages.data(), kBatch, 0, nullptr);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0 && errno == EAGAIN) {
       caught_up();
@@ -310,7 +310,7 @@ Result<FlowFeed> FlowFeed::open(const FlowFeedOptions& options) {
   return FlowFeed(std::move(state));
 }
 
-int FlowFeed::fd() const { return state_->epoll_fd.get(); }
+int FlowFeed::fd() const { return state_->epoll_fd.fd(); }
 Result<std::span<const FlowEvent>> FlowFeed::drain() { return state_->drain(); }
 void FlowFeed::refresh() { state_->want_snapshot(); }
 const FlowFeed::Counts& FlowFeed::counts() const { return state_->counts; }

@@ -112,7 +112,7 @@ bool read_refusal(const nlmsghdr* message, Refusal& out) {
 }
 
 struct RefusalFeed::State {
-  Descriptor fd;
+  fw::File socket;
   std::uint16_t group = 0;
   Counts counts;
   std::uint32_t dropped_before = 0;
@@ -120,10 +120,10 @@ struct RefusalFeed::State {
   std::vector<char> buffer = std::vector<char>(kFeedBytes);
 
   Result<void> open(std::size_t buffer_bytes) {
-    auto socket = netfilter_socket();
-    if (!socket) return std::unexpected(socket.error());
-    fd = std::move(*socket);
-    if (!make_queue(fd.get(), buffer_bytes)) {
+    auto opened = netfilter_socket();
+    if (!opened) return std::unexpected(opened.error());
+    socket = std::move(*opened);
+    if (!make_queue(socket.fd(), buffer_bytes)) {
       return fw::fail(ErrorCode::permission,
                       "cannot read refused packets: this needs root or the capability "
                       "CAP_NET_ADMIN (try: sudo)");
@@ -133,7 +133,7 @@ struct RefusalFeed::State {
     nfulnl_msg_config_mode mode{};
     mode.copy_range = htonl(kCopyBytes);
     mode.copy_mode = NFULNL_COPY_PACKET;
-    int code = Request(group).with(NFULA_CFG_CMD, bind).send_to(fd.get());
+    int code = Request(group).with(NFULA_CFG_CMD, bind).send_to(socket.fd());
     if (code == EPERM || code == EBUSY) {
       return fw::fail(ErrorCode::kernel_refused,
                       fmt::format("another program reads nflog group {}; choose another number for "
@@ -145,7 +145,7 @@ struct RefusalFeed::State {
       code = Request(group)
                  .with(NFULA_CFG_MODE, mode)
                  .with(NFULA_CFG_QTHRESH, htonl(1))
-                 .send_to(fd.get());
+                 .send_to(socket.fd());
     }
     if (code != 0) return refused(code);
     return {};
@@ -175,15 +175,15 @@ Result<RefusalFeed> RefusalFeed::open(std::uint16_t group, std::size_t buffer_by
   return RefusalFeed(std::move(state));
 }
 
-int RefusalFeed::fd() const { return state_->fd.get(); }
+int RefusalFeed::fd() const { return state_->socket.fd(); }
 
 Result<std::span<const Refusal>> RefusalFeed::drain() {
   State& s = *state_;
   s.refusals.clear();
-  const std::uint32_t total = dropped(s.fd.get());
+  const std::uint32_t total = dropped(s.socket.fd());
   s.counts.lost += total - std::exchange(s.dropped_before, total);
   while (s.refusals.size() < kDrainMax) {
-    const ssize_t got = recv(s.fd.get(), s.buffer.data(), s.buffer.size(), 0);
+    const ssize_t got = recv(s.socket.fd(), s.buffer.data(), s.buffer.size(), 0);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0 && errno == EAGAIN) break;
     if (got < 0) return refused(errno);

@@ -87,7 +87,7 @@ bool ChangeReader::read(const nlmsghdr* message, RulesetChange& out) {
 }
 
 struct RulesetWatch::State {
-  Descriptor fd;
+  fw::File socket;
   ChangeReader reader;
   std::uint64_t changes_read = 0;
   std::uint64_t lost = 0;
@@ -105,8 +105,8 @@ Result<RulesetWatch> RulesetWatch::open(std::size_t buffer_bytes) {
   auto state = std::make_unique<State>();
   auto socket = netfilter_socket();
   if (!socket) return std::unexpected(socket.error());
-  state->fd = std::move(*socket);
-  const int fd = state->fd.get();
+  state->socket = std::move(*socket);
+  const int fd = state->socket.fd();
   if (!make_queue(fd, buffer_bytes) ||
       !set_option(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, int{NFNLGRP_NFTABLES})) {
     return fw::fail_errno(ErrorCode::permission,
@@ -117,16 +117,16 @@ Result<RulesetWatch> RulesetWatch::open(std::size_t buffer_bytes) {
   return RulesetWatch(std::move(state));
 }
 
-int RulesetWatch::fd() const { return state_->fd.get(); }
+int RulesetWatch::fd() const { return state_->socket.fd(); }
 
 Result<RulesetWatch::Drained> RulesetWatch::drain() {
   State& s = *state_;
   s.changes.clear();
-  const std::uint32_t total = dropped(s.fd.get());
+  const std::uint32_t total = dropped(s.socket.fd());
   const std::uint32_t lost = total - std::exchange(s.dropped_before, total);
   s.lost += lost;
   while (s.changes.size() < kChangesMax) {
-    const ssize_t got = recv(s.fd.get(), s.buffer.data(), s.buffer.size(), 0);
+    const ssize_t got = recv(s.socket.fd(), s.buffer.data(), s.buffer.size(), 0);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0 && errno == EAGAIN) break;
     if (got < 0) {
@@ -143,11 +143,12 @@ Result<RulesetWatch::Drained> RulesetWatch::drain() {
 }
 
 void RulesetWatch::pause() const {
-  (void)set_option(state_->fd.get(), SOL_NETLINK, NETLINK_DROP_MEMBERSHIP, int{NFNLGRP_NFTABLES});
+  (void)set_option(state_->socket.fd(), SOL_NETLINK, NETLINK_DROP_MEMBERSHIP,
+                   int{NFNLGRP_NFTABLES});
 }
 
 void RulesetWatch::resume() const {
-  (void)set_option(state_->fd.get(), SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, int{NFNLGRP_NFTABLES});
+  (void)set_option(state_->socket.fd(), SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, int{NFNLGRP_NFTABLES});
 }
 
 RulesetWatch::Counts RulesetWatch::counts() const {

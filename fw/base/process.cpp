@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "fw/base/file.hpp"
 #include "fw/base/limits.hpp"
 
 namespace fw {
@@ -23,25 +24,6 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr std::array kFolders = {"/usr/sbin/", "/usr/bin/", "/sbin/", "/bin/"};
-
-/// Owns a file descriptor.
-class Descriptor {
- public:
-  explicit Descriptor(int fd = -1) : fd_(fd) {}
-  Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  Descriptor& operator=(Descriptor&& other) noexcept {
-    std::swap(fd_, other.fd_);
-    return *this;
-  }
-  ~Descriptor() { close(); }
-  void close() {
-    if (fd_ >= 0) ::close(std::exchange(fd_, -1));
-  }
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
 
 /// What the program starts with; owns what posix_spawn asks for.
 class Start {
@@ -115,15 +97,14 @@ int milliseconds_until(Clock::time_point deadline) {
 
 /// Takes output until the program has ended, which it is made to do when its time is over. It is
 /// not reaped yet, so its number and its group's are still its own.
-void follow(pid_t pid, int pidfd, const Descriptor& pipe, const ProcessBounds& bounds,
-            ProcessEnd& end) {
+void follow(pid_t pid, int pidfd, const File& pipe, const ProcessBounds& bounds, ProcessEnd& end) {
   auto deadline = Clock::now() + bounds.time;
   bool killed = false;
   bool at_end = false;
   for (;;) {
-    pollfd wake[] = {{pidfd, POLLIN, 0}, {at_end ? -1 : pipe.get(), POLLIN, 0}};
+    pollfd wake[] = {{pidfd, POLLIN, 0}, {at_end ? -1 : pipe.fd(), POLLIN, 0}};
     (void)::poll(wake, 2, killed ? -1 : milliseconds_until(deadline));
-    if (wake[1].revents != 0) take_output(pipe.get(), bounds.output_bytes, end, at_end);
+    if (wake[1].revents != 0) take_output(pipe.fd(), bounds.output_bytes, end, at_end);
     if (wake[0].revents != 0) break;
     if (killed || Clock::now() < deadline) continue;
     killed = std::exchange(end.timed_out, true);
@@ -132,7 +113,7 @@ void follow(pid_t pid, int pidfd, const Descriptor& pipe, const ProcessBounds& b
   }
   ::kill(-pid, SIGKILL);  // its children, too
   // What it wrote last. Who left the group may still write, so this ends by itself.
-  for (int i = 0; i < 64 && take_output(pipe.get(), bounds.output_bytes, end, at_end); ++i) {
+  for (int i = 0; i < 64 && take_output(pipe.fd(), bounds.output_bytes, end, at_end); ++i) {
   }
 }
 
@@ -156,19 +137,19 @@ Result<ProcessEnd> run_process(const std::vector<std::string>& words, const Proc
 
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) return not_run(errno);
-  const Descriptor pipe(ends[0]);
-  Descriptor output(ends[1]);
-  (void)::fcntl(pipe.get(), F_SETFL, O_NONBLOCK);
+  const File pipe(ends[0]);
+  File output(ends[1]);
+  (void)::fcntl(pipe.fd(), F_SETFL, O_NONBLOCK);
   pid_t pid = -1;
-  if (const int reason = Start(output.get()).spawn(path, words, pid); reason != 0)
+  if (const int reason = Start(output.fd()).spawn(path, words, pid); reason != 0)
     return not_run(reason);
   output.close();
 
   ProcessEnd end;
-  const Descriptor pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
-  const int reason = pidfd.get() < 0 ? errno : 0;
+  const File pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+  const int reason = pidfd.fd() < 0 ? errno : 0;
   if (reason == 0) {
-    follow(pid, pidfd.get(), pipe, bounds, end);
+    follow(pid, pidfd.fd(), pipe, bounds, end);
   } else {
     ::kill(-pid, SIGKILL);
   }

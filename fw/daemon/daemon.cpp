@@ -29,7 +29,6 @@
 #include "fw/daemon/stand_in.hpp"
 #include "fw/daemon/stand_in_keeper.hpp"
 #include "fw/host/block.hpp"
-#include "fw/lists/file.hpp"
 #include "fw/service/service_loop.hpp"
 #include "fw/service/timers.hpp"
 #include "fw/store/store.hpp"
@@ -45,13 +44,8 @@ constexpr auto kFlushRest = 200ms;  // one look at open connections for many tha
 
 /// The lock of the one daemon of a state folder, for as long as it lives.
 Result<File> only_one(const std::string& state_dir) {
-  const auto folder = make_folder(state_dir);
-  if (!folder) return std::unexpected(folder.error());
-  const std::string path = state_dir + "/daemon.lock";
-  File file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
-  if (!file) return fail_errno(ErrorCode::io, "cannot open " + path, errno);
-  give_to_owner(file.fd(), folder->fd());
-  if (::flock(file.fd(), LOCK_EX | LOCK_NB) != 0) {
+  auto file = open_lock_file(state_dir, "daemon.lock");
+  if (file && ::flock(file->fd(), LOCK_EX | LOCK_NB) != 0) {
     return fail(ErrorCode::usage, "another daemon uses " + state_dir + " already");
   }
   return file;

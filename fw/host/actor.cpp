@@ -7,7 +7,6 @@
 #include <charconv>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
 #include <iterator>
 #include <memory>
 #include <string_view>
@@ -24,6 +23,7 @@
 #include <unistd.h>
 
 #include "fw/base/endpoint.hpp"
+#include "fw/base/file.hpp"
 #include "fw/host/tcp_sockets.hpp"
 
 namespace fw {
@@ -32,11 +32,6 @@ namespace {
 constexpr std::uint32_t kNoLogin = ~std::uint32_t{0};
 constexpr int kAncestorsMax =
     64;  // a chain that changes in the meantime must not go round for ever
-
-std::string read_all(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
 
 template <class T>
 std::optional<T> number(std::string_view text) {
@@ -54,7 +49,7 @@ struct Stat {
 };
 
 std::optional<Stat> read_stat(const std::string& process) {
-  const std::string text = read_all("/proc/" + process + "/stat");
+  const std::string text = read_kernel_file("/proc/" + process + "/stat");
   const auto name_end = text.rfind(')');  // the name may hold anything
   if (name_end == std::string::npos) return {};
   std::vector<std::string_view> fields;
@@ -70,7 +65,8 @@ std::optional<Stat> read_stat(const std::string& process) {
 }
 
 std::uint32_t login_of(const std::string& process) {
-  return number<std::uint32_t>(read_all("/proc/" + process + "/loginuid")).value_or(kNoLogin);
+  return number<std::uint32_t>(read_kernel_file("/proc/" + process + "/loginuid"))
+      .value_or(kNoLogin);
 }
 
 /// The process and its ancestors, nearest first, as far as they can be seen, without init: it
@@ -122,7 +118,7 @@ class Incoming {
 /// server that blocks an attacker has that attacker's connection open, and must not be reported to
 /// wait.
 bool is_ssh_server(const std::string& process) {
-  const std::string name = read_all("/proc/" + process + "/comm");
+  const std::string name = read_kernel_file("/proc/" + process + "/comm");
   return name.starts_with("sshd") || name.starts_with("dropbear");
 }
 
@@ -167,7 +163,7 @@ std::optional<Session> parse_session(std::string_view text) {
 /// The session that a process knows of, if there still is one.
 std::optional<Session> by_environment(const std::string& process, Incoming& incoming) {
   constexpr std::string_view kName = "SSH_CONNECTION=";
-  const std::string environment = read_all("/proc/" + process + "/environ");
+  const std::string environment = read_kernel_file("/proc/" + process + "/environ");
   for (std::string_view rest = environment; !rest.empty();) {
     const std::string_view one = rest.substr(0, rest.find('\0'));
     rest.remove_prefix(std::min(one.size() + 1, rest.size()));
@@ -223,7 +219,7 @@ std::string user_name(std::uint32_t uid) {
 
 /// The real user of a process.
 std::uint32_t owner_of(const std::string& process) {
-  const std::string text = read_all("/proc/" + process + "/status");
+  const std::string text = read_kernel_file("/proc/" + process + "/status");
   constexpr std::string_view kLine = "\nUid:\t";
   const auto at = text.find(kLine);
   if (at == std::string::npos) return kNoLogin;

@@ -7,8 +7,8 @@
 #include <fmt/format.h>
 
 #include "fw/base/endpoint.hpp"
+#include "fw/base/file.hpp"
 #include "fw/base/limits.hpp"
-#include "fw/lists/file.hpp"
 
 namespace fw {
 namespace {

@@ -7,10 +7,10 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include "fw/base/file.hpp"
 #include "fw/base/limits.hpp"
 #include "fw/effective/policy.hpp"
 #include "fw/host/state_file.hpp"
-#include "fw/lists/file.hpp"
 
 namespace fw {
 namespace {

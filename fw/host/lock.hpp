@@ -4,7 +4,9 @@
 
 #include <optional>
 #include <string>
+#include <utility>
 
+#include "fw/base/file.hpp"
 #include "fw/base/result.hpp"
 
 namespace fw {
@@ -18,14 +20,13 @@ class StateLock {
   /// The same without waiting: nothing when another program holds it.
   static Result<std::optional<StateLock>> try_take(const std::string& state_dir);
 
-  StateLock(StateLock&& other) noexcept;
-  StateLock& operator=(StateLock&& other) noexcept;
-  ~StateLock();
-
  private:
   static Result<StateLock> open(const std::string& state_dir);
-  explicit StateLock(int fd) : fd_(fd) {}
-  int fd_ = -1;
+  explicit StateLock(File file) : file_(std::move(file)) {}
+  File file_;
 };
+
+/// Opens a file of the state folder to be locked, and makes it and the folder if need be.
+Result<File> open_lock_file(const std::string& state_dir, const char* name);
 
 }  // namespace fw

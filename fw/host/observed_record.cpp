@@ -14,11 +14,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "fw/base/file.hpp"
 #include "fw/base/owner.hpp"
 #include "fw/host/host_facts.hpp"
 #include "fw/host/manifest.hpp"
 #include "fw/host/trial_record.hpp"
-#include "fw/lists/file.hpp"
 
 namespace fw {
 namespace {

@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "fw/lists/file.hpp"
+#include "fw/base/file.hpp"
 
 namespace fw {
 

@@ -5,24 +5,18 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdint>
-#include <fstream>
-#include <iterator>
 #include <sstream>
 
 #include <arpa/inet.h>
 #include <fmt/format.h>
 
+#include "fw/base/file.hpp"
 #include "fw/host/own_addresses.hpp"
 
 namespace fw {
 namespace {
 
 constexpr std::uint32_t kRouteReject = 0x0200;  // RTF_REJECT: it leads nowhere
-
-std::string read_all(const char* path) {
-  std::ifstream in(path);
-  return {std::istreambuf_iterator<char>(in), {}};
-}
 
 template <class T>
 bool from_hex(std::string_view text, T& value) {
@@ -86,8 +80,8 @@ Uplink parse_default_routes(std::string_view ipv4, std::string_view ipv6) {
 }
 
 Uplink read_uplink() {
-  Uplink out =
-      parse_default_routes(read_all("/proc/self/net/route"), read_all("/proc/self/net/ipv6_route"));
+  Uplink out = parse_default_routes(read_kernel_file("/proc/self/net/route"),
+                                    read_kernel_file("/proc/self/net/ipv6_route"));
   for (const OwnAddress& own : own_addresses()) {
     if (std::ranges::binary_search(out.devices, own.device) && !own.link_local) {
       out.addresses.push_back(own.ip);
@@ -121,8 +115,8 @@ SparedSpace spared_here() {
   add(own, "this host's own address");
   add(read_uplink().gateways, "this host's router");
   // With systemd-resolved the first names the stub only.
-  add(nameservers_of(read_all("/etc/resolv.conf")), "this host's resolver");
-  add(nameservers_of(read_all("/run/systemd/resolve/resolv.conf")), "this host's resolver");
+  add(nameservers_of(read_kernel_file("/etc/resolv.conf")), "this host's resolver");
+  add(nameservers_of(read_kernel_file("/run/systemd/resolve/resolv.conf")), "this host's resolver");
   return out;
 }
 

@@ -16,7 +16,7 @@
 #include <fmt/format.h>
 #include <sys/file.h>
 
-#include "fw/lists/file.hpp"
+#include "fw/base/file.hpp"
 #include "fw/lists/index.hpp"
 #include "fw/lists/set_file.hpp"
 

@@ -12,9 +12,9 @@
 
 #include <fmt/format.h>
 
+#include "fw/base/file.hpp"
 #include "fw/base/limits.hpp"
 #include "fw/base/suggest.hpp"
-#include "fw/lists/file.hpp"
 #include "fw/lists/lists.hpp"
 
 namespace fw {

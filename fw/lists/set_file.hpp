@@ -4,8 +4,8 @@
 
 #include <string>
 
+#include "fw/base/file.hpp"
 #include "fw/lists/address_set.hpp"
-#include "fw/lists/file.hpp"
 
 namespace fw {
 

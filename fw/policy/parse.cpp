@@ -8,11 +8,11 @@
 
 #include <fmt/format.h>
 
+#include "fw/base/file.hpp"
 #include "fw/base/limits.hpp"
 #include "fw/policy/policy_tables.hpp"
 #include "fw/policy/rule_files.hpp"
 #include "fw/policy/tables.hpp"
-#include "fw/policy/text_file.hpp"
 
 namespace fw {
 namespace {

@@ -9,8 +9,8 @@
 
 #include <fmt/format.h>
 
+#include "fw/base/file.hpp"
 #include "fw/base/limits.hpp"
-#include "fw/policy/text_file.hpp"
 
 namespace fw {
 namespace {

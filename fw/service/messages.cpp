@@ -22,19 +22,18 @@ namespace {
 
 constexpr const char* kJournal = "/run/systemd/journal/socket";
 
-/// A datagram socket that leads to a path; "@" begins an abstract name. -1 when nobody is there.
-int datagrams_to(std::string_view path) {
+/// A datagram socket that leads to a path; "@" begins an abstract name. None when nobody is there.
+File datagrams_to(std::string_view path) {
   sockaddr_un to{};
   to.sun_family = AF_UNIX;
-  if (path.empty() || path.size() >= sizeof to.sun_path) return -1;
+  if (path.empty() || path.size() >= sizeof to.sun_path) return {};
   std::memcpy(to.sun_path, path.data(), path.size());
   if (path.front() == '@') to.sun_path[0] = '\0';
-  const int fd = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  if (fd < 0) return -1;
+  File socket(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!socket) return {};
   const auto length = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path.size());
-  if (::connect(fd, reinterpret_cast<const sockaddr*>(&to), length) == 0) return fd;
-  ::close(fd);
-  return -1;
+  if (::connect(socket.fd(), reinterpret_cast<const sockaddr*>(&to), length) == 0) return socket;
+  return {};
 }
 
 /// "NAME=value", or with the length before it where the value has line breaks.
@@ -58,10 +57,9 @@ void append(std::string& datagram, std::string_view name, std::string_view value
 void notify_manager(std::string_view state) {
   const char* const path = std::getenv("NOTIFY_SOCKET");
   if (path == nullptr) return;
-  const int fd = datagrams_to(path);
-  if (fd < 0) return;
-  [[maybe_unused]] const auto sent = ::send(fd, state.data(), state.size(), MSG_NOSIGNAL);
-  ::close(fd);
+  const File socket = datagrams_to(path);
+  if (!socket) return;
+  [[maybe_unused]] const auto sent = ::send(socket.fd(), state.data(), state.size(), MSG_NOSIGNAL);
 }
 
 std::chrono::microseconds watchdog_period() {
@@ -74,10 +72,6 @@ std::chrono::microseconds watchdog_period() {
 
 Messages::Messages(std::string service)
     : service_(std::move(service)), socket_(datagrams_to(kJournal)) {}
-
-Messages::~Messages() {
-  if (socket_ >= 0) ::close(socket_);
-}
 
 void Messages::send(Level level, const std::string& text, const std::vector<Field>& fields) {
   static constexpr auto kQuota =
@@ -98,13 +92,14 @@ void Messages::send(Level level, const std::string& text, const std::vector<Fiel
 }
 
 void Messages::write(Level level, const std::string& text, const std::vector<Field>& fields) {
-  if (socket_ >= 0) {
+  if (socket_) {
     std::string datagram;
     append(datagram, "MESSAGE", text);
     append(datagram, "PRIORITY", std::to_string(static_cast<int>(level)));
     append(datagram, "SYSLOG_IDENTIFIER", service_);
     for (const Field& field : fields) append(datagram, field.name, field.value);
-    if (::send(socket_, datagram.data(), datagram.size(), MSG_NOSIGNAL | MSG_DONTWAIT) >= 0) return;
+    if (::send(socket_.fd(), datagram.data(), datagram.size(), MSG_NOSIGNAL | MSG_DONTWAIT) >= 0)
+      return;
   }
   std::string line =
       fmt::format("<{}>{}: {}", static_cast<int>(level), service_, printable(text, text.size()));

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "fw/base/file.hpp"
 #include "limiter/gcra.hpp"
 
 namespace fw {
@@ -34,9 +35,6 @@ class Messages {
  public:
   /// `service` is the name that they carry: "cloudron-fwd".
   explicit Messages(std::string service);
-  ~Messages();
-  Messages(const Messages&) = delete;
-  Messages& operator=(const Messages&) = delete;
 
   void send(Level level, const std::string& text, const std::vector<Field>& fields = {});
 
@@ -46,7 +44,7 @@ class Messages {
   void write(Level level, const std::string& text, const std::vector<Field>& fields);
 
   std::string service_;
-  int socket_ = -1;
+  File socket_;
   limiter::Ticks budget_ = 0;
   std::uint64_t suppressed_ = 0;  ///< in all
   std::uint64_t unsaid_ = 0;      ///< of them

@@ -1,5 +1,4 @@
 // A SQLite database as a file of the state folder.
-// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/store/file.hpp"
 
 #include <cerrno>
@@ -14,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "fw/base/file.hpp"
 #include "fw/base/owner.hpp"
 
 namespace fw {
@@ -43,7 +43,7 @@ std::string remedy(int code, const DatabaseForm& form) {
   }
 }
 
-/// True for a link to nothing as well: what it leads to may only be away, and is not recreated.
+/// True for a link to nothing as well: what it leads to may only be away, and is not made anew.
 bool is_there(const std::string& path) {
   return ::faccessat(AT_FDCWD, path.c_str(), F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
@@ -83,11 +83,11 @@ void make_tables(const std::string& path, const DatabaseForm& form) {
 Result<void> make_file(const std::string& path, const DatabaseForm& form) {
   const std::string unfinished = path + ".new";
   remove_with_log(unfinished);
-  const int fd = ::open(unfinished.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-  if (fd < 0) return cannot_make(path);
-  // SQLite gives the files next to it to the owner of this one.
-  give_to_owner(fd, std::filesystem::path(path).parent_path());
-  ::close(fd);
+  File file(::open(unfinished.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+  if (!file) return cannot_make(path);
+  // SQLite gives the files beside it to the owner of this one.
+  give_to_owner(file.fd(), std::filesystem::path(path).parent_path());
+  file.close();  // before SQLite opens it: closing one descriptor ends all locks of the process
   return guarded(form, path, [&]() -> Result<void> {
     make_tables(unfinished, form);
     // The log of a database that somebody moved away must not become part of this one.
@@ -129,14 +129,13 @@ Result<void> make_database(const std::string& state_dir, const DatabaseForm& for
   const auto parent = std::filesystem::path(state_dir).parent_path();
   if (!parent.empty()) std::filesystem::create_directories(parent, error);
   if (::mkdir(state_dir.c_str(), 0700) != 0 && errno != EEXIST) return cannot_make(state_dir);
-  const int lock = ::open(state_dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (lock < 0 || ::flock(lock, LOCK_EX) != 0) return cannot_make(path);
+  const File lock(::open(state_dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!lock || ::flock(lock.fd(), LOCK_EX) != 0) return cannot_make(path);
   Result<void> made;
   if (!is_there(path)) {  // another process can have been faster
     made = make_file(path, form);
-    if (made) ::fsync(lock);
+    if (made) ::fsync(lock.fd());
   }
-  ::close(lock);
   return made;
 }
 
