@@ -2,6 +2,7 @@
 // libnetfilter_log's, over the same messages of the kernel.
 //
 // usage: readers_bench [ROUNDS]. As root; everything happens in a namespace of its own.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <algorithm>
 #include <cerrno>
 #include <chrono>

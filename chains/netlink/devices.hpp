@@ -1,4 +1,5 @@
 // The network devices of this namespace.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,5 @@
 // Entries of the connection tracking table, by libnetfilter_conntrack.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "chains/netlink/entry.hpp"
 
 #include <new>

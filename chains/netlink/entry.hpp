@@ -1,4 +1,5 @@
 // Entries of the connection tracking table as libnetfilter_conntrack's objects.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include "chains/netlink/conntrack.hpp"

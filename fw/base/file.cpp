@@ -1,4 +1,5 @@
 // Files: opened, read with a bound, durably replaced.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/base/file.hpp"
 
 #include <array>

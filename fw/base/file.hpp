@@ -1,4 +1,5 @@
 // Files: handles that close themselves, reading with a bound, replacing whole and durably.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <cstddef>

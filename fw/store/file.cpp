@@ -1,4 +1,5 @@
 // A SQLite database as a file of the state folder.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/store/file.hpp"
 
 #include <cerrno>

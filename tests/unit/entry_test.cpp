@@ -1,4 +1,5 @@
 // Messages about entries of connection tracking, read back by the product's own reader.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "chains/netlink/entry.hpp"
 
 #include <algorithm>

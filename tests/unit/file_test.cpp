@@ -1,4 +1,5 @@
 // Handles that close themselves, and files that are read with a bound.
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/base/file.hpp"
 
 #include <cerrno>
