@@ -2,11 +2,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
+#include <memory>
+
+#include <libnetfilter_conntrack/libnetfilter_conntrack.h>
+
 #include "chains/netlink/conntrack.hpp"
 #include "chains/netlink/flow.hpp"
 #include "chains/netlink/handles.hpp"
 
 namespace chains {
+
+using EntryHandle = std::unique_ptr<nf_conntrack, FreeWith<nfct_destroy>>;
 
 /// From a message of the conntrack subsystem; null when it is malformed.
 EntryHandle read_entry(const nlmsghdr* message);

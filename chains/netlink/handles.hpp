@@ -1,4 +1,4 @@
-// Owners of the objects of libnftnl, libmnl and libnetfilter_conntrack.
+// Owners of libnftnl's and libmnl's objects.
 // SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
@@ -8,7 +8,6 @@
 #include <linux/netfilter/nfnetlink.h>
 // clang-format on
 #include <libmnl/libmnl.h>
-#include <libnetfilter_conntrack/libnetfilter_conntrack.h>
 #include <libnftnl/chain.h>
 #include <libnftnl/expr.h>
 #include <libnftnl/object.h>
@@ -33,7 +32,6 @@ using RuleHandle = std::unique_ptr<nftnl_rule, FreeWith<nftnl_rule_free>>;
 using SetHandle = std::unique_ptr<nftnl_set, FreeWith<nftnl_set_free>>;
 using ObjectHandle = std::unique_ptr<nftnl_obj, FreeWith<nftnl_obj_free>>;
 using UdataHandle = std::unique_ptr<nftnl_udata_buf, FreeWith<nftnl_udata_buf_free>>;
-using EntryHandle = std::unique_ptr<nf_conntrack, FreeWith<nfct_destroy>>;
 using SocketHandle = std::unique_ptr<mnl_socket, FreeWith<mnl_socket_close>>;
 
 }  // namespace chains
