@@ -429,9 +429,9 @@ TEST(PolicyProblems, UnknownKeysAndTables) {
       {"[port]\ntcp = [1]", "p:1:2: error: ", "unknown table \"port\"; did you mean [ports]?"},
       {"[addons]\nx = 1", "p:1:2: error: ", "did you mean [[addon]]?"},
       {"[nat]\nx = 1", "p:1:2: error: ",
-       "known are [ports], [mail], [[open]], [guests], [trusted], [apps], [[limit]], [[list]], "
+       "known are [ports], [[open]], [guests], [trusted], [apps], [[limit]], [[list]], "
        "[[app]], [[addon]], "
-       "[[offender]], [activity], [metrics], [advanced]"},
+       "[[offender]], [activity], [metrics], [advanced], [mail]"},
       {"tcp = [22]", "p:1:1: error: ", "unknown key \"tcp\"; it belongs in [ports]"},
       {"version = 1", "p:1:1: error: ", "unknown key \"version\"; known are [ports]"},
       {"[[limit]]\nname = \"a\"\nports = [80]\nrate = \"5/s\"\nenabled = false\nconcurent = 5",
