@@ -51,7 +51,7 @@ TEST_P(Beside, TheDaemonSaysOnceWhoSetsOurBitsAndOnceWhenThatEnds) {
     return eventually([&] { return fw.must({"activity"}).out.find(text) != std::string::npos; });
   };
   nft(net.host, "table inet other { chain guilty { ct label set 97; }; }");
-  EXPECT_TRUE(said("table inet other, chain guilty sets bits of connection labels"));
+  EXPECT_TRUE(said("table inet other, chain guilty sets the bits of connection labels"));
   nft(net.host, "table ip another { chain guilty { ct label set 98; }; }");
   EXPECT_TRUE(said("table inet other, chain guilty; table ip another, chain guilty"));
   nft(net.host, "delete table inet other\ndelete table ip another");
