@@ -32,7 +32,7 @@ int not_readable(const File& file) {
   return S_ISREG(status.st_mode) ? 0 : -1;
 }
 
-Result<void> write_all(int fd, Bytes bytes) {
+Result<void> write_all(int fd, FileBytes bytes) {
   while (!bytes.empty()) {
     const ::ssize_t n = ::write(fd, bytes.data(), bytes.size());
     if (n < 0) {
@@ -44,8 +44,8 @@ Result<void> write_all(int fd, Bytes bytes) {
   return {};
 }
 
-Result<void> write_durably(int fd, const std::vector<Bytes>& parts) {
-  for (const Bytes part : parts) {
+Result<void> write_durably(int fd, const std::vector<FileBytes>& parts) {
+  for (const FileBytes part : parts) {
     if (auto written = write_all(fd, part); !written) return written;
   }
   if (::fdatasync(fd) != 0) return fail_errno(ErrorCode::io, "cannot write", errno);
@@ -128,7 +128,7 @@ Result<File> make_folder(const std::string& path) {
 }
 
 Result<void> replace_file(const File& folder, const std::string& name,
-                          const std::vector<Bytes>& parts) {
+                          const std::vector<FileBytes>& parts) {
   const std::string temporary = name + ".new";
   const auto failed = [&](int reason) {
     ::unlinkat(folder.fd(), temporary.c_str(), 0);

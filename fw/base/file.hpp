@@ -61,9 +61,9 @@ Result<File> make_folder(const std::string& path);
 
 /// Makes `folder`/`name` hold exactly `parts`: after a crash at any moment it holds the old content
 /// or the new one. The rename itself is durable once the folder is synced.
-using Bytes = std::span<const std::byte>;
+using FileBytes = std::span<const std::byte>;
 Result<void> replace_file(const File& folder, const std::string& name,
-                          const std::vector<Bytes>& parts);
+                          const std::vector<FileBytes>& parts);
 
 /// Waits until the disk has it.
 Result<void> sync_folder(const File& folder);

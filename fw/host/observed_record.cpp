@@ -58,7 +58,7 @@ Digest fingerprint(const Target& target, const chains::Batch& creation) {
   for (const chains::Device& device : target.facts.devices) {
     outside += fmt::format(" {} {}", device.name, device.index);
   }
-  std::vector<Bytes> parts{std::as_bytes(std::span(outside))};
+  std::vector<FileBytes> parts{std::as_bytes(std::span(outside))};
   for (const iovec& piece : creation.pieces()) {
     parts.emplace_back(static_cast<const std::byte*>(piece.iov_base), piece.iov_len);
   }
