@@ -283,7 +283,9 @@ void decode(const json::value& from, T& value) {
     decode_number(from, count);
     value = T{count};
   } else if constexpr (kIsOptional<T>) {
-    decode(from, value.emplace());
+    typename T::value_type inner{};
+    decode(from, inner);
+    value = std::move(inner);
   } else if constexpr (kIsVector<T>) {
     decode_array(from, value);
   } else if constexpr (kIsMap<T>) {
