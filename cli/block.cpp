@@ -164,8 +164,13 @@ void print_blocked(const Context& context, const fw::ops::BlockReport& report, c
 int run_block(const Context& context, const BlockOptions& options) {
   auto named = named_by(context, options);
   if (!named) return kError;
-  fw::ops::BlockRequest request{named->addresses, named->listed,   {},           options.reason,
-                                options.origin,   options.prefix6, options.force};
+  fw::ops::BlockRequest request{named->addresses,
+                                {named->listed.name, std::move(named->listed.addresses)},
+                                {},
+                                options.reason,
+                                options.origin,
+                                options.prefix6,
+                                options.force};
   if (request.origin.empty()) request.origin = "admin";
   if (!options.for_time.empty()) {
     const auto duration = fw::parse_duration(options.for_time);
@@ -177,7 +182,7 @@ int run_block(const Context& context, const BlockOptions& options) {
   }
   const fw::ops::Environment env = context.environment();
   const LoadedPolicy loaded = fw::ops::load_some_policy(env, context.source());
-  const auto report = fw::ops::block(env, loaded, request);
+  const auto report = fw::ops::block(env, loaded, std::move(request));
   if (!report) return failed(context, report.error());
   if (!say_left_out(context, *named, report->left_out, "; use --force to block it anyway")) {
     return kError;

@@ -69,11 +69,7 @@ void Context::error(const std::string& line) const {
   fmt::print(stderr, "{}cloudron-fw: {} {}\n", boot ? "<3>" : "", label, shown(line));
 }
 
-void Context::error(const fw::Error& error) const {
-  const bool denied = error.sys_errno == EACCES || error.sys_errno == EPERM;
-  this->error(to_string(error) +
-              (denied && geteuid() != 0 ? "; this command needs root (try: sudo)" : ""));
-}
+void Context::error(const fw::Error& error) const { this->error(fw::ops::error_text(error)); }
 
 void Context::print(const json::value& fields) const {
   fmt::print("{}\n", json::serialize(fw::wire::versioned(fields)));

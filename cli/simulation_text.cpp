@@ -31,16 +31,7 @@ void heading(const Context& context, const std::string& text) {
 /// "8h 12m", "3.2s".
 std::string length_text(simulate::Nanoseconds length) {
   if (length < 10'000'000'000) return fmt::format("{:.1f}s", static_cast<double>(length) / 1e9);
-  std::string text;
-  auto rest = length / 1'000'000'000;
-  int parts = 0;
-  for (const auto& [unit, name] : {std::pair{86'400L, 'd'}, {3600L, 'h'}, {60L, 'm'}, {1L, 's'}}) {
-    if (rest < unit || parts == 2) continue;
-    text += fmt::format("{}{}{}", parts == 0 ? "" : " ", rest / unit, name);
-    rest %= unit;
-    ++parts;
-  }
-  return text;
+  return fw::ops::rough_text(std::chrono::seconds{length / 1'000'000'000});
 }
 
 std::string hosts_text(const simulate::Hosts& hosts) {

@@ -3,6 +3,8 @@
 #include "fw/daemon/requests.hpp"
 
 #include <algorithm>
+#include <array>
+#include <string_view>
 #include <utility>
 
 #include <boost/json/array.hpp>
@@ -29,20 +31,20 @@ void answer_with(const Answer& answer, const Result<Report>& report) {
   answer(report ? wire::answer(wire::to_json(*report)) : wire::answer(report.error()));
 }
 
-/// Reads what a request asks for, and hands it on; or says what is wrong with it.
-template <class Request, class Then>
-void with_request(const json::object& json, const Answer& answer, Then then) {
-  auto request = wire::from_json<Request>(json);
-  if (!request) return answer(wire::answer(request.error()));
-  then(std::move(*request));
-}
+/// The other end, and what every request of it says.
+struct Asker {
+  const Peer& peer;
+  const ops::RequestHead& head;
+};
 
 /// For whom it is done, as the other end says, who may change what it likes; else the other end
 /// itself. A process that has ended by now, or that is hidden, is known by its user alone.
-Actor actor_of_request(const Peer& peer, const ops::RequestHead& head) {
-  if (head.by) return *head.by;
-  const std::string process = std::to_string(peer.pid);
-  return actor_of(session_of(process), process, peer.uid);
+Actor actor_of(const Asker& asker) {
+  if (const auto& by = asker.head.by) {
+    return {by->user, by->uid.value_or(asker.peer.uid), by->tty, by->remote};
+  }
+  const std::string process = std::to_string(asker.peer.pid);
+  return fw::actor_of(session_of(process), process, asker.peer.uid);
 }
 
 /// "addresses" that must not be blocked, with the reasons.
@@ -62,13 +64,13 @@ ops::Opened opened(RequestContext& context) {
   return {context.kernel(), context.store(), chains::Admission(context.policy().label_bit)};
 }
 
-void do_block(RequestContext& context, const Peer& peer, const ops::RequestHead& head,
-              ops::BlockRequest request, const Answer& answer) {
+void do_block(RequestContext& context, const Asker& asker, ops::BlockRequest request,
+              const Answer& answer) {
   request.reason.resize(std::min(request.reason.size(), kReasonMax));
   request.origin.resize(std::min(request.origin.size(), kOriginMax));
   if (request.origin.empty()) request.origin = "admin";
   request.addresses = ops::clients(context.guard(), std::move(request.addresses), request.prefix6);
-  const Actor actor = actor_of_request(peer, head);  // who may be gone once it is answered
+  const Actor actor = actor_of(asker);  // who may be gone once it is answered
   if (!request.force) {
     auto objections = context.guard().objections(request.addresses, ops::remote_of(actor));
     if (!objections.empty()) return answer(objected(std::move(objections)));
@@ -83,12 +85,11 @@ void do_block(RequestContext& context, const Peer& peer, const ops::RequestHead&
   context.with_lock(work, [answer](const Error& error) { answer(wire::answer(error)); });
 }
 
-void do_unblock(RequestContext& context, const Peer& peer, const ops::RequestHead& head,
-                ops::UnblockRequest request, const Answer& answer) {
+void do_unblock(RequestContext& context, const Asker& asker, ops::UnblockRequest request,
+                const Answer& answer) {
   request.origin.resize(std::min(request.origin.size(), kOriginMax));
   request.addresses = ops::clients(context.guard(), std::move(request.addresses), request.prefix6);
-  const auto work = [&context, actor = actor_of_request(peer, head), answer,
-                     request = std::move(request)] {
+  const auto work = [&context, actor = actor_of(asker), answer, request = std::move(request)] {
     const auto report = ops::unblock(opened(context), request);
     answer_with(answer, report);
     if (!report || report->unblocked.empty()) return;
@@ -98,21 +99,19 @@ void do_unblock(RequestContext& context, const Peer& peer, const ops::RequestHea
   context.with_lock(work, [answer](const Error& error) { answer(wire::answer(error)); });
 }
 
-void do_applied(RequestContext& context, const ops::AppliedRequest& request, const Answer& answer) {
+void do_applied(RequestContext& context, const Asker&, const ops::AppliedRequest& request,
+                const Answer& answer) {
   context.applied(std::chrono::microseconds{request.took_us});
   answer(wire::answer(json::object{}));
 }
 
-void do_blocks(RequestContext& context, const ops::BlocksRequest& request, const Answer& answer) {
-  auto snapshot = context.store().blocks(wall_clock());
-  if (!snapshot) return answer(wire::answer(snapshot.error()));
-  ops::BlockList list{std::move(snapshot->blocks), 0};
-  list.all = list.blocks.size();
-  list.blocks.resize(std::min(list.all, request.count));
-  answer(wire::answer(wire::to_json(list)));
+void do_blocks(RequestContext& context, const Asker&, const ops::BlocksRequest& request,
+               const Answer& answer) {
+  answer_with(answer, ops::blocks_of(context.store(), request.count));
 }
 
-void do_counts(RequestContext& context, const ops::CountsRequest& request, const Answer& answer) {
+void do_counts(RequestContext& context, const Asker&, const ops::CountsRequest& request,
+               const Answer& answer) {
   const TrafficStats& traffic = context.traffic();
   auto counts = count(context.kernel(), context.store(), context.policy(), traffic,
                       context.counts(), wall_clock());
@@ -124,14 +123,14 @@ void do_counts(RequestContext& context, const ops::CountsRequest& request, const
 }
 
 /// Of the policy in force; a policy file that was not applied yet is of no interest to the daemon.
-void do_status(RequestContext& context, const Answer& answer) {
+void do_status(RequestContext& context, const Asker&, const ops::NoFields&, const Answer& answer) {
   const auto work = [&context, answer] {
     answer_with(answer, ops::status_in_force(context.state_dir()));
   };
   context.with_lock(work, [answer](const Error& error) { answer(wire::answer(error)); });
 }
 
-void do_activity(RequestContext& context, const ops::ActivityRequest& request,
+void do_activity(RequestContext& context, const Asker&, const ops::ActivityRequest& request,
                  const Answer& answer) {
   auto log = ActivityLog::open(context.state_dir());
   if (!log) return answer(wire::answer(log.error()));
@@ -144,57 +143,59 @@ void refuse(const Answer& answer, ErrorCode code, std::string what) {
   answer(wire::answer(Error{code, std::move(what), {}, {}, 0}));
 }
 
+void do_hello(RequestContext& context, const Asker&, const ops::NoFields&, const Answer& answer) {
+  answer(wire::answer(
+      json::object{{"state_dir", context.state_dir()}, {"policy", context.policy().file}}));
+}
+
+/// Reads what a request asks for and does it, or says what is wrong with it.
+template <class Request, auto Do>
+void serve_as(RequestContext& context, const Asker& asker, const json::object& json,
+              const Answer& answer) {
+  auto request = wire::from_json<Request>(json);
+  if (!request) return answer(wire::answer(request.error()));
+  Do(context, asker, std::move(*request), answer);
+}
+
+struct Verb {
+  std::string_view name;
+  bool changes;  ///< only for those who may
+  void (*serve)(RequestContext&, const Asker&, const json::object&, const Answer&);
+};
+constexpr std::array kVerbs{
+    Verb{"hello", false, serve_as<ops::NoFields, do_hello>},
+    Verb{"applied", true, serve_as<ops::AppliedRequest, do_applied>},
+    Verb{"block", true, serve_as<ops::BlockRequest, do_block>},
+    Verb{"unblock", true, serve_as<ops::UnblockRequest, do_unblock>},
+    Verb{"blocks", false, serve_as<ops::BlocksRequest, do_blocks>},
+    Verb{"counts", false, serve_as<ops::CountsRequest, do_counts>},
+    Verb{"status", false, serve_as<ops::NoFields, do_status>},
+    Verb{"activity", false, serve_as<ops::ActivityRequest, do_activity>},
+};
+
+void unknown_verb(const std::string& word, const Answer& answer) {
+  std::string known;
+  for (const Verb& verb : kVerbs)
+    known += fmt::format("{}{}", known.empty() ? "" : ", ", verb.name);
+  refuse(answer, ErrorCode::usage,
+         fmt::format("unknown request {}; known are {}", quote(word), known));
+}
+
 }  // namespace
 
 void serve(RequestContext& context, const Peer& peer, const json::object& request, Answer answer) {
-  auto read = wire::from_json<ops::RequestHead>(request);
-  if (!read) return answer(wire::answer(read.error()));
-  const ops::RequestHead head = std::move(*read);
-  const std::string& verb = head.verb;
-  if (!head.state_dir.empty() && head.state_dir != context.state_dir()) {
+  const auto head = wire::from_json<ops::RequestHead>(request);
+  if (!head) return answer(wire::answer(head.error()));
+  if (!head->state_dir.empty() && head->state_dir != context.state_dir()) {
     return refuse(answer, ErrorCode::missing,
                   "the daemon uses another state folder: " + context.state_dir());
   }
-  const bool changes = verb == "applied" || verb == "block" || verb == "unblock";
-  if (changes && !peer.may_change) {
+  const auto verb = std::ranges::find(kVerbs, head->verb, &Verb::name);
+  if (verb == kVerbs.end()) return unknown_verb(head->verb, answer);
+  if (verb->changes && !peer.may_change) {
     return refuse(answer, ErrorCode::permission, "only root may do that (try: sudo)");
   }
-  if (verb == "hello") {
-    return answer(wire::answer(
-        json::object{{"state_dir", context.state_dir()}, {"policy", context.policy().file}}));
-  }
-  if (verb == "block") {
-    return with_request<ops::BlockRequest>(request, answer, [&](ops::BlockRequest asked) {
-      do_block(context, peer, head, std::move(asked), answer);
-    });
-  }
-  if (verb == "unblock") {
-    return with_request<ops::UnblockRequest>(request, answer, [&](ops::UnblockRequest asked) {
-      do_unblock(context, peer, head, std::move(asked), answer);
-    });
-  }
-  if (verb == "applied") {
-    return with_request<ops::AppliedRequest>(
-        request, answer, [&](const auto& asked) { do_applied(context, asked, answer); });
-  }
-  if (verb == "blocks") {
-    return with_request<ops::BlocksRequest>(
-        request, answer, [&](const auto& asked) { do_blocks(context, asked, answer); });
-  }
-  if (verb == "counts") {
-    return with_request<ops::CountsRequest>(
-        request, answer, [&](const auto& asked) { do_counts(context, asked, answer); });
-  }
-  if (verb == "activity") {
-    return with_request<ops::ActivityRequest>(
-        request, answer, [&](const auto& asked) { do_activity(context, asked, answer); });
-  }
-  if (verb == "status") return do_status(context, answer);
-  refuse(
-      answer, ErrorCode::usage,
-      fmt::format("unknown request {}; known are hello, applied, block, unblock, blocks, counts, "
-                  "status and activity",
-                  quote(verb)));
+  verb->serve(context, {peer, *head}, request, answer);
 }
 
 }  // namespace fw

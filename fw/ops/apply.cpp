@@ -124,7 +124,7 @@ LoadedPolicy load_at_boot(const Environment& env, const PolicySource& source) {
 
 /// For a boot that finds the store unusable; tells it.
 Result<Manager> manager_without_store(const Environment& env, const Error& why) {
-  env.error(to_string(why));
+  env.error(why);
   env.error("blocks are not in force until the state database is repaired");
   auto kernel = chains::Kernel::open();
   if (!kernel) return std::unexpected(kernel.error());

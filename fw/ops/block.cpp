@@ -79,8 +79,8 @@ enum class Asks { block, unblock };
 template <class Request>
 Result<Guarded<Request>> guarded(const Environment& env, const BlockGuard& guard, Request request,
                                  Asks asks, bool force) {
-  const auto& session = env.caller.session();
-  const auto caller = session ? std::optional(session->remote) : std::nullopt;
+  std::optional<Ip> caller;
+  if (!force && env.caller.session()) caller = env.caller.session()->remote;
   request.addresses = clients(guard, std::move(request.addresses), request.prefix6);
   if (asks == Asks::block && !force) {
     const auto objections = guard.objections(request.addresses, caller);
@@ -179,9 +179,10 @@ Row row_of(const UnblockRequest& request, const UnblockReport& report) {
 }
 
 Result<BlockReport> block(const Environment& env, const LoadedPolicy& policy,
-                          const BlockRequest& request) {
+                          BlockRequest request) {
   const BlockGuard guard(policy.policy, read_own_network());
-  auto allowed = guarded(env, guard, request, Asks::block, request.force);
+  const bool force = request.force;
+  auto allowed = guarded(env, guard, std::move(request), Asks::block, force);
   if (!allowed) return std::unexpected(allowed.error());
   const BlockRequest& wanted = allowed->request;
   if (wanted.addresses.empty()) {
@@ -231,16 +232,21 @@ Result<UnblockReport> unblock(const Environment& env, const PolicySource& source
   return std::move(*report);
 }
 
+Result<BlockList> blocks_of(Store& store, std::size_t most) {
+  auto snapshot = store.blocks(wall_clock());
+  if (!snapshot) return std::unexpected(snapshot.error());
+  BlockList out{std::move(snapshot->blocks), 0};
+  out.all = out.blocks.size();
+  if (out.all > most) out.blocks.resize(most);
+  return out;
+}
+
 Result<BlockList> blocks(const Environment& env) {
   if (needs_daemon(env)) return blocks_of_daemon(env);
   if (!has_state(env)) return BlockList{};
   auto store = Store::open(env.state_dir);
   if (!store) return std::unexpected(store.error());
-  auto snapshot = store->blocks(wall_clock());
-  if (!snapshot) return std::unexpected(snapshot.error());
-  BlockList out{std::move(snapshot->blocks), 0};
-  out.all = out.blocks.size();
-  return out;
+  return blocks_of(*store);
 }
 
 }  // namespace fw::ops

@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -99,8 +100,7 @@ Row row_of(const UnblockRequest& request, const UnblockReport& report);
 /// The whole of it for a caller: by the daemon where it runs, which has store and kernel open, else
 /// here. Recorded. `policy` is the one in force. Errors: the guard's objections (nothing is blocked
 /// then) among others.
-Result<BlockReport> block(const Environment& env, const LoadedPolicy& policy,
-                          const BlockRequest& request);
+Result<BlockReport> block(const Environment& env, const LoadedPolicy& policy, BlockRequest request);
 /// The policy is needed for what files list, and for prefix6.
 Result<UnblockReport> unblock(const Environment& env, const PolicySource& source,
                               UnblockRequest request);
@@ -110,6 +110,8 @@ struct BlockList {
   std::vector<Block> blocks;
   std::size_t all = 0;
 };
+/// The first `most` of a store.
+Result<BlockList> blocks_of(Store& store, std::size_t most = SIZE_MAX);
 /// All of them, or those that the daemon tells a caller who may not read the store.
 Result<BlockList> blocks(const Environment& env);
 

@@ -48,15 +48,17 @@ Result<Report> told(const Environment& env, const std::string& line,
   return wire::from_json<Report>(*fields);
 }
 
-/// A change that can as well be made here: an answer that is none, or of a daemon of another
-/// version or state, counts as no daemon. What is done twice is done once.
+/// A change that can as well be made here: without an answer, or with one of a daemon of another
+/// version (unsupported) or state (missing), it counts as no daemon. What is done twice is done
+/// once.
 template <class Report, class Request>
 std::optional<Result<Report>> change(const Environment& env, const char* verb,
                                      const Request& request) {
   // Where there is no daemon this is all it costs.
   if (::access(env.socket.c_str(), W_OK) != 0) return {};
   RequestHead whose = head(env, verb);
-  whose.by = env.caller.actor();
+  const Actor& actor = env.caller.actor();
+  whose.by = Behalf{actor.user, actor.uid, actor.tty, actor.remote};
   const std::string line = line_of(whose, request);
   if (line.size() >= kControlLineMax) return {};
   const auto answer = fw::ask(env.socket, line, kPatience);
@@ -68,7 +70,7 @@ std::optional<Result<Report>> change(const Environment& env, const char* verb,
     return {};
   }
   const ErrorCode code = fields.error().code;
-  if (code == ErrorCode::io || code == ErrorCode::missing) return {};
+  if (code == ErrorCode::unsupported || code == ErrorCode::missing) return {};
   return std::unexpected(fields.error());
 }
 

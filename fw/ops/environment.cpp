@@ -7,6 +7,8 @@
 
 #include <unistd.h>
 
+#include "fw/ops/words.hpp"
+
 namespace fw::ops {
 
 struct Caller::Found {
@@ -34,6 +36,8 @@ Caller this_process() {
   return Caller([] { return session_of(); },
                 [](const std::optional<Session>& session) { return actor_of(session); });
 }
+
+void Environment::error(const Error& error) const { this->error(error_text(error)); }
 
 bool has_state(const Environment& env) {
   return ::access(env.state_dir.c_str(), F_OK) == 0 || errno != ENOENT;

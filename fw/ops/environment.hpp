@@ -46,6 +46,7 @@ struct Environment {
 
   void warn(const std::string& what) const { tell({Severity::warning, what, {}}); }
   void error(const std::string& what) const { tell({Severity::error, what, {}}); }
+  void error(const Error& error) const;
 };
 
 /// The state folder is there. What only reads does not make it: without it, all of it is empty.

@@ -63,7 +63,7 @@ Result<PanicReport> panic(const Environment& env, const PanicRequest& request) {
   auto report = put_in_force(env, *manager, desired, before, after);
   if (!report) return std::unexpected(report.error());
   if (request.on) {
-    if (const auto done = switch_on(env.state_dir); !done) env.error(to_string(done.error()));
+    if (const auto done = switch_on(env.state_dir); !done) env.error(done.error());
   }
   record(env, &desired.policy, "panic", request.on ? "on" : "off");
   return PanicReport{true, read_trouble(env.state_dir), std::move(report->warnings)};

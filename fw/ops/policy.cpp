@@ -34,7 +34,7 @@ void add_exposed(const Environment& env, LoadedPolicy& loaded) {
 bool put_in_rules(const Environment& env, const std::string& path, LoadedPolicy& loaded) {
   auto files = read_rule_files(absolute_path(path));
   if (!files) {
-    env.tell({Severity::error, to_string(files.error()), {}});
+    env.error(files.error());
     return false;
   }
   const auto problems = chains::read_rules(*files).problems;

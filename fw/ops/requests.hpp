@@ -12,17 +12,28 @@
 
 namespace fw::ops {
 
+/// For whom the other end asks, as it says; it may change what it likes.
+struct Behalf {
+  std::string user;
+  std::optional<std::uint32_t> uid;  ///< absent: that of the other end
+  std::string tty;
+  std::string remote;
+};
+
 /// What every request has.
 struct RequestHead {
-  std::string verb;           ///< "block", "status" ...
-  std::string state_dir;      ///< that is meant; "": whichever the daemon keeps
-  std::optional<Actor> by{};  ///< for whom it is done; absent: for the other end
+  std::string verb;            ///< "block", "status" ...
+  std::string state_dir;       ///< that is meant; "": whichever the daemon keeps
+  std::optional<Behalf> by{};  ///< for whom it is done; absent: for the other end
 };
 
 /// A command has made an apply that changed something.
 struct AppliedRequest {
   std::uint64_t took_us = 0;
 };
+
+/// Of requests that say nothing but what they are.
+struct NoFields {};
 
 struct BlocksRequest {
   std::size_t count = 10'000;  ///< at most

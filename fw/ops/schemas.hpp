@@ -17,6 +17,16 @@
 namespace fw::wire {
 
 template <>
+struct Schema<ops::Behalf> {
+  static void fields(auto& io, auto& behalf) {
+    io.field("user", behalf.user);
+    io.field("uid", behalf.uid);
+    io.field("tty", behalf.tty);
+    io.field("remote", behalf.remote);
+  }
+};
+
+template <>
 struct Schema<ops::RequestHead> {
   static void fields(auto& io, auto& head) {
     io.field("do", head.verb);
@@ -28,7 +38,7 @@ struct Schema<ops::RequestHead> {
 template <>
 struct Schema<ops::BlockRequest> {
   static void fields(auto& io, auto& request) {
-    io.required("addresses", request.addresses);
+    io.some("addresses", request.addresses);
     io.field("for", request.lasts);
     io.field("reason", request.reason);
     io.field("origin", request.origin);
@@ -40,7 +50,7 @@ struct Schema<ops::BlockRequest> {
 template <>
 struct Schema<ops::UnblockRequest> {
   static void fields(auto& io, auto& request) {
-    io.required("addresses", request.addresses);
+    io.some("addresses", request.addresses);
     io.field("origin", request.origin);
     io.at_most("prefix6", request.prefix6, 128);
   }
@@ -51,6 +61,11 @@ struct Schema<ops::AppliedRequest> {
   static void fields(auto& io, auto& request) {
     io.at_most("took_us", request.took_us, std::uint64_t{INT64_MAX});
   }
+};
+
+template <>
+struct Schema<ops::NoFields> {
+  static void fields(auto& /*io*/, auto& /*none*/) {}
 };
 
 template <>

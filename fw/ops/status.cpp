@@ -13,20 +13,6 @@
 #include "fw/ops/trial.hpp"
 
 namespace fw::ops {
-namespace {
-
-/// Without a store there are none.
-Result<BlockList> blocks_of(std::optional<Store>& store) {
-  if (!store) return BlockList{};
-  auto snapshot = store->blocks(wall_clock());
-  if (!snapshot) return std::unexpected(snapshot.error());
-  BlockList out{std::move(snapshot->blocks), 0};
-  out.all = out.blocks.size();
-  return out;
-}
-
-}  // namespace
-
 Result<StatusReport> status(const Environment& env, const PolicySource& source) {
   if (needs_daemon(env)) {
     auto told = status_of_daemon(env);
@@ -40,7 +26,7 @@ Result<StatusReport> status(const Environment& env, const PolicySource& source) 
   const auto desired = desired_policy(env.state_dir, this_moment());
   auto now = read_status(*manager, loaded.policy, desired.policy, desired.unused);
   if (!now) return std::unexpected(now.error());
-  auto blocked = blocks_of(manager->store());
+  auto blocked = manager->store() ? blocks_of(*manager->store()) : BlockList{};
   if (!blocked) return std::unexpected(blocked.error());
   StatusReport out{loaded.name, std::move(*now), read_trouble(env.state_dir), std::move(*blocked),
                    loaded.stands_in};
@@ -55,9 +41,8 @@ Result<StatusReport> status_in_force(const std::string& state_dir) {
   auto now =
       read_status(*manager, wanted.policy, wanted.policy, wanted.unused, ListUse::remembered);
   if (!now) return std::unexpected(now.error());
-  auto blocked = blocks_of(manager->store());
+  auto blocked = blocks_of(*manager->store(), kBlocksTold);
   if (!blocked) return std::unexpected(blocked.error());
-  if (blocked->blocks.size() > kBlocksTold) blocked->blocks.resize(kBlocksTold);
   return StatusReport{wanted.policy.file, std::move(*now), read_trouble(state_dir),
                       std::move(*blocked)};
 }

@@ -63,7 +63,7 @@ void end_trial_at_boot(const Environment& env) {
   const auto trial = read_trial_record(env.state_dir);
   if (!trial || !is_due(*trial, this_moment())) return;
   const auto done = abandon_trial(env.state_dir, *trial, wall_clock());
-  if (!done) env.error(to_string(done.error()));
+  if (!done) env.error(done.error());
 }
 
 Result<TrialEnded> confirm(const Environment& env) {

@@ -2,10 +2,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/ops/words.hpp"
 
+#include <cerrno>
 #include <chrono>
 
 #include <fmt/chrono.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
 namespace fw::ops {
 
@@ -27,9 +29,12 @@ std::string until_text(const std::optional<WallTime>& until, WallTime now) {
   if (!until) return "permanently";
   const auto left = std::chrono::ceil<std::chrono::seconds>(*until - now);
   if (left.count() <= 0) return "ended";
-  // Two units are enough to know what one has: "2d 3h", "14m 5s".
+  return rough_text(left) + " left";
+}
+
+std::string rough_text(std::chrono::seconds length) {
   std::string text;
-  auto rest = left.count();
+  auto rest = length.count();
   int parts = 0;
   for (const auto& [unit, name] : {std::pair{86'400L, 'd'}, {3600L, 'h'}, {60L, 'm'}, {1L, 's'}}) {
     if (rest < unit || parts == 2) continue;
@@ -37,7 +42,13 @@ std::string until_text(const std::optional<WallTime>& until, WallTime now) {
     rest %= unit;
     ++parts;
   }
-  return text + " left";
+  return text;
+}
+
+std::string error_text(const Error& error) {
+  const bool denied = error.sys_errno == EACCES || error.sys_errno == EPERM;
+  return to_string(error) +
+         (denied && ::geteuid() != 0 ? "; this command needs root (try: sudo)" : "");
 }
 
 std::string time_text(WallTime time) {

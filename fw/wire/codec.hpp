@@ -85,6 +85,10 @@ class Encoder {
   void required(std::string_view name, const T& value) {
     field(name, value);
   }
+  template <class T>
+  void some(std::string_view name, const std::vector<T>& value) {
+    field(name, value);
+  }
   template <class Make>
   void derived(std::string_view name, Make make) {
     out_[name] = encode(make());
@@ -107,13 +111,19 @@ class Decoder {
   template <std::integral T>
   void at_most(std::string_view name, T& value, T most) {
     field(name, value);
-    if (value > most) refuse(name, most);
+    if (std::cmp_less(value, 0) || value > most) refuse(name, most);
   }
   template <class T>
   void required(std::string_view name, T& value) {
     const json::value* const found = find(name);
     if (found == nullptr) throw Mismatch(std::string(name), "be there");
     read(name, *found, value);
+  }
+  /// Required, and one or more.
+  template <class T>
+  void some(std::string_view name, std::vector<T>& value) {
+    required(name, value);
+    if (value.empty()) throw Mismatch(std::string(name), "not be empty");
   }
   template <class Make>
   void derived(std::string_view, Make) {}
@@ -145,6 +155,7 @@ class Names {
   void field(std::string_view name, const auto&) { names_.emplace_back(name); }
   void at_most(std::string_view name, const auto&, auto) { names_.emplace_back(name); }
   void required(std::string_view name, const auto&) { names_.emplace_back(name); }
+  void some(std::string_view name, const auto&) { names_.emplace_back(name); }
   void derived(std::string_view name, const auto&) { names_.emplace_back(name); }
   std::vector<std::string> take() { return std::move(names_); }
 

@@ -55,7 +55,7 @@ Result<json::object> read_answer(std::string_view line) {
     return found != nullptr && *found == what;
   };
   if (!is("v", kVersion) || (!is("ok", true) && !is("ok", false))) {
-    return fail(ErrorCode::io,
+    return fail(ErrorCode::unsupported,
                 "the daemon is of another version: restart it (systemctl restart cloudron-fwd)");
   }
   if (is("ok", true)) return std::move(value.get_object());

@@ -36,8 +36,8 @@ boost::json::object versioned(const boost::json::value& fields);
 boost::json::object answer(const boost::json::value& fields);
 boost::json::object answer(const Error& error);
 
-/// What an answer says, or the error that it carries. Errors: io, when it is no answer of this
-/// version.
+/// What an answer says, or the error that it carries. Errors: unsupported, when it is no answer of
+/// this version.
 Result<boost::json::object> read_answer(std::string_view line);
 
 }  // namespace fw::wire

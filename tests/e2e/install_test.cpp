@@ -94,8 +94,9 @@ TEST_P(Install, ListenersOfWhatIsOpenForSomeAreNotSaidToClose) {
   const Server server(net.host, {80, 9100, 9101}, {5003, 6000});
   const Output output = machine.run({Machine::kInstall});
   EXPECT_EQ(output.exit, 0) << to_string(output);
-  EXPECT_TRUE(says(output, "open for some sources from now on: TCP 9100")) << to_string(output);
-  EXPECT_TRUE(says(output, "open for some sources from now on: UDP 5000-5010"))
+  EXPECT_TRUE(says(output, "open for some sources or interfaces from now on: TCP 9100"))
+      << to_string(output);
+  EXPECT_TRUE(says(output, "open for some sources or interfaces from now on: UDP 5000-5010"))
       << to_string(output);
   for (const char* closed : {"TCP 9101", "UDP 6000"}) {
     EXPECT_TRUE(says(output, fmt::format("closed from now on: {} ", closed))) << to_string(output);

@@ -93,7 +93,7 @@ TEST(Wire, WhatIsWrittenIsReadBack) {
   request.prefix6 = 64;
   request.force = true;
   survives(request);
-  survives(ops::RequestHead{"block", "/var/lib/cloudron-fw", Actor{"ann", 7, "", ""}});
+  survives(ops::RequestHead{"block", "/var/lib/cloudron-fw", ops::Behalf{"ann", 7, "", ""}});
   survives(ops::UnblockReport{{block("203.0.113.7")},
                               {block("203.0.113.0/24")},
                               {range("203.0.113.9")},
@@ -133,7 +133,7 @@ TEST(Wire, AnotherVersionIsSaid) {
                            R"({"ok":false,"error":"of an older one"})"}) {
     const auto read = read_answer(line);
     ASSERT_FALSE(read) << line;
-    EXPECT_EQ(read.error().code, ErrorCode::io) << line;
+    EXPECT_EQ(read.error().code, ErrorCode::unsupported) << line;
     EXPECT_NE(read.error().what.find("of another version"), std::string::npos) << line;
   }
 }
@@ -144,12 +144,15 @@ TEST(Wire, WhatIsWrongIsNamedByItsPath) {
     return read ? std::string("none") : to_string(read.error());
   };
   EXPECT_EQ(why(R"({})"), "\"addresses\" must be there");
+  EXPECT_EQ(why(R"({"addresses": []})"), "\"addresses\" must not be empty");
   EXPECT_EQ(why(R"({"addresses": "203.0.113.7"})"), "\"addresses\" must be an array");
   EXPECT_EQ(why(R"({"addresses": ["203.0.113.7", 4]})"),
             "\"addresses[1]\" must be an address, a network or a range");
   EXPECT_NE(why(R"({"addresses": ["203.0.113"]})").find("\"addresses[0]\" must be valid: "),
             std::string::npos);
   EXPECT_EQ(why(R"({"addresses": ["::1"], "prefix6": 129})"),
+            "\"prefix6\" must be a whole number from 0 to 128");
+  EXPECT_EQ(why(R"({"addresses": ["::1"], "prefix6": -1})"),
             "\"prefix6\" must be a whole number from 0 to 128");
   EXPECT_EQ(why(R"({"addresses": ["::1"], "prefix6": 6.4})"),
             "\"prefix6\" must be a whole number from -2147483648 to 2147483647");
