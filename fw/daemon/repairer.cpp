@@ -70,16 +70,16 @@ void Repairer::check() {
 /// Rolls back what nobody confirmed in time; looks again when the time of a trial is over. False:
 /// it is at that now, and goes on with repair().
 bool Repairer::settle_trial() {
-  const auto pending = read_trial_record(shared_.state_dir);
-  if (!pending) return true;
-  if (is_due(*pending, this_moment())) {
+  const auto trial = read_trial_record(shared_.state_dir);
+  if (!trial) return true;
+  if (is_due(*trial, this_moment())) {
     auto done = std::make_shared<Result<std::optional<Overdue>>>();
     shared_.queue.beside(
         [this, done] { *done = roll_back_if_due(shared_.state_dir, this_moment(), wall_clock()); },
         [this, done] { rolled_back(*done); });
     return false;
   }
-  trial_.after(time_left(*pending, this_moment()) + 1ms);
+  trial_.after(time_left(*trial, this_moment()) + 1ms);
   return true;
 }
 
@@ -90,7 +90,7 @@ void Repairer::rolled_back(const Result<std::optional<Overdue>>& done) {
     check_within(kTryAgain);
   } else if (*done) {
     const std::string text =
-        fmt::format("{} was not confirmed in time: rolled back", name_of((*done)->pending));
+        fmt::format("{} was not confirmed in time: rolled back", name_of((*done)->record));
     shared_.messages.send(Level::warning, text);
     shared_.recorder.record("rollback", text, {});
   }

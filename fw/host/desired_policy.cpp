@@ -9,11 +9,11 @@
 namespace fw {
 
 DesiredPolicy desired_policy(const std::string& state_dir, const Moment& now, Kept& kept) {
-  const auto pending = read_trial_record(state_dir);
-  if (!pending || is_due(*pending, now)) return confirmed(kept);
+  const auto record = read_trial_record(state_dir);
+  if (!record || is_due(*record, now)) return confirmed(kept);
   DesiredPolicy out{DesiredPolicy::Why::on_trial, default_policy(), chains::Unused::keep, false};
-  if (!pending->text) return out;
-  Parsed parsed = parse_policy(*pending->text, pending->path);
+  if (!record->text) return out;
+  Parsed parsed = parse_policy(*record->text, record->path);
   if (!parsed.ok()) return confirmed(kept);
   auto discovered = with_remembered(std::move(parsed.policy), kept.inventory);
   out.policy = std::move(discovered.policy);

@@ -126,9 +126,9 @@ Trouble read_trouble(const std::string& state_dir) {
   out.nobody_gets_in = out.panic && out.panic->panic.callers.empty() &&
                        desired_policy(state_dir, this_moment()).policy.trusted.empty();
   out.off = switched_off(state_dir);
-  if (const auto pending = read_trial_record(state_dir)) {
+  if (const auto record = read_trial_record(state_dir)) {
     out.trial =
-        Trouble::Trial{name_of(*pending), pending->until_wall, time_left(*pending, this_moment())};
+        Trouble::Trial{name_of(*record), record->until_wall, time_left(*record, this_moment())};
   }
   return out;
 }

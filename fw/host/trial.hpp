@@ -13,20 +13,20 @@
 namespace fw {
 
 /// Puts a policy in force for so long; nothing when it changes nothing, and then nothing is done.
-/// `pending` has its path and text; `begun` is called between the record of it and the kernel.
+/// `record` has its path and text; `begun` is called between the record of it and the kernel.
 struct Trial {
-  TrialRecord pending;
+  TrialRecord record;
   ApplyReport report;
 };
 Result<std::optional<Trial>> begin_trial(Manager& manager, const std::string& state_dir,
-                                         const Policy& policy, TrialRecord pending,
+                                         const Policy& policy, TrialRecord record,
                                          std::chrono::seconds time,
                                          const std::function<void(const TrialRecord&)>& begun);
 
 /// The policy on trial is the confirmed one from now on, and what only the earlier one used goes.
 /// Fails when it is not in force yet, for its apply did not come to an end.
 Result<ApplyReport> confirm(Manager& manager, const std::string& state_dir,
-                            const TrialRecord& pending);
+                            const TrialRecord& record);
 
 /// The earlier rules come back, with what they had counted. May be done again at any time until it
 /// is done: the record goes last.
@@ -36,12 +36,12 @@ struct RolledBack {
   ApplyReport report;
 };
 Result<RolledBack> roll_back(Manager& manager, const std::string& state_dir,
-                             const TrialRecord& pending, WallTime now);
+                             const TrialRecord& record, WallTime now);
 
 /// The trial that is due, and what came of it; nothing when none is. For whoever holds the lock
 /// and is about to change something: a guardian, a daemon, a command.
 struct Overdue {
-  TrialRecord pending;
+  TrialRecord record;
   RolledBack done;
 };
 Result<std::optional<Overdue>> roll_back_if_due(const std::string& state_dir, const Moment& now,
@@ -49,6 +49,6 @@ Result<std::optional<Overdue>> roll_back_if_due(const std::string& state_dir, co
 
 /// Ends a trial in the state folder alone, for what puts something else in the kernel anyway: a
 /// boot and a reset. Its policy counts as rolled back.
-Result<void> abandon_trial(const std::string& state_dir, const TrialRecord& pending, WallTime now);
+Result<void> abandon_trial(const std::string& state_dir, const TrialRecord& record, WallTime now);
 
 }  // namespace fw

@@ -67,16 +67,16 @@ Moment this_moment() {
   return now;
 }
 
-bool is_due(const TrialRecord& pending, const Moment& now) {
-  return pending.begin.boot != now.boot || now.uptime >= pending.until;
+bool is_due(const TrialRecord& record, const Moment& now) {
+  return record.begin.boot != now.boot || now.uptime >= record.until;
 }
 
-milliseconds time_left(const TrialRecord& pending, const Moment& now) {
-  return is_due(pending, now) ? milliseconds{0} : pending.until - now.uptime;
+milliseconds time_left(const TrialRecord& record, const Moment& now) {
+  return is_due(record, now) ? milliseconds{0} : record.until - now.uptime;
 }
 
-std::string name_of(const TrialRecord& pending) {
-  return pending.text ? pending.path : "the built-in default policy";
+std::string name_of(const TrialRecord& record) {
+  return record.text ? record.path : "the built-in default policy";
 }
 
 std::optional<TrialRecord> read_trial_record(const std::string& state_dir) {
@@ -101,25 +101,25 @@ std::optional<TrialRecord> read_trial_record(const std::string& state_dir) {
   return out;
 }
 
-Result<void> save_trial_record(const std::string& state_dir, const TrialRecord& pending) {
+Result<void> save_trial_record(const std::string& state_dir, const TrialRecord& record) {
   const std::string header = fmt::format(
       "boot {}\nbegin {}\nuntil {}\nuntil-wall {}\nphase {}\nbefore {}\npath {}\npolicy {}\n\n",
-      pending.begin.boot, pending.begin.uptime.count(), pending.until.count(),
-      ms_of(pending.until_wall), pending.phase == TrialRecord::Phase::waiting ? "waiting" : "begun",
-      pending.before == TrialRecord::Before::nothing ? "nothing" : "policy", pending.path,
-      pending.text ? "file" : "built-in");
-  return write_state_file(state_dir, kPending, header + pending.text.value_or(""));
+      record.begin.boot, record.begin.uptime.count(), record.until.count(),
+      ms_of(record.until_wall), record.phase == TrialRecord::Phase::waiting ? "waiting" : "begun",
+      record.before == TrialRecord::Before::nothing ? "nothing" : "policy", record.path,
+      record.text ? "file" : "built-in");
+  return write_state_file(state_dir, kPending, header + record.text.value_or(""));
 }
 
 Result<void> forget_trial_record(const std::string& state_dir) {
   return remove_state_file(state_dir, kPending);
 }
 
-Result<void> refuse_policy(const std::string& state_dir, const TrialRecord& pending, WallTime now) {
-  if (!pending.text) return {};  // without a file a boot goes by what was last applied
+Result<void> refuse_policy(const std::string& state_dir, const TrialRecord& record, WallTime now) {
+  if (!record.text) return {};  // without a file a boot goes by what was last applied
   return write_state_file(
       state_dir, kRefused,
-      fmt::format("digest {}\nat {}\n", to_string(digest_of(*pending.text)), ms_of(now)));
+      fmt::format("digest {}\nat {}\n", to_string(digest_of(*record.text)), ms_of(now)));
 }
 
 Result<void> forget_refused(const std::string& state_dir) {
@@ -128,8 +128,8 @@ Result<void> forget_refused(const std::string& state_dir) {
 
 std::optional<WallTime> refused_at(const std::string& state_dir, const std::string& text,
                                    const Moment& now) {
-  const auto pending = read_trial_record(state_dir);
-  if (pending && pending->text == text && is_due(*pending, now)) return pending->until_wall;
+  const auto record = read_trial_record(state_dir);
+  if (record && record->text == text && is_due(*record, now)) return record->until_wall;
   const auto note = read_state_file(state_dir, kRefused, kRefusedMax);
   if (!note) return {};
   std::string_view rest = *note;

@@ -37,21 +37,21 @@ struct TrialRecord {
 };
 
 /// Its time is over, or it is of another boot.
-bool is_due(const TrialRecord& pending, const Moment& now);
+bool is_due(const TrialRecord& record, const Moment& now);
 /// 0 when it is due.
-std::chrono::milliseconds time_left(const TrialRecord& pending, const Moment& now);
+std::chrono::milliseconds time_left(const TrialRecord& record, const Moment& now);
 /// "/etc/cloudron-fw/policy.toml" or "the built-in default policy".
-std::string name_of(const TrialRecord& pending);
+std::string name_of(const TrialRecord& record);
 
 /// Nothing when no trial is on.
 std::optional<TrialRecord> read_trial_record(const std::string& state_dir);
 /// On disk when it returns.
-Result<void> save_trial_record(const std::string& state_dir, const TrialRecord& pending);
+Result<void> save_trial_record(const std::string& state_dir, const TrialRecord& record);
 Result<void> forget_trial_record(const std::string& state_dir);
 
 /// A policy that was not confirmed must not come into force by itself: not at a boot either, while
 /// its file still holds it.
-Result<void> refuse_policy(const std::string& state_dir, const TrialRecord& pending, WallTime now);
+Result<void> refuse_policy(const std::string& state_dir, const TrialRecord& record, WallTime now);
 /// The admin applied a policy: that is a new word.
 Result<void> forget_refused(const std::string& state_dir);
 /// When it was rolled back; nothing when it was not. Counts the text of a trial that is due too.

@@ -198,7 +198,7 @@ Result<ApplyOutcome> apply_on_trial(const Environment& env, const ApplyRequest& 
   if (!trial) return std::unexpected(trial.error());
   if (!*trial) return apply_now(env, request, std::move(loaded));
   ApplyOutcome out = finish(env, std::move(loaded), std::move((*trial)->report));
-  out.trial = std::move((*trial)->pending);
+  out.trial = std::move((*trial)->record);
   return out;
 }
 

@@ -24,7 +24,7 @@ Result<std::string> roll_back_overdue(const Environment& env) {
   if (!overdue) return std::unexpected(overdue.error());
   if (!*overdue) return std::string();
   std::string what =
-      "not confirmed in time: " + rolled_back_text((*overdue)->pending, (*overdue)->done);
+      "not confirmed in time: " + rolled_back_text((*overdue)->record, (*overdue)->done);
   record(env, nullptr, "rollback", what);
   return what;
 }
