@@ -153,6 +153,7 @@ void add_apply(CLI::App& program, Context& context, int& exit) {
           "For the systemd unit: if the policy is missing or broken, apply the last good one, or "
           "else the built-in default, and report that in the journal")
       ->excludes(confirm)
+      ->excludes(dry_run)
       ->group("At boot");
   command->callback([&context, &exit, options] {
     // What one step gives back the next one takes: fewer pages that the kernel makes empty.

@@ -7,13 +7,13 @@
 #include <utility>
 
 #include <CLI/CLI.hpp>
-#include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <fmt/format.h>
 
 #include "cli/commands.hpp"
 #include "cli/plugin_options.hpp"
 #include "fw/plugins/table/table.hpp"
+#include "fw/wire/wire.hpp"
 
 namespace cli {
 namespace {
@@ -90,23 +90,13 @@ void print_text(const Context& context, const fw::Plugin& plugin, const fw::Audi
 }
 
 void print_json(const Context& context, const fw::Plugin& plugin, const fw::AuditReport& audit) {
-  json::array findings;
-  for (const Finding& finding : audit.findings) {
-    findings.push_back(json::object{{"severity", to_string(finding.severity)},
-                                    {"rule", finding.rule},
-                                    {"subject", finding.subject},
-                                    {"what", finding.what},
-                                    {"impact", finding.impact},
-                                    {"fix", finding.fix},
-                                    {"compose", finding.compose}});
-  }
   json::object counts;
   for (const FindingSeverity severity : kSeverities)
     counts[to_string(severity)] = count(audit, severity);
   context.print(json::object{{"audited", plugin.name},
                              {"complete", audit.complete},
                              {"counts", std::move(counts)},
-                             {"findings", std::move(findings)}});
+                             {"findings", fw::wire::to_json(audit.findings)}});
 }
 
 int run_audit(const Context& context, const fw::Plugin& plugin, const fw::OptionValues& options) {

@@ -65,10 +65,7 @@ void remember(const Environment& env, const PolicySource& source, const LoadedPo
   }
 }
 
-/// Everything after the kernel took it.
-ApplyOutcome finish(const Environment& env, LoadedPolicy loaded, ApplyReport report) {
-  if (const auto on = switch_on(env.state_dir); !on) env.warn(to_string(on.error()));
-  record_apply(env, loaded.stands_in ? nullptr : &loaded.policy, loaded.name, report);
+ApplyOutcome outcome_of(const Environment& env, LoadedPolicy loaded, ApplyReport report) {
   ApplyOutcome out{std::move(loaded), std::move(report), {}, read_trouble(env.state_dir), {}};
   for (const chains::Bridge& bridge : out.report.bridges) {
     if (chains::is_of_containers(bridge, out.loaded.policy)) {
@@ -76,6 +73,13 @@ ApplyOutcome finish(const Environment& env, LoadedPolicy loaded, ApplyReport rep
     }
   }
   return out;
+}
+
+/// Everything after the kernel took it.
+ApplyOutcome finish(const Environment& env, LoadedPolicy loaded, ApplyReport report) {
+  if (const auto on = switch_on(env.state_dir); !on) env.warn(to_string(on.error()));
+  record_apply(env, loaded.stands_in ? nullptr : &loaded.policy, loaded.name, report);
+  return outcome_of(env, std::move(loaded), std::move(report));
 }
 
 /// With the lock held.
@@ -159,16 +163,15 @@ Result<ApplyOutcome> apply(const Environment& env, const ApplyRequest& request) 
 Result<ApplyOutcome> plan(const Environment& env, const ApplyRequest& request) {
   auto loaded = load(env, request.source);
   if (!loaded) return std::unexpected(loaded.error());
-  if (takes_lan_for_apps(env, loaded->policy) && !request.force) {
-    env.warn("apply would refuse this: use --force to apply anyway");
-  }
+  const bool refused = takes_lan_for_apps(env, loaded->policy) && !request.force;
   auto manager = open_to_read(env);
   if (!manager) return std::unexpected(manager.error());
   guard(env, request, *manager);
   loaded->unused = unused_now(env);
   auto report = manager->apply(loaded->policy, ApplyMode::dry_run, loaded->unused);
   if (!report) return std::unexpected(report.error());
-  ApplyOutcome out{std::move(*loaded), std::move(*report), {}, read_trouble(env.state_dir), {}};
+  if (refused) report->warnings.push_back("apply would refuse this: use --force to apply anyway");
+  ApplyOutcome out = outcome_of(env, std::move(*loaded), std::move(*report));
   out.dry_run = true;
   if (out.loaded.text) {
     out.rolled_back = refused_at(env.state_dir, *out.loaded.text, this_moment());

@@ -17,6 +17,7 @@
 #include "fw/host/settings.hpp"
 #include "fw/host/status.hpp"
 #include "fw/lists/lists.hpp"
+#include "fw/plugins/finding.hpp"
 #include "fw/policy/parse.hpp"
 #include "fw/store/activity.hpp"
 #include "fw/store/blocks.hpp"
@@ -63,6 +64,15 @@ template <>
 struct Words<LimitKey> {
   static constexpr std::array<std::pair<LimitKey, std::string_view>, 2> all{
       {{LimitKey::ip, "ip"}, {LimitKey::app, "app"}}};
+};
+
+template <>
+struct Words<FindingSeverity> {
+  static constexpr std::array<std::pair<FindingSeverity, std::string_view>, 4> all{
+      {{FindingSeverity::low, "low"},
+       {FindingSeverity::medium, "medium"},
+       {FindingSeverity::high, "high"},
+       {FindingSeverity::critical, "critical"}}};
 };
 
 template <>
@@ -215,6 +225,19 @@ struct Schema<WeakSetting> {
     io.field("value", setting.value);
     io.field("means", setting.means);
     io.field("remedy", setting.remedy);
+  }
+};
+
+template <>
+struct Schema<Finding> {
+  static void fields(auto& io, auto& finding) {
+    io.field("severity", finding.severity);
+    io.field("rule", finding.rule);
+    io.field("subject", finding.subject);
+    io.field("what", finding.what);
+    io.field("impact", finding.impact);
+    io.field("fix", finding.fix);
+    io.field("compose", finding.compose);
   }
 };
 

@@ -19,6 +19,8 @@ CLOUDRON_FW_WIRE(Difference)
 CLOUDRON_FW_WIRE(ListReport)
 CLOUDRON_FW_WIRE(LimitCounts)
 CLOUDRON_FW_WIRE(WeakSetting)
+CLOUDRON_FW_WIRE(Finding)
+template json::value to_json(const std::vector<Finding>&);
 CLOUDRON_FW_WIRE(Status)
 CLOUDRON_FW_WIRE(PanicState)
 CLOUDRON_FW_WIRE(Trouble)

@@ -170,6 +170,7 @@ TEST_F(Trial, OfAPolicyWithErrorsOrForNoTimeIsRefused) {
   }
   EXPECT_EQ(fw.run({"apply", "--confirm", "5s", "--dry-run"}).exit, 64);
   EXPECT_EQ(fw.run({"apply", "--confirm", "5s", "--boot"}).exit, 64);
+  EXPECT_EQ(fw.run({"apply", "--dry-run", "--boot"}).exit, 64) << "which would apply";
   fw.policy("[ports]\ntcp = [99999]\n");
   EXPECT_EQ(fw.run({"apply", "--confirm", "60s"}).exit, 1);
   EXPECT_EQ(rules(), old_rules);

@@ -82,6 +82,7 @@ TEST(Wire, WhatIsWrittenIsReadBack) {
                     {"ann", 1000, "pts/0", ""},
                     "one line",
                     R"({"count":1})"});
+  survives(Finding{FindingSeverity::high, "docker-socket", "wiki", "what", "impact", "fix", ""});
   survives(Actor{"ann", UINT32_MAX, "pts/3", "203.0.113.9:51234"});
   survives(Error{ErrorCode::store, "it is damaged", "limit 'ssh'", {"p.toml", 14, 9}, 5});
   ops::StatusReport report{"p.toml", full_status(), full_trouble(), {{block("198.51.100.1")}, 2}};
@@ -193,6 +194,7 @@ TEST(Wire, DocumentsNameEveryField) {
   is_documented<ListReport>("List");
   is_documented<LimitCounts>("Limit");
   is_documented<WeakSetting>("Setting");
+  is_documented<Finding>("Finding");
   is_documented<Trouble>("Trouble");
   is_documented<Trouble::Trial>("Trouble");
   is_documented<PanicState>("Trouble");
