@@ -25,23 +25,19 @@ void put_before(std::string_view name, std::vector<Limit> added, std::vector<Lim
 }  // namespace
 
 Policy with_defaults(Policy policy) {
-  const auto outside = Source::outside;
-  const auto apps = Source::apps;
+  const Rate mail{50, seconds{1}};
+  const Rate relay{500, seconds{1}};
+  // L4: by source, and by app.
   put_before("database",
-             {default_limit("mail", ports(), outside, {50, seconds{1}}),  // L4, by source
-                                                                          // L4, by app; see below
-              default_limit("mail-apps", tcp_ports({25, 587, 993}), apps, {50, seconds{1}})},
+             {default_limit("mail", ports(), Source::outside, mail),
+              default_limit("mail-apps", tcp_ports({25, 587, 993}), Source::apps, mail)},
              policy.limits);
-  put_before(
-      "auth",
-      {default_limit(
-           "mail-relay", tcp_ports({2525}), apps,
-           {500,
-            seconds{1}}),  // L6
-                           // L7. A port is in one limit a side: 4190 is asked for by L4 as well,
-                           // with the same 50 a second, so it is counted here and not in mail-apps.
-       default_limit("mail-receive", tcp_ports({9993, 4190}), apps, {50, seconds{1}})},
-      policy.limits);
+  // L6 and L7. A port is in one limit a side: 4190 is asked for by L4 too, with the same rate, so
+  // it is counted here and not in mail-apps.
+  put_before("auth",
+             {default_limit("mail-relay", tcp_ports({2525}), Source::apps, relay),
+              default_limit("mail-receive", tcp_ports({9993, 4190}), Source::apps, mail)},
+             policy.limits);
   return policy;
 }
 
