@@ -71,8 +71,8 @@ void Context::error(const std::string& line) const {
 
 void Context::error(const fw::Error& error) const { this->error(fw::ops::error_text(error)); }
 
-void Context::print(const json::value& fields) const {
-  fmt::print("{}\n", json::serialize(fw::wire::versioned(fields)));
+void Context::print(json::value fields) const {
+  fmt::print("{}\n", json::serialize(fw::wire::versioned(std::move(fields))));
 }
 
 fw::ops::Environment Context::environment() const {

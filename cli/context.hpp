@@ -69,7 +69,7 @@ struct Context {
   void error(const std::string& line) const;
   void error(const fw::Error& error) const;
   /// An object on stdout, with the version of its form.
-  void print(const boost::json::value& fields) const;
+  void print(boost::json::value fields) const;
   void problems(const std::vector<fw::Problem>& problems) const;
 };
 

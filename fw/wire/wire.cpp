@@ -31,17 +31,19 @@ CLOUDRON_FW_WIRE(Counts)
 
 namespace {
 
-json::object behind(json::object first, const json::value& fields) {
-  for (const auto& [name, value] : fields.as_object()) first[name] = value;
+json::object behind(json::object first, json::value fields) {
+  json::object& all = fields.as_object();
+  first.reserve(first.size() + all.size());
+  for (auto& field : all) first.insert_or_assign(field.key(), std::move(field.value()));
   return first;
 }
 
 }  // namespace
 
-json::object versioned(const json::value& fields) { return behind({{"v", kVersion}}, fields); }
+json::object versioned(json::value fields) { return behind({{"v", kVersion}}, std::move(fields)); }
 
-json::object answer(const json::value& fields) {
-  return behind({{"v", kVersion}, {"ok", true}}, fields);
+json::object answer(json::value fields) {
+  return behind({{"v", kVersion}, {"ok", true}}, std::move(fields));
 }
 
 json::object answer(const Error& error) {

@@ -31,9 +31,9 @@ template <class T>
 std::vector<std::string> field_names();
 
 /// What --json prints: the fields of an object behind "v".
-boost::json::object versioned(const boost::json::value& fields);
+boost::json::object versioned(boost::json::value fields);
 /// An answer on the control socket: the same, with "ok".
-boost::json::object answer(const boost::json::value& fields);
+boost::json::object answer(boost::json::value fields);
 boost::json::object answer(const Error& error);
 
 /// What an answer says, or the error that it carries. Errors: unsupported, when it is no answer of
