@@ -86,8 +86,9 @@ class Raising {
   template <class... E>
   void push_first(As<std::variant<E...>>, nftnl_expr* expr, std::string_view name) {
     const auto push = [this](auto found) {
-      if (found) out.push_back(*std::move(found));
-      return found.has_value();
+      if (!found) return false;
+      out.push_back(*std::move(found));
+      return true;
     };
     static_assert(std::is_same_v<std::tuple_element_t<sizeof...(E) - 1, std::tuple<E...>>, Foreign>,
                   "it takes all that is left");
