@@ -80,7 +80,8 @@ inline constexpr std::size_t kEvidencePortsMax = 16;     // ports that a block's
 // The daemon.
 inline constexpr std::uint64_t kMessagesRate = 10;  // to the journal, a second
 inline constexpr std::uint64_t kMessagesBurst = 100;
-inline constexpr std::size_t kControlClientsMax = 64;  // at once; kControlReserved are root's
+inline constexpr std::chrono::seconds kNotifyPatience{1};  // for a manager that does not read
+inline constexpr std::size_t kControlClientsMax = 64;      // at once; kControlReserved are root's
 inline constexpr std::size_t kControlReserved = 8;
 inline constexpr std::size_t kControlLineMax = 256 * 1024;   // bytes of a request
 inline constexpr std::size_t kControlAnswerMax = 16u << 20;  // bytes of an answer

@@ -11,6 +11,7 @@
 
 #include <fmt/format.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -59,6 +60,9 @@ void notify_manager(std::string_view state) {
   if (path == nullptr) return;
   const File socket = datagrams_to(path);
   if (!socket) return;
+  // A manager that does not read must not hold up the service.
+  constexpr timeval kPatience{.tv_sec = kNotifyPatience.count(), .tv_usec = 0};
+  ::setsockopt(socket.fd(), SOL_SOCKET, SO_SNDTIMEO, &kPatience, sizeof kPatience);
   [[maybe_unused]] const auto sent = ::send(socket.fd(), state.data(), state.size(), MSG_NOSIGNAL);
 }
 

@@ -22,6 +22,7 @@ namespace fw {
 namespace {
 
 using namespace std::chrono_literals;
+using ::testing::Contains;
 using ::testing::ElementsAre;
 
 /// Where the service believes its manager to be.
@@ -67,13 +68,23 @@ TEST(ServiceLoop, TellsTheManagerAndRunsUntilItIsToEnd) {
 
 TEST(ServiceLoop, KeepsTheWatchdogQuiet) {
   const FakeManager manager;
-  setenv("WATCHDOG_USEC", "30000", 1);
+  setenv("WATCHDOG_USEC", "60000", 1);
   ServiceLoop loop;
   Due end(loop.io(), [] { std::raise(SIGINT); });
   end.within(100ms);
   loop.run("watching", [] {});
   const auto heard = manager.heard();
   EXPECT_GE(std::ranges::count(heard, "WATCHDOG=1"), 3);
+}
+
+TEST(ServiceLoop, EndsThoughItsManagerReadsNothing) {
+  const FakeManager manager;
+  setenv("WATCHDOG_USEC", "3000", 1);
+  ServiceLoop loop;
+  Due end(loop.io(), [] { std::raise(SIGTERM); });
+  end.within(100ms);  // by then the kernel queues no more
+  loop.run("watching", [] {});
+  EXPECT_THAT(manager.heard(), Contains("WATCHDOG=1"));
 }
 
 TEST(ServiceLoop, ReloadsAsOftenAsItIsToldTo) {
