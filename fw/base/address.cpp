@@ -222,4 +222,20 @@ std::vector<IpRange> merged(std::vector<IpRange> ranges) {
   return out;
 }
 
+std::vector<IpRange> prefixes(const IpRange& range) {
+  std::vector<IpRange> out;
+  for (U128 first = range.first;;) {
+    // The largest block that begins here and ends within the range.
+    U128 hosts = 0;
+    for (U128 wider = 1;
+         (first & wider) == 0 && first + wider <= range.last && hosts != address_max(range.family);
+         wider = wider << 1 | 1) {
+      hosts = wider;
+    }
+    out.push_back({range.family, first, first + hosts});
+    if (first + hosts == range.last) return out;
+    first += hosts + 1;
+  }
+}
+
 }  // namespace fw

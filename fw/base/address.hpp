@@ -75,6 +75,9 @@ Result<IpRange> parse_ip_range(std::string_view text);
 /// The same addresses as disjoint ranges that do not touch each other, ascending.
 std::vector<IpRange> merged(std::vector<IpRange> ranges);
 
+/// The same addresses as networks with a prefix length: one, or several where none would do.
+std::vector<IpRange> prefixes(const IpRange& range);
+
 std::string to_string(Ip ip);
 /// The shortest form that parses back: address, CIDR, or "first-last".
 std::string to_string(const IpRange& range);

@@ -54,6 +54,23 @@ TEST(Address, BytesAreInNetworkOrder) {
   EXPECT_EQ(six[15], 0xff);
 }
 
+TEST(Address, ARangeIsAFewNetworks) {
+  const auto networks = [](const string& range) {
+    std::vector<string> out;
+    for (const IpRange& prefix : prefixes(*parse_ip_range(range))) out.push_back(to_string(prefix));
+    return out;
+  };
+  using Texts = std::vector<string>;
+  EXPECT_EQ(networks("203.0.113.7"), Texts{"203.0.113.7"});
+  EXPECT_EQ(networks("203.0.113.0/24"), Texts{"203.0.113.0/24"});
+  EXPECT_EQ(networks("0.0.0.0/0"), Texts{"0.0.0.0/0"});
+  EXPECT_EQ(networks("::/0"), Texts{"::/0"});
+  EXPECT_EQ(networks("203.0.113.5-203.0.113.9"),
+            (Texts{"203.0.113.5", "203.0.113.6/31", "203.0.113.8/31"}));
+  EXPECT_EQ(networks("::1-::4"), (Texts{"::1", "::2/127", "::4"}));
+  EXPECT_EQ(networks("255.255.255.254-255.255.255.255"), Texts{"255.255.255.254/31"});
+}
+
 TEST(Address, RefusesWhatIsNoAddress) {
   const std::vector<string> wrong{"",
                                   " ",
