@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 
@@ -27,6 +28,13 @@ inline constexpr std::size_t kRulePartsMax = 24;  // of one rule; the kernel tak
 inline constexpr std::size_t kRuleValuesMax = 1024;  // in the braces of one rule
 inline constexpr std::size_t kTranslatedMax = 8;     // networks; each is a rule
 inline constexpr std::size_t kAppsMax = 4096;
+inline constexpr std::array<std::uint16_t, 2> kWebPorts{80, 443};  // of the reverse proxy
+inline constexpr std::size_t kSitesMax = 4096;
+inline constexpr std::size_t kSiteNamesMax = 100;     // of one certificate, at Let's Encrypt
+inline constexpr std::size_t kSiteRoutesMax = 64;     // routes, or headers, of a site
+inline constexpr std::size_t kSiteTextMax = 1024;     // bytes of a path or an address
+inline constexpr std::size_t kHeaderValueMax = 4096;  // bytes
+inline constexpr std::size_t kCommandWordsMax = 32;   // of a command that is told of failures
 inline constexpr std::size_t kAppAddressesMax = 64;
 inline constexpr std::size_t kSocketPathMax = 107;  // bytes: what the kernel's address holds
 inline constexpr std::size_t kReachMax = 1u << 18;  // app address, addon address and port together

@@ -2,16 +2,23 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/effective/policy.hpp"
 
+#include <algorithm>
 #include <array>
+#include <iterator>
 
 #include "fw/plugins/mail/contribution.hpp"
+#include "fw/plugins/tls/contribution.hpp"
 
 namespace fw {
 namespace {
 
 /// A line for each plugin that contributes. It may know fw/policy alone, for all else stands on it.
 constexpr std::array kContributions{
-    Contribution{"mail", mail::table, mail::with_defaults, mail::contribute},
+    Contribution{.plugin = "mail",
+                 .tables = mail::tables,
+                 .with_defaults = mail::with_defaults,
+                 .contribute = mail::contribute},
+    Contribution{.plugin = "tls", .tables = tls::tables, .check = tls::check},
 };
 
 }  // namespace
@@ -27,7 +34,9 @@ Parsed parse_policy(std::string_view text, const std::string& file) {
 Parsed read_policy(const std::string& path) { return read_policy(path, kContributions); }
 
 std::vector<Problem> check(const Policy& policy) {
-  return check(policy, with_defaults(kContributions));
+  std::vector<Problem> found = check(policy, with_defaults(kContributions));
+  std::ranges::move(problems(policy, kContributions), std::back_inserter(found));
+  return found;
 }
 
 }  // namespace fw

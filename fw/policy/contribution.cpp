@@ -4,6 +4,8 @@
 
 #include <utility>
 
+#include "fw/policy/parse.hpp"
+
 namespace fw {
 
 Policy with_defaults(Contributions contributions) {
@@ -12,6 +14,15 @@ Policy with_defaults(Contributions contributions) {
     if (each.with_defaults != nullptr) policy = each.with_defaults(std::move(policy));
   }
   return policy;
+}
+
+std::vector<Problem> problems(const Policy& policy, Contributions contributions) {
+  std::vector<Problem> all;
+  for (const Contribution& each : contributions) {
+    if (each.check == nullptr) continue;
+    for (Problem& problem : each.check(policy)) all.push_back(std::move(problem));
+  }
+  return all;
 }
 
 Policy contributed(Policy policy, Contributions contributions) {

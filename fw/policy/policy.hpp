@@ -18,6 +18,7 @@
 #include "fw/base/rate.hpp"
 #include "fw/base/result.hpp"
 #include "fw/policy/rule_files.hpp"
+#include "fw/policy/sites.hpp"
 
 namespace fw {
 
@@ -158,6 +159,9 @@ struct PolicyBase {
   std::vector<std::string> guests;  ///< [guests] bridges, as Opening::interfaces
   Location guests_where;
   std::vector<Located<IpRange>> trusted;  ///< [trusted] networks
+  std::vector<Located<IpRange>> proxies;  ///< [trusted] proxies: who says for whom it asks
+  Tls tls;
+  std::vector<Site> sites;
   Discovery discovery;
   std::vector<std::string> routed;  ///< [apps] routed: bridges that the outside may reach; "br-*"
   std::vector<Limit> limits;        ///< defaults first, each replaced by its namesake

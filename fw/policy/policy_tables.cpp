@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "fw/policy/policy_tables.hpp"
 
+#include <utility>
+
 namespace fw {
 
 std::vector<Table> policy_tables(Contributions contributions) {
@@ -10,7 +12,8 @@ std::vector<Table> policy_tables(Contributions contributions) {
                             addon_table(),   offender_table(), activity_table(), metrics_table(),
                             advanced_table()};
   for (const Contribution& contribution : contributions) {
-    if (contribution.table != nullptr) tables.push_back(contribution.table());
+    if (contribution.tables == nullptr) continue;
+    for (Table& table : contribution.tables()) tables.push_back(std::move(table));
   }
   return tables;
 }

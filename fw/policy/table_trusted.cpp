@@ -10,6 +10,12 @@ Table trusted_table() {
                       "sources that are never counted or limited, and that no list blocks"},
                      [](ValueReader& in, const Value& value, Policy& policy) {
                        policy.trusted = in.networks(value);
+                     }},
+                    {{"proxies", "array of networks", "`[]`",
+                      "CDNs and load balancers in front of this host: their connections to the web "
+                      "ports are not limited, and X-Forwarded-For is believed from them alone"},
+                     [](ValueReader& in, const Value& value, Policy& policy) {
+                       policy.proxies = in.networks(value);
                      }}});
 }
 

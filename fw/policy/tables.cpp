@@ -105,8 +105,11 @@ Parsed PolicyReader::read(const toml::table& root) {
     if (table.finish != nullptr) table.finish(draft_);
   }
   draft_.policy = contributed(std::move(draft_.policy), contributions_);
-  for (Problem& problem : check(undoubted(), draft_.defaults))
-    draft_.values.report(problem.severity, std::move(problem.where), std::move(problem.what));
+  const Policy judged = undoubted();
+  for (auto& found : {check(judged, draft_.defaults), problems(judged, contributions_)}) {
+    for (const Problem& problem : found)
+      draft_.values.report(problem.severity, problem.where, problem.what);
+  }
   return {std::move(draft_.policy), draft_.values.take_problems()};
 }
 

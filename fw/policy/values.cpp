@@ -110,6 +110,28 @@ std::optional<std::size_t> ValueReader::word(const Value& given,
   return {};
 }
 
+std::string ValueReader::text(const Value& given, std::string_view example, Complaint complaint) {
+  const std::string* value = text(given, example);
+  if (value == nullptr) return {};
+  const std::string why = complaint(*value);
+  if (why.empty()) return *value;
+  error(given, fmt::format("{} {} {}", given.key, quote(*value), why));
+  return {};
+}
+
+std::vector<std::string> ValueReader::texts(const Value& given, std::string_view each,
+                                            std::string_view example, Complaint complaint,
+                                            std::size_t size_max) {
+  std::vector<std::string> out;
+  const auto values = array(given, each, fmt::format("\"{}\"", example), size_max);
+  if (!values) return out;
+  for (const Value& value : *values) {
+    if (std::string read = text(value, example, complaint); !read.empty())
+      out.push_back(std::move(read));
+  }
+  return out;
+}
+
 std::string ValueReader::name(const Value& given) {
   const std::string* value = text(given, "my-name");
   if (value == nullptr) return {};

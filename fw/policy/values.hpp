@@ -63,6 +63,12 @@ class ValueReader {
   std::vector<std::string> devices(const Value& value);
   std::optional<Endpoint> loopback(const Value& value);
   Rate refusals(const Value& value);  ///< "20 refused/10m"
+  /// Text of a plugin's, which says why it cannot be meant ("is not ...; use ..."), or "".
+  using Complaint = std::string (*)(std::string_view text);
+  std::string text(const Value& value, std::string_view example, Complaint complaint);
+  std::vector<std::string> texts(const Value& value, std::string_view each,
+                                 std::string_view example, Complaint complaint,
+                                 std::size_t size_max);
   std::vector<std::string> limit_names(const Value& value) {
     return names(value, "the name of the limit", "limit", "ssh");
   }

@@ -101,6 +101,7 @@ string smallest(const Table& table, const string& more) {
   // Its ports have a default limit, which this one replaces.
   if (const auto at = text.find("my-limit"); at != text.npos) text.replace(at, 8, "ssh");
   if (table.name == "app" || table.name == "addon") text += "addresses = [\"172.18.0.9\"]\n";
+  if (table.name == "site") text += "upstream = \"http://127.0.0.1:3000\"\n";
   if (table.name == "open") text += "protocols = [\"vrrp\"]\n";
   if (table.name == "offender") text += "after = \"20 refused/10m\"\n";
   return text + more + "\n";
@@ -143,12 +144,12 @@ TEST(PolicyManual, DefaultsAreWhatTheManualSays) {
 TEST(PolicyTables, AnotherOneIsDeclaredBesideWhatItIsFor) {
   constexpr Contribution kTunnel{
       "tunnel", [] {
-        return with_keys(
+        return std::vector{with_keys(
             {.name = "tunnel", .defines = "where the tunnel listens"},
             {{{"listen_port", "port", "none", "opened for everybody", "listen_port = [51820]"},
               [](ValueReader& in, const Value& value, Policy& policy) {
                 for (auto& port : in.ports(value, Protocol::udp)) policy.open_ports.push_back(port);
-              }}});
+              }}})};
       }};
   const std::array plugins{contributions().front(), kTunnel};
   const auto read = [&plugins](const string& text) { return parse_policy(text, "p", plugins); };

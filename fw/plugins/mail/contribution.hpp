@@ -8,7 +8,7 @@
 namespace fw::mail {
 
 /// [mail] of the policy file.
-Table table();
+std::vector<Table> tables();
 
 /// Adds the default limits of mail: of clients outside (L4), of apps (L4), of the relay (L6) and of
 /// apps that receive (L7). They count whether [mail] is enabled or not.
