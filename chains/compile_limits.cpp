@@ -165,7 +165,8 @@ struct LimitParts {
 };
 
 bool has_trusted(const Compilation& c) {
-  return !c.policy.trusted.empty() || !c.facts.allow_lists.digest.empty();
+  return !c.policy.trusted.empty() || !c.policy.proxies.empty() ||
+         !c.facts.allow_lists.digest.empty();
 }
 
 void trusted_rule(const Compilation& c, Chain& chain) {
@@ -518,12 +519,37 @@ void port_maps(Compilation& c, fw::Source side, fw::Protocol protocol, const std
   }
 }
 
+/// Many clients come by a proxy in front of the sites: on their ports it is not counted.
+void proxy_rules(Compilation& c, Chain& chain) {
+  if (c.policy.proxies.empty()) return;
+  Set& ports = c.set("web_ports", {Field::ct_original_dport});
+  for (const std::uint16_t port : fw::kWebPorts)
+    ports.elements.push_back({u16(port), {}, {}, {}, {}});
+  for (fw::Family f : kFamilies) {
+    std::vector<fw::IpRange> networks;
+    for (const auto& [range, where] : c.policy.proxies) {
+      if (range.family == f) networks.push_back(range);
+    }
+    if (networks.empty()) continue;
+    const std::string name = std::string("proxies") + digit(f);
+    Set& set = c.set(name, {saddr(f)});
+    set.interval = true;
+    for (const fw::IpRange& network : fw::merged(std::move(networks)))
+      set.elements.push_back(
+          {ip_bytes({f, network.first}), ip_bytes({f, network.last}), {}, {}, {}});
+    rule(chain, "proxy", {},
+         {in_set(Field::ct_original_dport, "web_ports"), is_family(f), in_set(saddr(f), name),
+          go("admit_uncounted")});
+  }
+}
+
 /// Trusted networks and allow lists: their flows are admitted uncounted. A few networks are
 /// compared one by one, which costs less than the lookup of an interval set.
 void trusted_chain(Compilation& c) {
   if (!has_trusted(c)) return;
   constexpr std::size_t kCompared = 4;
   Chain chain{"trusted", {}, {}, false};
+  proxy_rules(c, chain);
   for (fw::Family f : kFamilies) {
     std::vector<fw::IpRange> networks;
     for (const auto& [range, where] : c.policy.trusted) {

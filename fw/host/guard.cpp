@@ -85,6 +85,11 @@ BlockGuard::BlockGuard(const Policy& policy, const OwnNetwork& own)
         {network, Kind::trusted,
          fmt::format("the trusted network {} ({})", to_string(network), to_string(where))});
   }
+  for (const auto& [network, where] : policy.proxies) {
+    kept_.push_back({network, Kind::trusted,
+                     fmt::format("the proxy {} ({}), by which other clients come",
+                                 to_string(network), to_string(where))});
+  }
   keep_own(own);
   for (const auto& [network, where] : policy.app_networks) {
     const std::string line = to_string(where);

@@ -355,7 +355,7 @@ Firewall::Judged Firewall::judge_limit(Question& question, int limit) {
   }
   const auto index = static_cast<std::size_t>(limit);
   Tally& tally = tallies_[index];
-  if (rules_.is_trusted(packet.source)) {
+  if (rules_.is_trusted(packet.source) || rules_.is_proxy(packet.source, packet.destination_port)) {
     ++tally.totals.uncounted;
     return Judged::pass;
   }

@@ -60,7 +60,8 @@ Rules::Rules(fw::Policy policy, const Addresses& addresses)
       apps_(set_of(policy_.app_networks)),
       blocked_(addresses.blocked),
       listed_(addresses.listed),
-      trusted_(unite(set_of(policy_.trusted), addresses.allowed)) {
+      trusted_(unite(set_of(policy_.trusted), addresses.allowed)),
+      proxies_(set_of(policy_.proxies)) {
   for (const auto& [range, where] : fw::all_open_ports(policy_)) {
     for (std::uint32_t port = range.first; port <= range.last; ++port) {
       ports(range.protocol)[port].open = true;

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -11,6 +12,7 @@
 #include <tuple>
 #include <vector>
 
+#include "fw/base/limits.hpp"
 #include "fw/lists/address_set.hpp"
 #include "fw/policy/policy.hpp"
 
@@ -68,6 +70,10 @@ class Rules {
   bool is_blocked(fw::Ip ip) const { return blocked_.contain(ip); }
   bool is_listed(fw::Ip ip) const { return listed_.contain(ip); }
   bool is_trusted(fw::Ip ip) const { return trusted_.contain(ip); }
+  /// A proxy in front of the sites, on one of their ports?
+  bool is_proxy(fw::Ip ip, std::uint16_t port) const {
+    return std::ranges::find(fw::kWebPorts, port) != fw::kWebPorts.end() && proxies_.contain(ip);
+  }
   bool is_open(fw::Protocol protocol, std::uint16_t port) const {
     return ports(protocol)[port].open;
   }
@@ -100,7 +106,7 @@ class Rules {
   Ports& ports(fw::Protocol protocol) { return protocol == fw::Protocol::tcp ? tcp_ : udp_; }
 
   fw::Policy policy_;
-  Members hosts_, apps_, blocked_, listed_, trusted_;
+  Members hosts_, apps_, blocked_, listed_, trusted_, proxies_;
   Ports tcp_ = Ports(65'536), udp_ = Ports(65'536);
   bool isolates_ = false;
   int ping_limit_ = -1;
