@@ -71,7 +71,15 @@ struct PluginAudit {
   Result<AuditReport> (*run)(const AuditRequest&) = nullptr;  ///< null: it has no audit
 };
 
-/// Pure.
+/// What an installation did.
+struct InstallReport {
+  std::vector<std::string> changed{};   ///< paths, sorted; none: everything was in place
+  std::vector<std::string> warnings{};  ///< sentences for the admin
+
+  bool operator==(const InstallReport&) const = default;
+};
+
+/// Rendering is pure.
 struct PluginRender {
   std::string_view name;  ///< of what it renders: "apparmor"
   std::string_view about;
@@ -79,6 +87,9 @@ struct PluginRender {
   std::string_view text_key;
   PluginOptions options;
   Result<std::vector<TextFile>> (*run)(const RenderRequest&) = nullptr;  ///< null: it has none
+  /// Puts it where the other program looks, and has that use it; all or nothing. null: --install is
+  /// no option.
+  Result<InstallReport> (*install)(const RenderRequest&) = nullptr;
 };
 
 /// What a plugin adds to a policy is elsewhere, in fw/effective: all else stands on the policy.

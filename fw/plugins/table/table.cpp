@@ -6,6 +6,7 @@
 
 #include "fw/plugins/host/plugin.hpp"
 #include "fw/plugins/sandbox/plugin.hpp"
+#include "fw/plugins/tls/plugin.hpp"
 
 namespace fw {
 
@@ -13,6 +14,7 @@ std::span<const Plugin> plugins() {
   static constexpr std::array kPlugins = {
       sandbox::kPlugin,
       host_audit::kPlugin,
+      tls::kPlugin,
   };
   return kPlugins;
 }

@@ -1,0 +1,280 @@
+// nginx's configuration for the sites of a policy.
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "fw/plugins/tls/nginx.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <optional>
+#include <utility>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "fw/base/suggest.hpp"
+#include "fw/plugins/tls/headers.hpp"
+#include "fw/plugins/tls/lines.hpp"
+
+namespace fw::tls {
+namespace {
+
+// Mozilla, Server Side TLS 6.0, without the suites with DHE.
+constexpr const char* kCiphers =
+    "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:"
+    "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305";
+
+/// The longest name that fits nginx's own size of a bucket of names, 64 bytes.
+constexpr std::size_t kDefaultNameMax = 46;
+
+void add_listen(int port, std::string_view words, Lines& out) {
+  out.add("listen {}{};", port, words);
+  out.add("listen [::]:{}{};", port, words);
+}
+
+void add_headers(const std::vector<Header>& headers, Lines& out) {
+  for (const auto& [name, value] : headers)
+    out.add("add_header {} {} always;", name, nginx_word(value));
+}
+
+void add_protocols(const Policy& policy, const NginxHost& host, Lines& out) {
+  const bool modern = policy.tls.profile == TlsProfile::modern;
+  out.add("ssl_protocols {};", modern ? "TLSv1.3" : "TLSv1.2 TLSv1.3");
+  if (!modern) out.add("ssl_ciphers {};", kCiphers);
+  out.add("ssl_ecdh_curve {};", fmt::join(host.groups, ":"));
+  out.add("ssl_prefer_server_ciphers off;");
+  out.add("ssl_session_timeout 1d;");
+  out.add("ssl_session_cache shared:cloudron_fw_tls:10m;");
+  out.add("ssl_session_tickets off;");
+}
+
+void add_acme(const NginxHost& host, const std::vector<Header>& headers, Lines& out) {
+  out.open("location ^~ /.well-known/acme-challenge/");
+  add_headers(headers, out);
+  out.add("root {};", nginx_word(host.webroot));
+  out.add("default_type text/plain;");
+  out.add("try_files $uri =404;");
+  out.close();
+}
+
+/// Clients whose requests are not counted.
+void add_counted(const Policy& policy, Lines& out) {
+  out.open("geo $cloudron_fw_counted");
+  out.add("default 1;");
+  for (const Located<IpRange>& trusted : policy.trusted) {
+    for (const IpRange& prefix : prefixes(trusted.value)) out.add("{} 0;", to_string(prefix));
+  }
+  out.close();
+}
+
+void add_real_clients(const Policy& policy, Lines& out) {
+  if (policy.proxies.empty()) return;
+  out.add("# The client's address, from whoever stands in front of this host.");
+  for (const Located<IpRange>& proxy : policy.proxies) {
+    for (const IpRange& prefix : prefixes(proxy.value))
+      out.add("set_real_ip_from {};", to_string(prefix));
+  }
+  out.add("real_ip_header X-Forwarded-For;");
+  out.add("real_ip_recursive on;");
+}
+
+std::string http_text(const Policy& policy, const NginxHost& host) {
+  Lines out;
+  out.add("# What the sites share. Made by cloudron-fw; changes are lost.");
+  std::size_t longest = 0;
+  for (const Site& site : policy.sites) {
+    longest = std::max(longest, site.name.size());
+    for (const std::string& alias : site.aliases) longest = std::max(longest, alias.size());
+  }
+  if (longest > kDefaultNameMax)
+    out.add("server_names_hash_bucket_size {};", std::bit_ceil(longest + 32));
+  add_real_clients(policy, out);
+  out.open("map $http_upgrade $cloudron_fw_connection");
+  out.add("default upgrade;");
+  out.add("\"\" \"\";");
+  out.close();
+  add_counted(policy, out);
+  out.add("# Whose requests share a limit: an address of IPv4, a /64 of IPv6.");
+  out.open("map $binary_remote_addr $cloudron_fw_client");
+  out.add("default $binary_remote_addr;");
+  out.add("\"~(?s)^(.{{8}}).{{8}}$\" $1;");
+  out.close();
+  out.open("map $cloudron_fw_counted $cloudron_fw_key");
+  out.add("1 $cloudron_fw_client;");
+  out.add("default \"\";");
+  out.close();
+  out.add("limit_req_zone $cloudron_fw_key zone=cloudron_fw_password:10m rate=10r/s;");
+  out.add("limit_req_zone $cloudron_fw_key zone=cloudron_fw_http:20m rate=5000r/s;");
+  out.add("");
+  out.add("# Names that no site has.");
+  const std::vector<Header> headers = plain_headers(policy.tls, Site{});
+  out.open("server");
+  add_listen(80, " default_server", out);
+  out.add("server_name _;");
+  out.add("server_tokens off;");
+  add_acme(host, headers, out);
+  out.open("location /");
+  add_headers(headers, out);
+  out.add("return 404;");
+  out.close();
+  out.close();
+  out.open("server");
+  add_listen(443, " ssl http2 default_server", out);
+  out.add("server_name _;");
+  add_protocols(policy, host, out);
+  out.add("ssl_reject_handshake on;");
+  out.close();
+  return std::move(out).text();
+}
+
+/// Where a site's requests go: "http://172.18.16.2:3000".
+Result<std::string> upstream_of(const Policy& policy, const Site& site) {
+  if (!site.upstream.empty()) return site.upstream;
+  const auto app = std::ranges::find(policy.apps, site.app, &App::name);
+  if (app == policy.apps.end() || app->addresses.empty()) {
+    return fail(ErrorCode::policy,
+                fmt::format("{}:{}: site {}: the address of app {} is not known yet; start its "
+                            "container, or give [[app]] addresses",
+                            site.where.file, site.where.line, quote(site.name), quote(site.app)));
+  }
+  const Ip ip = *std::ranges::min_element(app->addresses, {}, &Ip::family);
+  const char* form = ip.family == Family::ipv6 ? "http://[{}]:{}" : "http://{}:{}";
+  return fmt::format(fmt::runtime(form), to_string(ip), site.port);
+}
+
+void add_limits(bool password, Lines& out) {
+  // At once as many as in a second; later ones as they become due.
+  if (password) out.add("limit_req zone=cloudron_fw_password burst=9 nodelay;");
+  out.add("limit_req zone=cloudron_fw_http burst=4999 nodelay;");
+}
+
+void add_proxied(const Site& site, const std::string& upstream, const std::vector<Header>& headers,
+                 Lines& out) {
+  add_headers(headers, out);
+  for (const auto& [name, value] : headers) out.add("proxy_hide_header {};", name);
+  out.add("proxy_pass {};", upstream);
+  if (upstream.starts_with("https:")) out.add("proxy_ssl_server_name on;");
+  out.add("proxy_http_version 1.1;");
+  out.add("proxy_set_header Host $host;");
+  out.add("proxy_set_header X-Real-IP $remote_addr;");
+  out.add("proxy_set_header X-Forwarded-For $remote_addr;");
+  out.add("proxy_set_header X-Forwarded-Host $host;");
+  out.add("proxy_set_header X-Forwarded-Port $server_port;");
+  out.add("proxy_set_header X-Forwarded-Proto $scheme;");
+  out.add("proxy_set_header Forwarded \"\";");
+  if (site.websocket) {
+    out.add("proxy_set_header Upgrade $http_upgrade;");
+    out.add("proxy_set_header Connection $cloudron_fw_connection;");
+  } else {
+    out.add("proxy_set_header Upgrade \"\";");
+    out.add("proxy_set_header Connection \"\";");
+  }
+}
+
+/// Matches a path and all below it, in either case, as careless as servers are.
+std::string route_pattern(const std::string& route) {
+  std::string pattern = "^";
+  for (const char c : std::string_view(route).substr(0, route.find_last_not_of('/') + 1)) {
+    if (std::string_view(".*+()").contains(c)) pattern += '\\';
+    pattern += c;
+  }
+  return pattern + "(?:[/;]|$)";
+}
+
+void add_plain_server(const Policy& policy, const NginxHost& host, const Site& site,
+                      const std::string& names, Lines& out) {
+  const std::vector<Header> headers = plain_headers(policy.tls, site);
+  out.open("server");
+  add_listen(80, "", out);
+  out.add("server_name {};", names);
+  out.add("server_tokens off;");
+  add_acme(host, headers, out);
+  out.open("location /");
+  add_headers(headers, out);
+  out.add("return 308 https://$host$request_uri;");
+  out.close();
+  out.close();
+}
+
+void add_refusal(const std::vector<Header>& headers, Lines& out) {
+  out.add("error_page 429 @cloudron_fw_limited;");
+  out.open("location @cloudron_fw_limited");
+  add_headers(headers, out);
+  out.add("add_header Retry-After 1 always;");
+  out.add("default_type text/plain;");
+  out.add("return 429 \"Too many requests. Try again in a second.\\n\";");
+  out.close();
+}
+
+Result<std::string> site_text(const Policy& policy, const Site& site, const NginxHost& host) {
+  const auto upstream = upstream_of(policy, site);
+  if (!upstream) return std::unexpected(upstream.error());
+  std::string names = site.name;
+  for (const std::string& alias : site.aliases) names += " " + alias;
+  const std::vector<Header> headers = site_headers(policy.tls, site);
+
+  Lines out;
+  out.add("# {}. Made by cloudron-fw; changes are lost.", site.name);
+  add_plain_server(policy, host, site, names, out);
+  out.open("server");
+  add_listen(443, " ssl http2", out);
+  out.add("server_name {};", names);
+  add_protocols(policy, host, out);
+  if (host.without_certificate.contains(site.name)) {
+    out.add("# There is no certificate yet.");
+    out.add("ssl_reject_handshake on;");
+    out.close();
+    return std::move(out).text();
+  }
+  const CertificateFiles files = certificate_files(site, host.letsencrypt);
+  out.add("ssl_certificate {};", nginx_word(files.certificate));
+  out.add("ssl_certificate_key {};", nginx_word(files.key));
+  out.add("server_tokens off;");
+  out.add("client_max_body_size {};", site.body_bytes);
+  out.add("limit_req_status 429;");
+  add_headers(headers, out);
+  add_refusal(headers, out);
+  for (const std::string& route : site.password_routes) {
+    out.open("location ~* {}", nginx_word(route_pattern(route)));
+    add_limits(true, out);
+    add_proxied(site, *upstream, headers, out);
+    out.close();
+  }
+  out.open("location /");
+  add_limits(false, out);
+  add_proxied(site, *upstream, headers, out);
+  out.close();
+  out.close();
+  return std::move(out).text();
+}
+
+/// "*.example.org" is no name for a file.
+std::string file_name(const Site& site) {
+  return fmt::format("sites/{}{}.conf", site.name.starts_with('*') ? "_wildcard" : "",
+                     std::string_view(site.name).substr(site.name.starts_with('*') ? 1 : 0));
+}
+
+}  // namespace
+
+std::string certificate_name(const Site& site) {
+  return site.name.starts_with("*.") ? site.name.substr(2) : site.name;
+}
+
+CertificateFiles certificate_files(const Site& site, const std::string& letsencrypt) {
+  if (site.certificate == CertificateFrom::files) return {site.cert_file, site.key_file};
+  const std::string folder = letsencrypt + "/live/" + certificate_name(site);
+  return {folder + "/fullchain.pem", folder + "/privkey.pem"};
+}
+
+Result<std::vector<TextFile>> nginx_files(const Policy& policy, const NginxHost& host) {
+  if (policy.tls.proxy != ReverseProxy::nginx)
+    return fail(ErrorCode::policy, "[tls] proxy is \"none\"; set it to \"nginx\"");
+  std::vector<TextFile> files;
+  files.push_back({"", "http.conf", http_text(policy, host)});
+  for (const Site& site : policy.sites) {
+    auto text = site_text(policy, site, host);
+    if (!text) return std::unexpected(text.error());
+    files.push_back({site.name, file_name(site), *std::move(text)});
+  }
+  return files;
+}
+
+}  // namespace fw::tls

@@ -1,0 +1,120 @@
+// A real nginx on the host under test, with the configuration that cloudron-fw makes.
+// SPDX-License-Identifier: GPL-2.0-or-later
+#pragma once
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include "tests/lab/firewall.hpp"
+#include "tests/lab/network.hpp"
+#include "tests/lab/process.hpp"
+
+namespace lab {
+
+/// A key and a certificate that signs itself, for these names.
+struct SelfSigned {
+  SelfSigned(const Namespace& where, const std::string& folder,
+             const std::vector<std::string>& names)
+      : certificate(folder + "/cert.pem"), key(folder + "/key.pem") {
+    std::string alternatives;
+    for (const std::string& name : names)
+      alternatives += (alternatives.empty() ? "DNS:" : ",DNS:") + name;
+    must_run(where,
+             {"openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+              "-nodes", "-days", "90", "-subj", "/CN=test", "-addext",
+              "subjectAltName=" + alternatives, "-keyout", key, "-out", certificate});
+  }
+
+  std::string certificate;
+  std::string key;
+};
+
+/// Its folder is laid out as Debian's /etc/nginx is, where that matters.
+class Nginx {
+ public:
+  explicit Nginx(const Namespace& host) : host_(host) {
+    ::mkdir((dir_ / "conf.d").c_str(), 0755);
+    write_file(dir_ / "nginx.conf",
+               fmt::format("user root;\nworker_processes 1;\ndaemon off;\npid {0}/pid;\n"
+                           "error_log {0}/error.log;\nevents {{ worker_connections 4096; }}\n"
+                           "http {{\n  access_log off;\n  ssl_protocols TLSv1.2 TLSv1.3;\n"
+                           "  ssl_prefer_server_ciphers on;\n"
+                           "  include {0}/conf.d/*.conf;\n}}\n",
+                           dir_.path()));
+  }
+
+  const std::string& folder() const { return dir_.path(); }
+  void start() {
+    process_.emplace(host_, std::vector<std::string>{"nginx", "-c", dir_ / "nginx.conf"});
+    if (!eventually([this] { return !read_pid().empty(); }))
+      fail("nginx does not start: " + process_->err_so_far());
+  }
+  std::string errors() const { return read_file(dir_ / "error.log"); }
+
+ private:
+  std::string read_pid() const {
+    struct stat status {};
+    return ::stat((dir_ / "pid").c_str(), &status) == 0 ? read_file(dir_ / "pid") : "";
+  }
+
+  const Namespace& host_;
+  TempDir dir_;
+  std::optional<Process> process_;
+};
+
+/// What a server answered.
+struct Response {
+  int exit = 0;  ///< of curl; 35: the handshake failed
+  int status = 0;
+  std::multimap<std::string, std::string> headers;  ///< by name in lower case
+  std::string body;
+
+  std::vector<std::string> all(const std::string& name) const {
+    std::vector<std::string> values;
+    for (auto [it, end] = headers.equal_range(name); it != end; ++it) values.push_back(it->second);
+    return values;
+  }
+  std::string one(const std::string& name) const {
+    const auto values = all(name);
+    return values.size() == 1 ? values.front() : fmt::format("({} of them)", values.size());
+  }
+};
+
+/// Answers in the order in which they came, as `curl -i` prints them.
+inline std::vector<Response> parse_responses(const std::string& text) {
+  std::vector<Response> all;
+  std::istringstream lines(text);
+  bool in_head = false;
+  for (std::string line; std::getline(lines, line);) {
+    if (const auto at = line.find("HTTP/");
+        at != line.npos && line.find(' ') != line.npos && !in_head && line.size() - at < 60) {
+      if (at != 0 && !all.empty()) all.back().body += line.substr(0, at);
+      all.emplace_back().status = std::stoi(line.substr(line.find(' ', at) + 1));
+      in_head = true;
+      continue;
+    }
+    if (all.empty()) continue;
+    if (!in_head) {
+      all.back().body += line + "\n";
+      continue;
+    }
+    if (!line.empty() && line.back() == '\r') line.pop_back();
+    if (line.empty()) {
+      in_head = false;
+      continue;
+    }
+    std::string name = line.substr(0, line.find(':'));
+    std::ranges::transform(name, name.begin(), [](unsigned char c) { return std::tolower(c); });
+    all.back().headers.emplace(name, line.substr(std::min(line.size(), line.find(':') + 2)));
+  }
+  return all;
+}
+
+}  // namespace lab
