@@ -537,9 +537,11 @@ void proxy_rules(Compilation& c, Chain& chain) {
     for (const fw::IpRange& network : fw::merged(std::move(networks)))
       set.elements.push_back(
           {ip_bytes({f, network.first}), ip_bytes({f, network.last}), {}, {}, {}});
-    rule(chain, "proxy", {},
-         {in_set(Field::ct_original_dport, "web_ports"), is_family(f), in_set(saddr(f), name),
-          go("admit_uncounted")});
+    for (const fw::Protocol protocol : kProtocols) {
+      rule(chain, "proxy", {},
+           {is_protocol(protocol), in_set(Field::ct_original_dport, "web_ports"), is_family(f),
+            in_set(saddr(f), name), go("admit_uncounted")});
+    }
   }
 }
 
