@@ -13,6 +13,7 @@ inline constexpr std::size_t kPolicyBytesMax = 4u << 20;
 inline constexpr std::size_t kNameLengthMax = 20;  // limit, list, app and addon names; they become
                                                    // parts of kernel object names
 inline constexpr std::size_t kLimitsMax = 256;
+inline constexpr std::size_t kHttpLimitsMax = 64;  // with layer = "http"
 inline constexpr std::size_t kListsMax = 64;
 inline constexpr std::size_t kOpeningsMax = 63;       // [[open]] tables; with [guests] 64, the bits
                                                       // of a word
@@ -57,6 +58,8 @@ inline constexpr std::chrono::seconds kDurationMax{36'500ll * 86'400};
 // Limits. Up to kWindowCountMax a limit is an exact sliding window: one slot set for each unit of
 // the count; above it, a token bucket.
 inline constexpr std::uint64_t kWindowCountMax = 16;
+inline constexpr std::uint64_t kHttpWindowCountMax = 14;  // of requests: half of a bucket of
+                                                          // limiter::Events
 inline constexpr std::uint64_t kRateCountMax = 1'000'000;
 inline constexpr std::chrono::seconds kRatePeriodMax{86'400};
 inline constexpr std::uint32_t kMeterSourcesMax = 65'535;  // sources that one limit tracks at once
@@ -111,6 +114,25 @@ inline constexpr std::uint64_t kActivityBytesMin = 1ull << 20;     // some 50 ro
 inline constexpr std::uint64_t kActivityBytesMax = 1ull << 40;
 inline constexpr std::size_t kActivityStep = 64;  // rows that one insert takes away at most: the
                                                   // log shrinks, and nothing waits for it
+
+// The limiter's service. Its clients are proxies on this host, but what they pass on is a
+// stranger's.
+inline constexpr std::size_t kServiceClientsMax = 512;     // at once; each proxy worker keeps some
+inline constexpr std::size_t kServiceHeadMax = 16u << 10;  // bytes of a request's head
+inline constexpr std::size_t kServiceBodyMax = 4096;       // bytes of what is posted
+inline constexpr std::chrono::seconds kServicePatience{75};  // with a client that says nothing;
+                                                             // proxies give up after 60
+inline constexpr std::size_t kServiceNameMax = 256;          // bytes of an account or a site
+inline constexpr std::size_t kBucketSlots = 1'310'720;  // token buckets in debt at once: 10 MiB
+inline constexpr std::size_t kEventSlots = 2u << 20;    // requests in exact windows: 16 MiB
+inline constexpr std::size_t kAskedSlots = 1u << 18;    // pairs of site and client: 2 MiB
+inline constexpr std::size_t kServiceSitesMax = 4096;   // with a token
+inline constexpr std::size_t kHttpSuspectsMax = 4096;   // clients whose refusals are counted
+inline constexpr std::size_t kServiceBlocksMax = 64;    // that wait for the daemon at once
+inline constexpr std::chrono::seconds kServiceBlockMax{30 * 86'400};  // that it may ask for
+inline constexpr int kServicePrefixMin = 48;                          // of an IPv6 client
+inline constexpr std::chrono::seconds kLimitsAgain{10};  // between two questions for the limits
+                                                         // that are in force
 
 // The host.
 inline constexpr std::size_t kDevicesMax = 64;    // with an early drop; the kernel takes 256

@@ -128,15 +128,20 @@ void check_unique(const std::vector<Named>& all, Problems& problems) {
     if (named.name.empty()) continue;  // reported when it was read
     const auto [it, inserted] = first.emplace(named.name, &named);
     if (inserted) continue;
-    error(problems, named.where,
-          fmt::format("{}: another {}{} has this name; rename or remove one of the two",
-                      title(named), it->second->kind, place(it->second->where)));
+    // Reported where it can be changed.
+    const bool is_default = built_in(named.where);
+    const Named& at = is_default ? *it->second : named;
+    const Named& other = is_default ? named : *it->second;
+    error(problems, at.where,
+          fmt::format("{}: another {}{} has this name; rename or remove one of the two", title(at),
+                      other.kind, place(other.where)));
   }
 }
 
 void check_names(const Policy& policy, Problems& problems) {
   std::vector<Named> limits, lists, peers;
   add_named(limits, "limit", policy.limits);
+  add_named(limits, "limit", policy.http_limits);
   add_named(lists, "list", policy.lists);
   add_named(peers, "app", policy.apps);
   add_named(peers, "addon", policy.addons);
@@ -453,6 +458,7 @@ void check_offenders(const Policy& policy, Problems& problems) {
   for (const Limit& limit : policy.limits) {
     if (limit.from == Source::outside) names.push_back(limit.name);
   }
+  for (const HttpLimit& limit : policy.http_limits) names.push_back(limit.name);
   for (const Offender& offender : policy.offenders) {
     for (const std::string& wanted : offender.limits) {
       if (std::ranges::find(names, wanted) != names.end()) continue;

@@ -28,6 +28,28 @@ Limit default_limit(std::string_view name, std::vector<PortRange> ports, Source 
   return made;
 }
 
+HttpLimit default_http_limit(std::string_view name, Rate rate) {
+  HttpLimit made;
+  made.name = name;
+  made.rate = rate;
+  made.burst = rate.count;
+  return made;
+}
+
+std::string_view to_string(HttpKey key) {
+  switch (key) {
+    case HttpKey::client:
+      return "client";
+    case HttpKey::client_account:
+      return "client+account";
+    case HttpKey::account:
+      return "account";
+    case HttpKey::site:
+      return "site";
+  }
+  return {};
+}
+
 Policy core_policy() {
   using std::chrono::seconds;
   Policy policy;
@@ -49,6 +71,10 @@ Policy core_policy() {
                     {5000, seconds{1}}),                                  // L5
       default_limit("auth", tcp_ports({3002}), apps, {500, seconds{1}}),  // L8
       default_limit(kPingLimit, {}, outside, {50, seconds{1}}),           // N1
+  };
+  policy.http_limits = {
+      default_http_limit("password", {10, seconds{1}}),  // L1
+      default_http_limit("http", {5000, seconds{1}}),    // L2
   };
   return policy;
 }
@@ -120,6 +146,22 @@ int client_bits(const std::vector<Located<IpRange>>& translated, const Limit& li
   if (source.family == Family::ipv4) return limit.prefix4;
   const bool shared = is_translated(translated, source);
   return shared ? address_bits(Family::ipv6) : limit.prefix6;
+}
+
+HttpRules http_rules(const Policy& policy) {
+  HttpRules rules{policy.http_limits, {}, {}};
+  for (const auto& network : policy.translated) rules.translated.push_back(network.value);
+  for (const Offender& offender : policy.offenders) {
+    if (!offender.refused) continue;
+    HttpOffender of_requests{*offender.refused, {}, offender.block, offender.max};
+    std::ranges::copy_if(offender.limits, std::back_inserter(of_requests.limits),
+                         [&policy](const std::string& name) {
+                           return std::ranges::find(policy.http_limits, name, &HttpLimit::name) !=
+                                  policy.http_limits.end();
+                         });
+    if (!of_requests.limits.empty()) rules.offenders.push_back(std::move(of_requests));
+  }
+  return rules;
 }
 
 std::vector<PortRange> ssh_ports(const Policy& policy) {

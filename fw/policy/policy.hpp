@@ -17,6 +17,7 @@
 #include "fw/base/port.hpp"
 #include "fw/base/rate.hpp"
 #include "fw/base/result.hpp"
+#include "fw/policy/http_limit.hpp"
 #include "fw/policy/rule_files.hpp"
 #include "fw/policy/sites.hpp"
 
@@ -165,6 +166,7 @@ struct PolicyBase {
   Discovery discovery;
   std::vector<std::string> routed;  ///< [apps] routed: bridges that the outside may reach; "br-*"
   std::vector<Limit> limits;        ///< defaults first, each replaced by its namesake
+  std::vector<HttpLimit> http_limits;  ///< the same of layer = "http"
   std::vector<List> lists;
   std::vector<Offender> offenders;
   std::vector<RuleFile> rules;  ///< rules.d: of the admin's own, as text
@@ -217,6 +219,9 @@ bool is_translated(const std::vector<Located<IpRange>>& translated, Ip ip);
 /// How many bits of a source's address make one client of a limit: behind a translator all of them,
 /// for its prefix is shared by everybody who is translated.
 int client_bits(const std::vector<Located<IpRange>>& translated, const Limit& limit, Ip source);
+
+/// What it says about requests: its limits, and the [[offender]]s that name one of them.
+HttpRules http_rules(const Policy& policy);
 
 /// The ports that SSH is reached by: those of the limit named "ssh", else 22 and 202.
 std::vector<PortRange> ssh_ports(const Policy& policy);

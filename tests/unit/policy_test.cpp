@@ -377,6 +377,54 @@ TEST(Policy, ADefaultLimitIsSwitchedOff) {
             default_policy());
 }
 
+HttpLimit http_limit_named(const Policy& policy, const string& name) {
+  const auto found = std::ranges::find(policy.http_limits, name, &HttpLimit::name);
+  if (found != policy.http_limits.end()) return *found;
+  ADD_FAILURE() << "no limit " << name;
+  return {};
+}
+
+TEST(Policy, LimitsOfRequestsAreApartFromThoseOfPackets) {
+  const Policy policy = good(
+      "[[limit]]\nname = \"password\"\nlayer = \"http\"\nrate = \"5/s\"\nprefix6 = 56\n"
+      "[[limit]]\nname = \"reset\"\nlayer = \"http\"\nrate = \"100/m\"\nburst = 20\n"
+      "per = \"client+account\"\n");
+  EXPECT_EQ(policy.limits, default_policy().limits);
+  ASSERT_EQ(policy.http_limits.size(), 3u);
+  const HttpLimit password = http_limit_named(policy, "password");
+  EXPECT_EQ(password.rate, (Rate{5, seconds{1}}));
+  EXPECT_TRUE(password.is_window());
+  EXPECT_EQ(password.prefix6, 56);
+  EXPECT_EQ(password.per, HttpKey::client);
+  const HttpLimit reset = http_limit_named(policy, "reset");
+  EXPECT_FALSE(reset.is_window());
+  EXPECT_EQ(reset.burst, 20u);
+  EXPECT_EQ(reset.per, HttpKey::client_account);
+  // L1 and L2 of the promises.
+  const HttpLimit promised = http_limit_named(default_policy(), "password");
+  EXPECT_EQ(promised.rate, (Rate{10, seconds{1}}));
+  EXPECT_EQ(promised.prefix6, 64);
+  EXPECT_EQ(http_limit_named(default_policy(), "http").rate, (Rate{5000, seconds{1}}));
+}
+
+TEST(Policy, ADefaultLimitOfRequestsIsSwitchedOff) {
+  const Policy policy = good("[[limit]]\nname = \"password\"\nenabled = false\n");
+  ASSERT_EQ(policy.http_limits.size(), 1u);
+  EXPECT_EQ(policy.http_limits[0].name, "http");
+  EXPECT_EQ(policy.limits, default_policy().limits);
+}
+
+TEST(Policy, AnOffenderMayNameLimitsOfBothLayers) {
+  const HttpRules rules = http_rules(good(
+      "[[offender]]\nafter = \"20 refused/10m\"\n"
+      "[[offender]]\nafter = \"9 refused/m\"\nlimits = [\"ssh\", \"password\"]\nblock = \"2h\"\n"
+      "[[offender]]\nclosed_ports = \"9/m\"\n"));
+  ASSERT_EQ(rules.offenders.size(), 1u);
+  EXPECT_EQ(rules.offenders[0], (HttpOffender{{9, seconds{60}}, {"password"}, seconds{7200}}));
+  EXPECT_EQ(rules.limits, default_policy().http_limits);
+  EXPECT_EQ(rules.translated.size(), default_policy().translated.size());
+}
+
 TEST(Policy, SshPortsAreThoseOfTheLimit) {
   const auto text = [](const Policy& policy) {
     string all;
@@ -532,8 +580,9 @@ TEST(PolicyProblems, WrongValues) {
       {limit + "rate = \"50/s\"\nprefix4 = 0", "p:6:11: error: ", "prefix4 must be"},
       {limit + "rate = \"50/s\"\nprefix6 = 129",
        "p:6:11: error: ", "prefix6 must be a whole number from 1 to 128, not 129"},
-      {limit + "rate = \"50/s\"\nper = \"apps\"",
-       "p:6:7: error: ", "per must be \"ip\" or \"app\", not \"apps\""},
+      {limit + "rate = \"50/s\"\nper = \"apps\"", "p:6:7: error: ",
+       "per must be \"ip\", \"app\", \"client\", \"client+account\", \"account\" or "
+       "\"site\", not \"apps\""},
       {limit + "rate = \"50/s\"\nper = \"app\"\nprefix4 = 24",
        "p:7:11: error: ", "prefix4 has no effect with per = \"app\""},
       {limit + "rate = \"50/s\"\nper = \"app\"\nprefix6 = 64",
@@ -755,6 +804,31 @@ TEST(PolicyProblems, APortHasOneLimitASide) {
       "[[limit]]\nname = \"mysql\"\nports = [3306]\nrate = \"50/s\"\n");
 }
 
+TEST(PolicyProblems, LimitsOfRequests) {
+  const string http = "[[limit]]\nname = \"x\"\nlayer = \"http\"\nrate = \"5/s\"\n";
+  expect_one_problem_each({
+      {"[[limit]]\nname = \"x\"\nlayer = \"http\"\n", "p:1:1: error: ", "lacks rate"},
+      {http + "ports = [80]\n", "p:5:9: error: ", "ports has no effect with layer = \"http\""},
+      {http + "concurrent = 5\n", "p:5:14: error: ", "concurrent has no effect"},
+      {http + "burst = 5\n", "p:5:9: error: ", "a count up to 14 is an exact window"},
+      {http + "per = \"ip\"\n", "p:5:7: error: ", "per is \"client\", \"client+account\""},
+      {http + "per = \"site\"\nprefix6 = 56\n", "p:6:11: error: ", "prefix6 has no effect"},
+      {"[[limit]]\nname = \"ssh\"\nports = [22]\nrate = \"5/s\"\nper = \"account\"\n",
+       "p:5:7: error: ", "this word needs layer = \"http\""},
+      {"[[limit]]\nname = \"password\"\nports = [99]\nrate = \"5/s\"\nfrom = \"apps\"\n",
+       "p:1:1: error: ", "limit \"password\": another limit (a default) has this name"},
+      {"[[limit]]\nname = \"ssh\"\nlayer = \"http\"\nrate = \"5/s\"\n",
+       "p:1:1: error: ", "limit \"ssh\": another limit (a default) has this name"},
+      {http + http, "p:5:1: error: ", "limit \"x\": another limit (line 1) has this name"},
+      {"[[limit]]\nname = \"http\"\nlayer = \"http\"\nrate = \"5/s\"\n"
+       "[[limit]]\nname = \"http\"\nenabled = false\n",
+       "p:5:1: error: ", "limit \"http\" is already defined at line 1"},
+      {"[[limit]]\nname = \"http\"\nenabled = false\n"
+       "[[limit]]\nname = \"http\"\nlayer = \"http\"\nrate = \"5/s\"\n",
+       "p:4:1: error: ", "limit \"http\" is switched off at line 1"},
+  });
+}
+
 TEST(PolicyProblems, LimitsOnClosedPorts) {
   expect_one_problem_each({
       {"[[limit]]\nname = \"game\"\nports = [\"udp/27015\", 7777]\nrate = \"50/s\"",
@@ -943,6 +1017,16 @@ TEST(PolicyBounds, Limits) {
   }
   expect_one_problem_each(
       {{text, "p:1236:1: error: ", "there are at most 256 limits, the defaults included"}});
+}
+
+TEST(PolicyBounds, LimitsOfRequests) {
+  string text;
+  for (std::size_t i = 0; i < kHttpLimitsMax - 1; ++i) {
+    text += "[[limit]]\nname = \"n" + std::to_string(i) + "\"\nlayer = \"http\"\nrate = \"5/s\"\n";
+    if (i == kHttpLimitsMax - 3) good(text);
+  }
+  expect_one_problem_each(
+      {{text, "p:249:1: error: ", "there are at most 64 limits with layer = \"http\""}});
 }
 
 TEST(PolicyBounds, ArraysAndAddresses) {
