@@ -33,6 +33,15 @@ fw::Result<Pages> Pages::map(std::size_t bytes) {
   return Pages(begin + skip, whole);
 }
 
+fw::Result<Pages> Pages::map(int file, std::size_t offset, std::size_t bytes) {
+  void* const got = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, file,
+                         static_cast<off_t>(offset));
+  if (got == MAP_FAILED) {
+    return fw::fail_errno(fw::ErrorCode::memory, "cannot map the file of a table", errno);
+  }
+  return Pages(got, bytes);
+}
+
 Pages::~Pages() {
   if (at_ != nullptr) munmap(at_, bytes_);
 }

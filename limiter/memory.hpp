@@ -13,6 +13,9 @@ namespace limiter {
 class Pages {
  public:
   static fw::Result<Pages> map(std::size_t bytes);
+  /// A part of a file, which keeps what is written there when the process ends. The file must hold
+  /// so much, and not shrink; `offset` is a multiple of 4096.
+  static fw::Result<Pages> map(int file, std::size_t offset, std::size_t bytes);
 
   Pages(Pages&& other) noexcept
       : at_(std::exchange(other.at_, nullptr)), bytes_(std::exchange(other.bytes_, 0)) {}

@@ -113,6 +113,11 @@ fw::Result<Table> Table::make(std::size_t slots) {
   return Table(std::move(*pages), buckets);
 }
 
+Table Table::in(Pages pages) {
+  const std::size_t buckets = pages.size() / sizeof(Bucket);
+  return {std::move(pages), buckets};
+}
+
 Verdict Table::take(const Request& request, Ticks now) {
   return portable::take(bucket_of(request.hash).slots, request, now);
 }

@@ -37,6 +37,13 @@ class Table {
   /// more than kSlotsMax.
   static constexpr std::size_t kSlotsMax = std::size_t{1} << 35;
   static fw::Result<Table> make(std::size_t slots);
+  /// In memory that may hold the slots of an earlier one of the same size; any content is safe.
+  static Table in(Pages pages);
+  /// How many bytes the slots take.
+  static constexpr std::size_t bytes_of(std::size_t slots) {
+    const std::size_t buckets = (slots + kSlotsOfBucket - 1) / kSlotsOfBucket;
+    return (buckets != 0 ? buckets : 1) * sizeof(Bucket);
+  }
 
   Verdict take(const Request& request, Ticks now);
   /// The same for many, several times as fast, because memory is asked for ahead. As many verdicts

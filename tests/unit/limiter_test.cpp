@@ -15,6 +15,7 @@
 
 #include <gtest/gtest.h>
 
+#include "limiter/events.hpp"
 #include "limiter/gcra.hpp"
 #include "limiter/hash.hpp"
 #include "limiter/table.hpp"
@@ -366,6 +367,94 @@ TEST(Top, HalvesThePast) {
   top.halve();
   EXPECT_EQ(top.largest(1).front().count, 4u);
   EXPECT_EQ(top.total(), 4u);
+}
+
+// ---- Events
+
+TEST(Events, NoWindowHoldsMoreThanTheCountAndNobodyWithinItIsRefused) {
+  std::mt19937_64 random(7);
+  for (int round = 0; round < 200; ++round) {
+    Events events = Events::make(64).value();
+    const WindowQuota quota{1 + static_cast<unsigned>(random() % Events::kCountMax),
+                            kSecond * (1 + random() % 60)};
+    std::deque<Ticks> admitted;
+    for (const Ticks now : arrivals(random, quota.width / quota.count, 400)) {
+      const auto since = [&](Ticks late) {
+        return std::ranges::count_if(admitted,
+                                     [&](Ticks at) { return at + quota.width + late > now; });
+      };
+      const Verdict verdict = events.take(42, quota, now);
+      if (verdict.admitted()) {
+        ASSERT_LT(since(0), quota.count);
+        admitted.push_back(now);
+        if (admitted.size() > 2 * quota.count) admitted.pop_front();
+        continue;
+      }
+      ASSERT_GE(since(16), quota.count);  // late by two microseconds at most
+      EXPECT_LE(verdict.wait, quota.width + 16);
+    }
+  }
+}
+
+TEST(Events, WaitingAsLongAsItSaysIsEnoughAndNeeded) {
+  Events events = Events::make(64).value();
+  const WindowQuota quota{3, kSecond};
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(events.take(1, quota, kStart + i * 1000).admitted());
+  const Ticks now = kStart + 5000;
+  const Ticks wait = events.take(1, quota, now).wait;
+  EXPECT_NEAR(static_cast<double>(wait), static_cast<double>(kSecond - 5000), 16);
+  EXPECT_FALSE(events.take(1, quota, now + wait - 16).admitted());
+  EXPECT_TRUE(events.take(1, quota, now + wait).admitted());
+}
+
+TEST(Events, KeysHaveBudgetsOfTheirOwn) {
+  const Secret secret = Secret::random();
+  Events events = Events::make(1 << 16).value();
+  const WindowQuota quota{2, kSecond};
+  for (std::uint64_t key = 0; key < 10'000; ++key) {
+    const std::uint64_t hashed = hash(secret, key);
+    EXPECT_TRUE(events.take(hashed, quota, kStart).admitted());
+    EXPECT_TRUE(events.take(hashed, quota, kStart).admitted());
+    EXPECT_FALSE(events.take(hashed, quota, kStart).admitted());
+  }
+}
+
+TEST(Events, AFloodOfKeysDoesNotFreeWhoSpentTheBudget) {
+  const Secret secret = Secret::random();
+  Events events = Events::make(1 << 12).value();
+  const WindowQuota quota{10, 60 * kSecond};
+  const std::uint64_t brute = hash(secret, std::uint64_t{1} << 40);
+  for (int i = 0; i < 10; ++i) ASSERT_TRUE(events.take(brute, quota, kStart).admitted());
+  for (std::uint64_t key = 0; key < 200'000; ++key) {
+    events.take(hash(secret, key), quota, kStart + key);
+  }
+  EXPECT_FALSE(events.take(brute, quota, kStart + kSecond).admitted());
+  EXPECT_EQ(events.sweep(kStart + kSecond), events.slots());
+}
+
+TEST(Events, TheLongestWindowAndManyDays) {
+  Events events = Events::make(32).value();
+  const WindowQuota quota{1, Events::kWidthMax};
+  Ticks now = kStart;
+  for (int day = 0; day < 40; ++day) {
+    ASSERT_TRUE(events.take(5, quota, now).admitted()) << day;
+    ASSERT_FALSE(events.take(5, quota, now + quota.width - 16).admitted()) << day;
+    now += quota.width + 16;
+    events.sweep(now);
+  }
+  EXPECT_EQ(events.sweep(now), 0u);
+}
+
+TEST(Events, AnyContentIsSafe) {
+  std::mt19937_64 random(3);
+  Pages pages = Pages::map(Events::bytes_of(32)).value();
+  auto* const words = static_cast<std::uint64_t*>(pages.data());
+  for (std::size_t i = 0; i < pages.size() / 8; ++i) words[i] = random();
+  Events events = Events::in(std::move(pages));
+  const WindowQuota quota{14, kSecond};
+  for (std::uint64_t key = 0; key < 10'000; ++key) {
+    EXPECT_LE(events.take(random(), quota, kStart + key).wait, Events::kWidthMax + 16);
+  }
 }
 
 }  // namespace
