@@ -25,6 +25,7 @@ void ClientSession::wait_at_most(std::chrono::milliseconds patience) {
 }
 
 void ClientSession::heard() {
+  heard_ = std::chrono::steady_clock::now();
   sessions_->all_.splice(sessions_->all_.end(), sessions_->all_, place_);
 }
 
@@ -40,8 +41,13 @@ bool ClientSessions::make_room(std::size_t most) {
   return true;
 }
 
+void ClientSessions::close_silent_since(std::chrono::steady_clock::time_point then) {
+  while (!all_.empty() && all_.front()->heard_ < then) all_.front()->close();
+}
+
 void ClientSessions::begin(const std::shared_ptr<ClientSession>& session) {
   session->sessions_ = this;
+  session->heard_ = std::chrono::steady_clock::now();
   session->place_ = all_.insert(all_.end(), session);
   session->read();
 }

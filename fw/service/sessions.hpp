@@ -43,6 +43,7 @@ class ClientSession : public std::enable_shared_from_this<ClientSession> {
   virtual void close_socket() = 0;
 
   ClientSessions* sessions_ = nullptr;
+  std::chrono::steady_clock::time_point heard_{};
   std::list<std::shared_ptr<ClientSession>>::iterator place_;
   boost::asio::steady_timer patience_;
 };
@@ -57,6 +58,9 @@ class ClientSessions {
   std::size_t size() const { return all_.size(); }
   /// Closes the one that has been silent longest, where there are `most`; false if all are busy.
   bool make_room(std::size_t most);
+  /// Closes those that have been silent since then: one timer for all clients, where a timer for
+  /// each request would cost more than the request.
+  void close_silent_since(std::chrono::steady_clock::time_point then);
   /// Takes it in and has it read.
   void begin(const std::shared_ptr<ClientSession>& session);
 
