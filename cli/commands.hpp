@@ -28,6 +28,7 @@ void add_activity(CLI::App& program, Context& context, int& exit);
 void add_audit(CLI::App& program, Context& context, int& exit);
 void add_render(CLI::App& program, Context& context, int& exit);
 void add_explain(CLI::App& program, Context& context, int& exit);
+void add_services(CLI::App& program, Context& context, int& exit);
 void add_reset(CLI::App& program, Context& context, int& exit);
 void add_completion(CLI::App& program, Context& context, int& exit);
 
@@ -46,7 +47,8 @@ inline constexpr std::array kCommands{
     CommandRow{add_activity, "State"},   CommandRow{add_simulate, "Analysis"},
     CommandRow{add_explain, "Analysis"}, CommandRow{add_audit, "Analysis"},
     CommandRow{add_render, "System"},    CommandRow{add_daemon, "System"},
-    CommandRow{add_reset, "System"},     CommandRow{add_completion, ""},
+    CommandRow{add_services, "System"},  CommandRow{add_reset, "System"},
+    CommandRow{add_completion, ""},
 };
 
 }  // namespace cli

@@ -16,6 +16,7 @@
 #include <boost/json/serialize.hpp>
 #include <fmt/format.h>
 #include <grp.h>
+#include <pwd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -32,6 +33,7 @@ using Local = asio::local::stream_protocol;
 using ErrorOf = boost::system::error_code;
 
 constexpr const char* kGroup = "cloudron-fw";
+constexpr const char* kServiceUser = "cloudron-fw-services";
 constexpr std::size_t kDepthMax = 8;  // of a request's JSON
 
 Peer peer_of(Local::socket& socket) {
@@ -45,6 +47,8 @@ Peer peer_of(Local::socket& socket) {
   peer.pid = credentials.pid;
   peer.uid = credentials.uid;
   peer.may_change = peer.uid == 0 || peer.uid == geteuid();
+  const ::passwd* const service = getpwnam(kServiceUser);
+  peer.is_service = !peer.may_change && service != nullptr && peer.uid == service->pw_uid;
   return peer;
 }
 

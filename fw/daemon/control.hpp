@@ -22,6 +22,8 @@ struct Peer {
   pid_t pid = 0;
   uid_t uid = 0;
   bool may_change = false;  ///< root, or whom the daemon runs as; others only read
+  /// The user of cloudron-fw-services: it may block as "services/...", and nothing else.
+  bool is_service = false;
 };
 
 using Answer = std::function<void(boost::json::object)>;

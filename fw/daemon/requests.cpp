@@ -31,6 +31,10 @@ void answer_with(const Answer& answer, const Result<Report>& report) {
   answer(report ? wire::answer(wire::to_json(*report)) : wire::answer(report.error()));
 }
 
+void refuse(const Answer& answer, ErrorCode code, std::string what) {
+  answer(wire::answer(Error{code, std::move(what), {}, {}, 0}));
+}
+
 /// The other end, and what every request of it says.
 struct Asker {
   const Peer& peer;
@@ -64,8 +68,25 @@ ops::Opened opened(RequestContext& context) {
   return {context.kernel(), context.store(), chains::Admission(context.policy().label_bit)};
 }
 
+/// What a service may not ask for, though it may block; "" when it may. What it reads comes from
+/// strangers, so a block of it has an end and hits one client.
+std::string_view beyond_service(const Asker& asker, const ops::BlockRequest& request) {
+  if (!request.origin.starts_with("services/")) return "a service blocks as services/... only";
+  if (request.force || asker.head.by) return "a service asks neither with force nor for others";
+  if (!request.lasts || *request.lasts > kServiceBlockMax)
+    return "a service blocks for 30d at most";
+  if (request.addresses.size() != 1 || !request.addresses.front().single())
+    return "a service blocks one client at a time";
+  if (request.prefix6 < kServicePrefixMin) return "a service blocks no more than a /48";
+  return {};
+}
+
 void do_block(RequestContext& context, const Asker& asker, ops::BlockRequest request,
               const Answer& answer) {
+  if (asker.peer.is_service) {
+    const std::string_view beyond = beyond_service(asker, request);
+    if (!beyond.empty()) return refuse(answer, ErrorCode::permission, std::string(beyond));
+  }
   request.reason.resize(std::min(request.reason.size(), kReasonMax));
   request.origin.resize(std::min(request.origin.size(), kOriginMax));
   if (request.origin.empty()) request.origin = "admin";
@@ -122,6 +143,10 @@ void do_counts(RequestContext& context, const Asker&, const ops::CountsRequest& 
   answer_with(answer, counts);
 }
 
+void do_limits(RequestContext& context, const Asker&, const ops::NoFields&, const Answer& answer) {
+  answer(wire::answer(wire::to_json(context.http_rules())));
+}
+
 /// Of the policy in force; a policy file that was not applied yet is of no interest to the daemon.
 void do_status(RequestContext& context, const Asker&, const ops::NoFields&, const Answer& answer) {
   const auto work = [&context, answer] {
@@ -137,10 +162,6 @@ void do_activity(RequestContext& context, const Asker&, const ops::ActivityReque
   auto rows = log->read(request.since, request.after, request.count, request.what);
   if (!rows) return answer(wire::answer(rows.error()));
   answer(wire::answer(wire::to_json(ops::ActivityReport{std::move(*rows)})));
-}
-
-void refuse(const Answer& answer, ErrorCode code, std::string what) {
-  answer(wire::answer(Error{code, std::move(what), {}, {}, 0}));
 }
 
 void do_hello(RequestContext& context, const Asker&, const ops::NoFields&, const Answer& answer) {
@@ -169,6 +190,7 @@ constexpr std::array kVerbs{
     Verb{"unblock", true, serve_as<ops::UnblockRequest, do_unblock>},
     Verb{"blocks", false, serve_as<ops::BlocksRequest, do_blocks>},
     Verb{"counts", false, serve_as<ops::CountsRequest, do_counts>},
+    Verb{"limits", false, serve_as<ops::NoFields, do_limits>},
     Verb{"status", false, serve_as<ops::NoFields, do_status>},
     Verb{"activity", false, serve_as<ops::ActivityRequest, do_activity>},
 };
@@ -192,7 +214,8 @@ void serve(RequestContext& context, const Peer& peer, const json::object& reques
   }
   const auto verb = std::ranges::find(kVerbs, head->verb, &Verb::name);
   if (verb == kVerbs.end()) return unknown_verb(head->verb, answer);
-  if (verb->changes && !peer.may_change) {
+  const bool allowed = peer.may_change || (peer.is_service && verb->name == "block");
+  if (verb->changes && !allowed) {
     return refuse(answer, ErrorCode::permission, "only root may do that (try: sudo)");
   }
   verb->serve(context, {peer, *head}, request, answer);

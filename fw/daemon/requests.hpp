@@ -25,6 +25,9 @@ class RequestContext {
   virtual ~RequestContext() = default;
   virtual const std::string& state_dir() const = 0;
   virtual const Policy& policy() const = 0;
+  /// What was applied last says about requests. No rule depends on that, so the daemon itself may
+  /// not have heard of it yet.
+  virtual HttpRules http_rules() = 0;
   /// Of that policy, and of the host as it was a second ago at most.
   virtual const BlockGuard& guard() = 0;
   virtual chains::Kernel& kernel() = 0;
@@ -40,7 +43,8 @@ class RequestContext {
                       const boost::json::object& details) = 0;
 };
 
-/// {"do": "applied" | "block" | "unblock" | "blocks" | "counts" | "status" | "activity" | "hello",
+/// {"do": "applied" | "block" | "unblock" | "blocks" | "counts" | "limits" | "status" | "activity"
+/// | "hello",
 /// ...}
 void serve(RequestContext& context, const Peer& peer, const boost::json::object& request,
            Answer answer);

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "fw/daemon/metrics.hpp"
+#include "fw/host/desired_policy.hpp"
 #include "fw/host/host_facts.hpp"
 
 namespace fw {
@@ -50,6 +51,11 @@ DaemonCounts Servers::counts() const {
   if (metrics_) counts.metrics_clients = metrics_->clients();
   counts.messages_left_out = shared_.messages.suppressed();
   return counts;
+}
+
+HttpRules Servers::http_rules() {
+  const Moment now = this_moment();
+  return fw::http_rules(desired_policy(shared_.state_dir, now, shared_.in_force.kept()).policy);
 }
 
 void Servers::applied(std::chrono::microseconds took) {

@@ -34,6 +34,7 @@ class Servers final : private RequestContext {
  private:
   const std::string& state_dir() const override { return shared_.state_dir; }
   const Policy& policy() const override { return shared_.in_force.policy(); }
+  HttpRules http_rules() override;
   const BlockGuard& guard() override { return bans_.guard(); }
   chains::Kernel& kernel() override { return kernel_; }
   Store& store() override { return store_; }

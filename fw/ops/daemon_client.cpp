@@ -116,6 +116,15 @@ Result<std::vector<Activity>> activity_of_daemon(const Environment& env, WallTim
   return std::move(report->activity);
 }
 
+Result<BlockReport> block_of_service(const Environment& env, const BlockRequest& request) {
+  return told<BlockReport>(env, line_of(RequestHead{"block", {}}, request));
+}
+
+Result<HttpRules> limits_of_daemon(const Environment& env) {
+  return told<HttpRules>(env, json::serialize(wire::to_json(RequestHead{"limits", {}})),
+                         kCountsPatience);
+}
+
 Result<Counts> counts_of_daemon(const Environment& env, std::size_t sources) {
   const RequestHead any{"counts", {}};
   return told<Counts>(env, line_of(any, CountsRequest{sources}), kCountsPatience);

@@ -14,6 +14,7 @@
 #include "fw/ops/block.hpp"
 #include "fw/ops/environment.hpp"
 #include "fw/ops/status.hpp"
+#include "fw/policy/http_limit.hpp"
 #include "fw/store/activity.hpp"
 
 namespace fw::ops {
@@ -41,6 +42,10 @@ Result<StatusReport> status_of_daemon(const Environment& env);
 Result<std::vector<Activity>> activity_of_daemon(const Environment& env, WallTime since,
                                                  std::int64_t after, std::size_t count,
                                                  const std::string& what);
+/// As a service without rights asks for it: by the daemon or not at all.
+Result<BlockReport> block_of_service(const Environment& env, const BlockRequest& request);
+/// What the policy in force says about requests.
+Result<HttpRules> limits_of_daemon(const Environment& env);
 /// With the busiest sources, at most so many.
 Result<Counts> counts_of_daemon(const Environment& env, std::size_t sources);
 

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "fw/store/activity.hpp"
 #include "fw/store/blocks.hpp"

@@ -12,6 +12,7 @@
 #include "fw/ops/reset.hpp"
 #include "fw/ops/status.hpp"
 #include "fw/ops/trial.hpp"
+#include "fw/policy/http_limit.hpp"
 #include "fw/wire/schemas.hpp"
 
 namespace fw::wire {
@@ -126,6 +127,46 @@ struct Schema<ops::BlockList> {
 template <>
 struct Schema<ops::ActivityReport> {
   static void fields(auto& io, auto& report) { io.field("activity", report.activity); }
+};
+
+template <>
+struct Words<HttpKey> {
+  static constexpr std::array<std::pair<HttpKey, std::string_view>, 4> all{
+      {{HttpKey::client, "client"},
+       {HttpKey::client_account, "client+account"},
+       {HttpKey::account, "account"},
+       {HttpKey::site, "site"}}};
+};
+
+template <>
+struct Schema<HttpLimit> {
+  static void fields(auto& io, auto& limit) {
+    io.required("name", limit.name);
+    io.field("per", limit.per);
+    io.required("rate", limit.rate);
+    io.field("burst", limit.burst);
+    io.at_most("prefix4", limit.prefix4, 32);
+    io.at_most("prefix6", limit.prefix6, 128);
+  }
+};
+
+template <>
+struct Schema<HttpOffender> {
+  static void fields(auto& io, auto& offender) {
+    io.required("after", offender.after);
+    io.some("limits", offender.limits);
+    io.field("block", offender.block);
+    io.field("max", offender.max);
+  }
+};
+
+template <>
+struct Schema<HttpRules> {
+  static void fields(auto& io, auto& rules) {
+    io.field("limits", rules.limits);
+    io.field("translated", rules.translated);
+    io.field("offenders", rules.offenders);
+  }
 };
 
 template <>

@@ -31,6 +31,7 @@ class FuzzContext : public fw::RequestContext {
  public:
   const std::string& state_dir() const override { return state_dir_; }
   const fw::Policy& policy() const override { return policy_; }
+  fw::HttpRules http_rules() override { return fw::http_rules(policy_); }
   const fw::BlockGuard& guard() override { return guard_; }
   chains::Kernel& kernel() override { throw Decoded(); }
   fw::Store& store() override { throw Decoded(); }

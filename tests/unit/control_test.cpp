@@ -19,7 +19,7 @@ TEST(Control, ARequestIsAnObject) {
             "by": {"uid": 0, "user": "root", "tty": "pts/0", "remote": "198.18.0.9:40000"}})",
        R"({"do": "unblock", "addresses": ["198.18.0.0/24"], "origin": "admin", "by": null})",
        R"({"do": "blocks", "count": 10})", R"({"do": "counts", "sources": 5})",
-       R"({"do": "status"})", R"({"do": "applied", "took_us": 2500})",
+       R"({"do": "status"})", R"({"do": "limits"})", R"({"do": "applied", "took_us": 2500})",
        R"({"do": "activity", "since": "2026-11-27T10:30:00Z", "after": 2, "count": 3, "what": "block"})"}) {
     leave_sample("control", line);
     const auto request = read_request(line);

@@ -1,0 +1,54 @@
+// An HTTP/1.1 server on a Unix socket, with keep-alive and pipelining.
+// SPDX-License-Identifier: GPL-2.0-or-later
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+
+#include "fw/base/result.hpp"
+#include "fw/service/sessions.hpp"
+#include "fw/service/timers.hpp"
+#include "fw/services/http_request.hpp"
+
+namespace fw::services {
+
+/// Appends the response to a request and its body.
+using Respond =
+    std::function<void(const HttpRequest& request, std::string_view body, std::string& out)>;
+
+/// Serves at most kServiceClientsMax clients at once: a new one takes the place of who has been
+/// silent longest. A client that says nothing for kServicePatience is closed. A head of at most
+/// kServiceHeadMax bytes, and a body of at most kServiceBodyMax; what is longer, malformed or of
+/// unknown length is answered and the connection closed.
+class HttpServer {
+ public:
+  HttpServer(boost::asio::io_context& io, Respond respond);
+  ~HttpServer();
+  HttpServer(const HttpServer&) = delete;
+  HttpServer& operator=(const HttpServer&) = delete;
+
+  /// Makes the socket: mode 0660, of this process's group. One that is there is replaced.
+  Result<void> listen(const std::string& path);
+
+  std::size_t clients() const { return sessions_.size(); }
+
+ private:
+  class Client;
+
+  void accept();
+  void accept_waiting();
+  void admit(boost::asio::local::stream_protocol::socket socket);
+
+  boost::asio::io_context& io_;
+  Respond respond_;
+  boost::asio::local::stream_protocol::acceptor acceptor_;
+  std::string path_;
+  ClientSessions sessions_;
+  Periodic silence_;
+};
+
+}  // namespace fw::services
