@@ -29,6 +29,7 @@ using Words = std::vector<std::string>;
 
 constexpr uid_t kUser = 64999;  // needs no entry in /etc/passwd
 constexpr uid_t kPerson = 64998;
+constexpr uid_t kService = 64997;
 
 class OwnUser : public OverFamily {
  protected:
@@ -40,9 +41,58 @@ class OwnUser : public OverFamily {
     make_folder(run_, fs::perms{0750});
     // The daemon knows the group whose members may ask.
     write_file(groups_, read_file("/etc/group") + "cloudron-fw:x:" + std::to_string(kUser) + ":\n");
+    const std::string service = std::to_string(kService);
+    write_file(users_, read_file("/etc/passwd") + "cloudron-fw-services:x:" + service + ":" +
+                           service + "::/:/usr/sbin/nologin\n");
     secret(apps_toml() + app_toml("wiki", wiki));
   }
 
+  /// As cloudron-fw-services.service does it, in a folder of its own.
+  std::unique_ptr<Process> service(const std::string& folder) const {
+    make_folder(folder, fs::perms{0750});
+    if (::chown(folder.c_str(), kService, kService) != 0) fail("cannot give " + folder + " away");
+    const std::string user = std::to_string(kService);
+    Words words = {"setpriv",
+                   "--reuid",
+                   user,
+                   "--regid",
+                   user,
+                   "--groups",
+                   std::to_string(kUser),
+                   "--no-new-privs",
+                   "--inh-caps",
+                   "-all",
+                   "--bounding-set",
+                   "-all",
+                   program_,
+                   "--socket",
+                   socket_,
+                   "services",
+                   "--runtime-dir",
+                   folder};
+    auto process = std::make_unique<Process>(net.host, words);
+    EXPECT_TRUE(eventually([&] { return fs::exists(folder + "/limit.sock"); }))
+        << process->err_so_far();
+    return process;
+  }
+  /// What it answers about a client of the site "wiki".
+  std::string asked(const std::string& folder, unsigned n, const Words& more = {}) const {
+    Words words = {"curl",
+                   "-s",
+                   "-o",
+                   "/dev/null",
+                   "-w",
+                   "%{http_code}",
+                   "--unix-socket",
+                   folder + "/limit.sock",
+                   "-H",
+                   "X-Site: wiki",
+                   "-H",
+                   "X-Client: " + address(n)};
+    words.insert(words.end(), more.begin(), more.end());
+    words.push_back("http://x/v1/limit/password");
+    return run(net.host, words).out;
+  }
   /// Of the user, as systemd makes them.
   static void make_folder(const std::string& path, fs::perms mode) {
     fs::create_directory(path);
@@ -94,7 +144,7 @@ class OwnUser : public OverFamily {
                    "sh",
                    "-ec",
                    "mount -t proc -o hidepid=invisible lab /proc && mount --bind " + groups_ +
-                       " /etc/group && exec \"$@\"",
+                       " /etc/group && mount --bind " + users_ + " /etc/passwd && exec \"$@\"",
                    "sh"};
     const Words command = as_user("-all,+net_admin", {"--socket", socket_, "daemon"});
     words.insert(words.end(), command.begin(), command.end());
@@ -163,6 +213,7 @@ class OwnUser : public OverFamily {
   std::string program_ = fw.dir() / "cloudron-fw";
   std::string run_ = fw.dir() / "run";
   std::string groups_ = fw.dir() / "group";
+  std::string users_ = fw.dir() / "passwd";
   std::string socket_ = run_ + "/control.sock";
 };
 BOTH_FAMILIES(OwnUser);
@@ -267,6 +318,49 @@ TEST_P(OwnUser, MembersOfItsGroupSeeWhatRootSees) {
   const Output alone = by_person(member, {"blocks"});
   EXPECT_EQ(alone.exit, 1) << to_string(alone);
   EXPECT_NE(alone.err.find("the daemon is not running"), std::string::npos) << to_string(alone);
+}
+
+TEST_P(OwnUser, AServiceWithoutRightsHasABruteForcerBlocked) {
+  secret(
+      "[ports]\ntcp = [22, 8080]\n[[limit]]\nname = \"password\"\nlayer = \"http\"\n"
+      "rate = \"2/h\"\n[[offender]]\nafter = \"3 refused/10m\"\nlimits = [\"password\"]\n");
+  boot();
+  const auto process = daemon();
+  const auto blocks = [this] { return ask({{"do", "blocks"}}).at("blocks").as_array(); };
+  const std::string folder = fw.dir() / "services";
+  const auto limiter = service(folder);
+  EXPECT_EQ(asked(folder, 1), "204") << limiter->err_so_far();
+  EXPECT_EQ(asked(folder, 1), "204");
+  for (int i = 0; i < 2; ++i) EXPECT_EQ(asked(folder, 1), "429") << limiter->err_so_far();
+  EXPECT_TRUE(blocks().empty());
+  EXPECT_EQ(from(1).tcp(host(), 8080), Outcome::served);
+  EXPECT_EQ(asked(folder, 1), "429");
+  EXPECT_TRUE(eventually([&] { return blocks().size() == 1; })) << limiter->err_so_far();
+  EXPECT_EQ(from(1).tcp(host(), 8080, kShort), Outcome::timed_out);
+  EXPECT_EQ(from(2).tcp(host(), 8080), Outcome::served);
+  const json::object block = blocks().front().as_object();
+  EXPECT_EQ(block.at("origin"), "services/wiki");
+  EXPECT_EQ(block.at("reason"), "3 refused by limit password in 10m");
+  // Behind a proxy it is refused, and not blocked.
+  for (int i = 0; i < 8; ++i) asked(folder, 3, {"-H", "X-Peer: 192.0.2.99"});
+  EXPECT_EQ(asked(folder, 3, {"-H", "X-Peer: 192.0.2.99"}), "429");
+  // Whom the guard keeps is not blocked either.
+  const auto own = [&](const Words& more) {
+    Words words = {"curl",
+                   "-s",
+                   "--unix-socket",
+                   folder + "/limit.sock",
+                   "-H",
+                   "X-Client: " + to_string(host_address(family()))};
+    words.insert(words.end(), more.begin(), more.end());
+    return run(net.host, words);
+  };
+  for (int i = 0; i < 6; ++i) own({"http://x/v1/limit/password"});
+  EXPECT_TRUE(eventually(
+      [&] { return limiter->err_so_far().find("is not blocked: ") != std::string::npos; }));
+  EXPECT_EQ(blocks().size(), 1u);
+  limiter->kill(SIGTERM);
+  EXPECT_TRUE(limiter->wait().ok());
 }
 
 TEST_P(OwnUser, SystemdHearsThatItIsReadyAndAlive) {
