@@ -61,8 +61,45 @@ std::size_t count(const fw::AuditReport& audit, FindingSeverity severity) {
                     [&](const Finding& finding) { return finding.severity == severity; }));
 }
 
+/// The values of a row, one after the other in lines of at most 80 columns.
+std::vector<std::string> wrapped(const std::vector<std::string>& values, std::size_t width) {
+  std::vector<std::string> lines(1);
+  for (const std::string& value : values) {
+    std::string& line = lines.back();
+    if (line.empty()) {
+      line = value;
+    } else if (line.size() + 2 + value.size() <= width) {
+      line += ", " + value;
+    } else {
+      line += ',';
+      lines.push_back(value);
+    }
+  }
+  return lines;
+}
+
+void print_sheet(const Context& context, const fw::AuditSheet& sheet) {
+  constexpr std::size_t kColumn = 16;
+  constexpr std::size_t kWidth = 80;
+  std::size_t shown = 0;
+  for (const fw::AuditRow& row : sheet.rows) shown = std::max(shown, row.name.size());
+  const std::size_t column = std::max(kColumn, shown + 4);
+  const std::string grade = sheet.grade.empty() ? "" : "grade " + sheet.grade;
+  context.say(context.styled(Style::bold, sheet.subject + (grade.empty() ? "" : "  " + grade)));
+  for (const fw::AuditRow& row : sheet.rows) {
+    std::string name = row.name;
+    for (const std::string& line : wrapped(row.values, kWidth - column - 1)) {
+      const std::string label = fmt::format("  {:<{}}", name, column - 2);
+      context.say(context.styled(Style::dim, label) + line);
+      name.clear();
+    }
+  }
+  context.say("");
+}
+
 void print_text(const Context& context, const fw::Plugin& plugin, const fw::AuditReport& audit) {
   constexpr const char* kIndent = "            ";
+  for (const fw::AuditSheet& sheet : audit.sheets) print_sheet(context, sheet);
   std::string subject;
   for (const Finding& finding : audit.findings) {
     if (finding.subject != subject) {
@@ -93,10 +130,12 @@ void print_json(const Context& context, const fw::Plugin& plugin, const fw::Audi
   json::object counts;
   for (const FindingSeverity severity : kSeverities)
     counts[to_string(severity)] = count(audit, severity);
-  context.print(json::object{{"audited", plugin.name},
-                             {"complete", audit.complete},
-                             {"counts", std::move(counts)},
-                             {"findings", fw::wire::to_json(audit.findings)}});
+  json::object all{{"audited", plugin.name},
+                   {"complete", audit.complete},
+                   {"counts", std::move(counts)},
+                   {"findings", fw::wire::to_json(audit.findings)}};
+  if (!audit.sheets.empty()) all["sheets"] = fw::wire::to_json(audit.sheets);
+  context.print(std::move(all));
 }
 
 int run_audit(const Context& context, const fw::Plugin& plugin, const fw::OptionValues& options) {
@@ -127,7 +166,8 @@ constexpr const char* kExitCodes =
 
 void add_audit(CLI::App& program, Context& context, int& exit) {
   CLI::App* command = program.add_subcommand(
-      "audit", std::string("Find weaknesses in the confinement of containers, or in the host. Each "
+      "audit", std::string("Find weaknesses in the confinement of containers, in the host, or in "
+                           "how servers speak TLS. Each "
                            "finding states what an attacker gains and how to fix it. ") +
                    kExitCodes);
   command->require_subcommand(1);

@@ -8,7 +8,7 @@ build_packages=(
   cmake ninja-build g++ pkg-config ccache
   libmnl-dev libnftnl-dev libnetfilter-conntrack-dev libsqlite3-dev libsqlitecpp-dev libxxhash-dev libfmt-dev
   libboost1.81-dev libboost-json1.81-dev libtomlplusplus-dev libcli11-dev
-  libpcap-dev zlib1g-dev libzstd-dev
+  libpcap-dev zlib1g-dev libzstd-dev libssl-dev
 )
 # What the lab takes, beside them.
 lab_packages=(iproute2 kmod nftables python3 util-linux)

@@ -169,6 +169,19 @@ inline constexpr int kIncludeDepthMax = 16;           // of sshd_config, as sshd
 inline constexpr std::size_t kListenersMax = 4096;    // sockets of strangers' programs
 inline constexpr std::size_t kProcessesMax = 65'536;  // whose sockets are looked at
 
+// An audit of TLS. Whoever answers is a stranger, and so is what a certificate says.
+inline constexpr std::size_t kTlsHostsMax = 64;               // of one audit
+inline constexpr std::size_t kTlsAddressesMax = 4;            // of one host
+inline constexpr std::size_t kTlsAnswerMax = 128u << 10;      // bytes of hellos and certificates
+inline constexpr std::size_t kTlsChainMax = 32;               // certificates; real ones have 2 to 5
+inline constexpr std::size_t kTlsNamesMax = 256;              // of one certificate
+inline constexpr std::size_t kTlsConnectionsMax = 8;          // at once
+inline constexpr std::size_t kTlsHeaderBytesMax = 64u << 10;  // of an answer of HTTP
+inline constexpr std::size_t kHttpHeadersMax = 256;           // of one answer
+inline constexpr std::size_t kTlsGreetingMax = 8192;          // bytes before STARTTLS
+inline constexpr std::chrono::milliseconds kTlsPatience{3000};        // for one connection
+inline constexpr std::chrono::milliseconds kTlsHostPatience{20'000};  // for all of one address
+
 // A trial. Nobody waits longer than a day: what is unconfirmed then was forgotten.
 inline constexpr std::chrono::seconds kTrialMax{86'400};
 inline constexpr int kRollBackTries = 60;  // of a guardian, a second apart; then a command's turn

@@ -17,7 +17,7 @@
 namespace fw {
 
 struct PluginOption {
-  enum class Form : std::uint8_t { value, flag, positional };
+  enum class Form : std::uint8_t { value, flag, positional, positionals };
 
   Form form = Form::value;
   std::string_view name;  ///< "docker", of a positional one "APP"
@@ -30,7 +30,8 @@ struct PluginOption {
 };
 using PluginOptions = std::span<const PluginOption>;
 
-/// The value of each option by its name: the fallback where it was not given, a flag "yes" or "".
+/// The value of each option by its name: the fallback where it was not given, a flag "yes" or "",
+/// of positionals a line each.
 using OptionValues = std::map<std::string, std::string, std::less<>>;
 
 struct AuditRequest {
@@ -39,12 +40,28 @@ struct AuditRequest {
   std::chrono::sys_seconds now;
 };
 
+/// What was seen of one thing, good or bad. Texts are safe to print.
+struct AuditRow {
+  std::string name;  ///< "protocols"
+  std::vector<std::string> values;
+
+  bool operator==(const AuditRow&) const = default;
+};
+struct AuditSheet {
+  std::string subject;  ///< as findings name it
+  std::string grade;    ///< "A+"; "" where there is none
+  std::vector<AuditRow> rows;
+
+  bool operator==(const AuditSheet&) const = default;
+};
+
 struct AuditReport {
   std::string scope;  ///< what was looked at: "3 containers", "the host"
   std::vector<Finding> findings;
   bool complete = true;               ///< false: something could not be looked at
   std::vector<Error> unread{};        ///< what of it was an error
   std::vector<std::string> warnings;  ///< sentences for the admin
+  std::vector<AuditSheet> sheets{};
 
   bool operator==(const AuditReport&) const = default;
 };

@@ -18,6 +18,7 @@
 #include "fw/host/status.hpp"
 #include "fw/lists/lists.hpp"
 #include "fw/plugins/finding.hpp"
+#include "fw/plugins/plugin.hpp"
 #include "fw/policy/parse.hpp"
 #include "fw/store/activity.hpp"
 #include "fw/store/blocks.hpp"
@@ -238,6 +239,23 @@ struct Schema<Finding> {
     io.field("impact", finding.impact);
     io.field("fix", finding.fix);
     io.field("compose", finding.compose);
+  }
+};
+
+template <>
+struct Schema<AuditRow> {
+  static void fields(auto& io, auto& row) {
+    io.field("name", row.name);
+    io.field("values", row.values);
+  }
+};
+
+template <>
+struct Schema<AuditSheet> {
+  static void fields(auto& io, auto& sheet) {
+    io.field("subject", sheet.subject);
+    io.field("grade", sheet.grade);
+    io.field("rows", sheet.rows);
   }
 };
 

@@ -21,6 +21,9 @@ CLOUDRON_FW_WIRE(LimitCounts)
 CLOUDRON_FW_WIRE(WeakSetting)
 CLOUDRON_FW_WIRE(Finding)
 template json::value to_json(const std::vector<Finding>&);
+CLOUDRON_FW_WIRE(AuditRow)
+CLOUDRON_FW_WIRE(AuditSheet)
+template json::value to_json(const std::vector<AuditSheet>&);
 CLOUDRON_FW_WIRE(Status)
 CLOUDRON_FW_WIRE(PanicState)
 CLOUDRON_FW_WIRE(Trouble)

@@ -83,6 +83,7 @@ TEST(Wire, WhatIsWrittenIsReadBack) {
                     "one line",
                     R"({"count":1})"});
   survives(Finding{FindingSeverity::high, "docker-socket", "wiki", "what", "impact", "fix", ""});
+  survives(AuditSheet{"wiki.example.org:443", "A+", {{"protocols", {"TLS 1.2", "TLS 1.3"}}}});
   survives(Actor{"ann", UINT32_MAX, "pts/3", "203.0.113.9:51234"});
   survives(Error{ErrorCode::store, "it is damaged", "limit 'ssh'", {"p.toml", 14, 9}, 5});
   ops::StatusReport report{"p.toml", full_status(), full_trouble(), {{block("198.51.100.1")}, 2}};
@@ -195,6 +196,8 @@ TEST(Wire, DocumentsNameEveryField) {
   is_documented<LimitCounts>("Limit");
   is_documented<WeakSetting>("Setting");
   is_documented<Finding>("Finding");
+  is_documented<AuditSheet>("Sheet");
+  is_documented<AuditRow>("Sheet");
   is_documented<Trouble>("Trouble");
   is_documented<Trouble::Trial>("Trouble");
   is_documented<PanicState>("Trouble");

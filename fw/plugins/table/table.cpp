@@ -6,15 +6,25 @@
 
 #include "fw/plugins/host/plugin.hpp"
 #include "fw/plugins/sandbox/plugin.hpp"
+#include "fw/plugins/tls/audit/plugin.hpp"
 #include "fw/plugins/tls/plugin.hpp"
 
 namespace fw {
+namespace {
+
+/// The policy stands on the plugin itself, and is not to stand on OpenSSL with it.
+constexpr Plugin with_audit(Plugin plugin, const PluginAudit& audit) {
+  plugin.audit = audit;
+  return plugin;
+}
+
+}  // namespace
 
 std::span<const Plugin> plugins() {
   static constexpr std::array kPlugins = {
       sandbox::kPlugin,
       host_audit::kPlugin,
-      tls::kPlugin,
+      with_audit(tls::kPlugin, tls::kAudit),
   };
   return kPlugins;
 }
