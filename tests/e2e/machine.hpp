@@ -78,7 +78,7 @@ mkdir -p $r/mnt/tmp
 mount --bind /tmp $r/mnt/tmp
 mkdir -p $r/srv/tree/build/release/bin
 cp -a {1}/packaging {1}/docs {1}/*.md {1}/LICENSE $r/srv/tree
-cp {2} $r/srv/tree/build/release/bin/cloudron-fw
+cp {2} {2}-tls $r/srv/tree/build/release/bin/
 mount -t tmpfs cgroup $r/sys/fs/cgroup
 mkdir $r/sys/fs/cgroup/systemd
 mount -t cgroup -o none,name=systemd cgroup $r/sys/fs/cgroup/systemd ||

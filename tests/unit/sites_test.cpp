@@ -58,7 +58,8 @@ TEST(SitePolicy, SaysWhatIsMissingOrTooMuch) {
   EXPECT_THAT(problem(kSite), HasSubstr("p:1:1: error: [[site]] lacks its server; add e.g. app"));
   EXPECT_THAT(problem(kSite + "app = \"wiki\"\n"),
               HasSubstr("p:1:1: error: [[site]] lacks the port of its app"));
-  EXPECT_THAT(problem("[apps]\ndiscover = \"docker\"\n" + kSite + "app = \"wiki\"\nport = 3000\n" + kUpstream),
+  EXPECT_THAT(problem("[apps]\ndiscover = \"docker\"\n" + kSite + "app = \"wiki\"\nport = 3000\n" +
+                      kUpstream),
               HasSubstr("a site has either app or upstream"));
   EXPECT_THAT(problem(kSite + kUpstream + "port = 3000\n"), HasSubstr("port goes with app"));
   EXPECT_THAT(problem("[[app]]\nname = \"wiki\"\naddresses = [\"172.18.0.9\"]\n" + kSite +
@@ -252,6 +253,17 @@ TEST(NginxFiles, MakeRoomForLongNames) {
   const string name = "[[site]]\nname = \"" + string(60, 'a') + ".example.org\"\n" + kUpstream;
   EXPECT_THAT(files_of(name)[0].text, HasSubstr("server_names_hash_bucket_size 128;"));
   EXPECT_THAT(files_of(kSite + kUpstream)[0].text, Not(HasSubstr("hash_bucket_size")));
+}
+
+TEST(NginxFiles, CountAsTheLimitsSay) {
+  const string site = kSite + kUpstream + "password_routes = [\"/login\"]\n";
+  EXPECT_THAT(files_of(site)[0].text, HasSubstr("zone=cloudron_fw_password:10m rate=10r/s;"));
+  EXPECT_THAT(files_of(site)[1].text, HasSubstr("zone=cloudron_fw_password burst=9 nodelay;"));
+  EXPECT_THAT(files_of(site)[1].text, HasSubstr("zone=cloudron_fw_http burst=4999 nodelay;"));
+  const auto own =
+      files_of("[[limit]]\nname = \"password\"\nlayer = \"http\"\nrate = \"3/2m\"\n" + site);
+  EXPECT_THAT(own[0].text, HasSubstr("zone=cloudron_fw_password:10m rate=1r/m;"));
+  EXPECT_THAT(own[1].text, HasSubstr("zone=cloudron_fw_password burst=2 nodelay;"));
 }
 
 TEST(NginxFiles, AreNotForAnotherProxy) {

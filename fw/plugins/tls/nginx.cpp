@@ -76,6 +76,22 @@ void add_real_clients(const Policy& policy, Lines& out) {
   out.add("real_ip_recursive on;");
 }
 
+constexpr const char* kPasswordLimit = "password";
+constexpr const char* kHttpLimit = "http";
+
+/// null: it is disabled.
+const HttpLimit* limit_of(const Policy& policy, std::string_view name) {
+  const auto limit = std::ranges::find(policy.http_limits, name, &HttpLimit::name);
+  return limit == policy.http_limits.end() ? nullptr : &*limit;
+}
+
+/// nginx knows whole numbers a second or a minute; what is less becomes one a minute.
+std::string nginx_rate(const Rate& rate) {
+  const auto period = static_cast<std::uint64_t>(rate.period.count());
+  if (rate.count % period == 0) return fmt::format("{}r/s", rate.count / period);
+  return fmt::format("{}r/m", std::max<std::uint64_t>(rate.count * 60 / period, 1));
+}
+
 std::string http_text(const Policy& policy, const NginxHost& host) {
   Lines out;
   out.add("# What the sites share. Made by cloudron-fw; changes are lost.");
@@ -101,8 +117,11 @@ std::string http_text(const Policy& policy, const NginxHost& host) {
   out.add("1 $cloudron_fw_client;");
   out.add("default \"\";");
   out.close();
-  out.add("limit_req_zone $cloudron_fw_key zone=cloudron_fw_password:10m rate=10r/s;");
-  out.add("limit_req_zone $cloudron_fw_key zone=cloudron_fw_http:20m rate=5000r/s;");
+  for (const char* name : {kPasswordLimit, kHttpLimit}) {
+    if (const HttpLimit* const limit = limit_of(policy, name); limit != nullptr)
+      out.add("limit_req_zone $cloudron_fw_key zone=cloudron_fw_{}:10m rate={};", name,
+              nginx_rate(limit->rate));
+  }
   out.add("");
   out.add("# Names that no site has.");
   const std::vector<Header> headers = plain_headers(policy.tls, Site{});
@@ -140,10 +159,16 @@ Result<std::string> upstream_of(const Policy& policy, const Site& site) {
   return fmt::format(fmt::runtime(form), to_string(ip), site.port);
 }
 
-void add_limits(bool password, Lines& out) {
-  // At once as many as in a second; later ones as they become due.
-  if (password) out.add("limit_req zone=cloudron_fw_password burst=9 nodelay;");
-  out.add("limit_req zone=cloudron_fw_http burst=4999 nodelay;");
+/// At once as many as the burst has; later ones as they become due.
+void add_limit(const Policy& policy, const char* name, Lines& out) {
+  const HttpLimit* const limit = limit_of(policy, name);
+  if (limit == nullptr) return;
+  const std::string zone = fmt::format("limit_req zone=cloudron_fw_{}", name);
+  if (limit->burst > 1) {
+    out.add("{} burst={} nodelay;", zone, limit->burst - 1);
+  } else {
+    out.add("{};", zone);
+  }
 }
 
 void add_proxied(const Site& site, const std::string& upstream, const std::vector<Header>& headers,
@@ -234,12 +259,13 @@ Result<std::string> site_text(const Policy& policy, const Site& site, const Ngin
   add_refusal(headers, out);
   for (const std::string& route : site.password_routes) {
     out.open("location ~* {}", nginx_word(route_pattern(route)));
-    add_limits(true, out);
+    add_limit(policy, kPasswordLimit, out);
+    add_limit(policy, kHttpLimit, out);
     add_proxied(site, *upstream, headers, out);
     out.close();
   }
   out.open("location /");
-  add_limits(false, out);
+  add_limit(policy, kHttpLimit, out);
   add_proxied(site, *upstream, headers, out);
   out.close();
   out.close();
