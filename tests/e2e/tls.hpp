@@ -204,7 +204,10 @@ class TlsServer {
   static int port_of_endless_chain() { return kTlsFirstPort - 1; }
 
   bool listens(int port) const {
-    return run(where_, {"bash", "-c", ": </dev/tcp/127.0.0.1/" + std::to_string(port)}).ok();
+    const std::string of_port = "/" + std::to_string(port);
+    return run(where_,
+               {"bash", "-c", ": </dev/tcp/127.0.0.1" + of_port + " </dev/tcp/::1" + of_port})
+        .ok();
   }
 
  private:
