@@ -32,7 +32,7 @@ namespace {
 namespace json = boost::json;
 
 #ifdef __SANITIZE_ADDRESS__
-constexpr std::size_t kWeight = 24;  // of the sanitizer's own memory
+constexpr std::size_t kWeight = 48;  // of the sanitizer's own memory
 #else
 constexpr std::size_t kWeight = 1;
 #endif
