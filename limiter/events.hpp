@@ -62,8 +62,7 @@ class Events {
   Events(Pages pages, std::size_t buckets) : pages_(std::move(pages)), buckets_(buckets) {}
 
   Bucket& bucket_of(std::uint64_t hash) const {
-    return static_cast<Bucket*>(
-        pages_.data())[static_cast<std::size_t>(((hash >> 32) * buckets_) >> 32)];
+    return static_cast<Bucket*>(pages_.data())[bucket_index(hash, buckets_)];
   }
 
   Pages pages_;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <utility>
 
 #include "fw/base/result.hpp"
@@ -35,5 +36,10 @@ class Pages {
   void* at_ = nullptr;
   std::size_t bytes_ = 0;
 };
+
+/// Which of so many buckets a hash falls into, evenly: by its upper half.
+constexpr std::size_t bucket_index(std::uint64_t hash, std::size_t buckets) {
+  return static_cast<std::size_t>(((hash >> 32) * buckets) >> 32);
+}
 
 }  // namespace limiter

@@ -24,7 +24,7 @@ struct Buckets {
   std::size_t count;
 
   Slots* of(std::uint64_t hash) const {
-    return first + (((hash >> 32) * count) >> 32) * Table::kSlotsOfBucket;
+    return first + bucket_index(hash, count) * Table::kSlotsOfBucket;
   }
 };
 

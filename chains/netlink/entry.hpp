@@ -12,7 +12,7 @@
 
 namespace chains {
 
-using EntryHandle = std::unique_ptr<nf_conntrack, FreeWith<nfct_destroy>>;
+using EntryHandle = std::unique_ptr<nf_conntrack, fw::FreeWith<nfct_destroy>>;
 
 /// From a message of the conntrack subsystem; null when it is malformed.
 EntryHandle read_entry(const nlmsghdr* message);

@@ -16,22 +16,16 @@
 #include <libnftnl/table.h>
 #include <libnftnl/udata.h>
 
+#include "fw/base/handle.hpp"
+
 namespace chains {
 
-template <auto Free>
-struct FreeWith {
-  template <class T>
-  void operator()(T* handle) const {
-    Free(handle);
-  }
-};
-
-using TableHandle = std::unique_ptr<nftnl_table, FreeWith<nftnl_table_free>>;
-using ChainHandle = std::unique_ptr<nftnl_chain, FreeWith<nftnl_chain_free>>;
-using RuleHandle = std::unique_ptr<nftnl_rule, FreeWith<nftnl_rule_free>>;
-using SetHandle = std::unique_ptr<nftnl_set, FreeWith<nftnl_set_free>>;
-using ObjectHandle = std::unique_ptr<nftnl_obj, FreeWith<nftnl_obj_free>>;
-using UdataHandle = std::unique_ptr<nftnl_udata_buf, FreeWith<nftnl_udata_buf_free>>;
-using SocketHandle = std::unique_ptr<mnl_socket, FreeWith<mnl_socket_close>>;
+using TableHandle = std::unique_ptr<nftnl_table, fw::FreeWith<nftnl_table_free>>;
+using ChainHandle = std::unique_ptr<nftnl_chain, fw::FreeWith<nftnl_chain_free>>;
+using RuleHandle = std::unique_ptr<nftnl_rule, fw::FreeWith<nftnl_rule_free>>;
+using SetHandle = std::unique_ptr<nftnl_set, fw::FreeWith<nftnl_set_free>>;
+using ObjectHandle = std::unique_ptr<nftnl_obj, fw::FreeWith<nftnl_obj_free>>;
+using UdataHandle = std::unique_ptr<nftnl_udata_buf, fw::FreeWith<nftnl_udata_buf_free>>;
+using SocketHandle = std::unique_ptr<mnl_socket, fw::FreeWith<mnl_socket_close>>;
 
 }  // namespace chains

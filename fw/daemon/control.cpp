@@ -159,57 +159,11 @@ class ControlServer::Client final : public ClientSession {
 };
 
 ControlServer::ControlServer(asio::io_context& io, Handler handler)
-    : io_(io), handler_(std::move(handler)), acceptor_(io) {}
-
-ControlServer::~ControlServer() {
-  if (!path_.empty()) ::unlink(path_.c_str());
-}
+    : handler_(std::move(handler)),
+      listener_(io, [this](Local::socket socket) { admit(std::move(socket)); }) {}
 
 Result<void> ControlServer::listen(const std::string& path) {
-  const auto failed = [&path](const std::string& what, int code) {
-    return fail_errno(ErrorCode::io, fmt::format("{} the control socket {}", what, path), code);
-  };
-  if (path.size() >= sizeof(sockaddr_un{}.sun_path)) return failed("the path is too long for", 0);
-  // One that a daemon left which was killed. Two daemons are kept apart by the lock of the state.
-  ::unlink(path.c_str());
-  ErrorOf error;
-  acceptor_.open(Local(), error);
-  if (error) return failed("cannot make", error.value());
-  const mode_t before = ::umask(0117);
-  acceptor_.bind(Local::endpoint(path), error);
-  ::umask(before);
-  if (error) return failed("cannot make", error.value());
-  path_ = path;
-  if (const ::group* const group = getgrnam(kGroup); group != nullptr) {
-    // Not being allowed to only means that the group cannot read.
-    [[maybe_unused]] const int done = ::chown(path.c_str(), static_cast<uid_t>(-1), group->gr_gid);
-  }
-  acceptor_.listen(asio::socket_base::max_listen_connections, error);
-  if (error) return failed("cannot listen on", error.value());
-  acceptor_.non_blocking(true, error);
-  if (error) return failed("cannot listen on", error.value());
-  accept();
-  return {};
-}
-
-void ControlServer::accept() {
-  acceptor_.async_accept([this](const ErrorOf& error, Local::socket socket) {
-    if (error == asio::error::operation_aborted) return;
-    if (!error) admit(std::move(socket));
-    accept_waiting();
-    accept();
-  });
-}
-
-/// Takes in who waits besides the one that was accepted: one for each turn of the loop would keep
-/// the last of many waiting for a request of every other.
-void ControlServer::accept_waiting() {
-  for (std::size_t i = 0; i < kControlClientsMax; ++i) {
-    ErrorOf error;
-    Local::socket socket = acceptor_.accept(error);
-    if (error) return;
-    admit(std::move(socket));
-  }
+  return listener_.listen(path, kGroup);
 }
 
 void ControlServer::admit(Local::socket socket) {

@@ -8,11 +8,11 @@
 #include <string_view>
 
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/local/stream_protocol.hpp>
 #include <boost/json/object.hpp>
 #include <sys/types.h>
 
 #include "fw/base/result.hpp"
+#include "fw/service/local_listener.hpp"
 #include "fw/service/sessions.hpp"
 
 namespace fw {
@@ -39,9 +39,6 @@ Result<boost::json::object> read_request(std::string_view line);
 class ControlServer {
  public:
   ControlServer(boost::asio::io_context& io, Handler handler);
-  ~ControlServer();
-  ControlServer(const ControlServer&) = delete;
-  ControlServer& operator=(const ControlServer&) = delete;
 
   /// Makes the socket: mode 0660, and of the group `cloudron-fw` where there is one.
   Result<void> listen(const std::string& path);
@@ -51,15 +48,11 @@ class ControlServer {
  private:
   class Client;
 
-  void accept();
-  void accept_waiting();
-  void admit(boost::asio::local::stream_protocol::socket socket);
+  void admit(LocalListener::Socket socket);
 
-  boost::asio::io_context& io_;
   Handler handler_;
-  boost::asio::local::stream_protocol::acceptor acceptor_;
-  std::string path_;
   ClientSessions sessions_;
+  LocalListener listener_;
 };
 
 }  // namespace fw

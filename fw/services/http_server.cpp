@@ -8,10 +8,6 @@
 
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/write.hpp>
-#include <fmt/format.h>
-#include <sys/stat.h>
-#include <sys/un.h>
-#include <unistd.h>
 
 #include "fw/base/limits.hpp"
 #include "fw/services/http_answers.hpp"
@@ -127,57 +123,16 @@ class HttpServer::Client final : public ClientSession {
 };
 
 HttpServer::HttpServer(asio::io_context& io, Respond respond)
-    : io_(io),
-      respond_(std::move(respond)),
-      acceptor_(io),
+    : respond_(std::move(respond)),
+      listener_(io, [this](Local::socket socket) { admit(std::move(socket)); }),
       silence_(io, std::chrono::seconds{1}, [this] {
         sessions_.close_silent_since(std::chrono::steady_clock::now() - kServicePatience);
       }) {}
 
-HttpServer::~HttpServer() {
-  if (!path_.empty()) ::unlink(path_.c_str());
-}
-
 Result<void> HttpServer::listen(const std::string& path) {
-  const auto failed = [&path](const std::string& what, int code) {
-    return fail_errno(ErrorCode::io, fmt::format("{} the socket {}", what, path), code);
-  };
-  if (path.size() >= sizeof(sockaddr_un{}.sun_path)) return failed("the path is too long for", 0);
-  ::unlink(path.c_str());
-  ErrorOf error;
-  acceptor_.open(Local(), error);
-  if (error) return failed("cannot make", error.value());
-  const mode_t before = ::umask(0117);
-  acceptor_.bind(Local::endpoint(path), error);
-  ::umask(before);
-  if (error) return failed("cannot make", error.value());
-  path_ = path;
-  acceptor_.listen(asio::socket_base::max_listen_connections, error);
-  if (error) return failed("cannot listen on", error.value());
-  acceptor_.non_blocking(true, error);
-  if (error) return failed("cannot listen on", error.value());
-  accept();
-  silence_.start();
-  return {};
-}
-
-void HttpServer::accept() {
-  acceptor_.async_accept([this](const ErrorOf& error, Local::socket socket) {
-    if (error == asio::error::operation_aborted) return;
-    if (!error) admit(std::move(socket));
-    accept_waiting();
-    accept();
-  });
-}
-
-/// Takes in who waits besides the one that was accepted.
-void HttpServer::accept_waiting() {
-  for (std::size_t i = 0; i < kServiceClientsMax; ++i) {
-    ErrorOf error;
-    Local::socket socket = acceptor_.accept(error);
-    if (error) return;
-    admit(std::move(socket));
-  }
+  auto listens = listener_.listen(path);
+  if (listens) silence_.start();
+  return listens;
 }
 
 void HttpServer::admit(Local::socket socket) {

@@ -7,9 +7,9 @@
 #include <string_view>
 
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/local/stream_protocol.hpp>
 
 #include "fw/base/result.hpp"
+#include "fw/service/local_listener.hpp"
 #include "fw/service/sessions.hpp"
 #include "fw/service/timers.hpp"
 #include "fw/services/http_request.hpp"
@@ -27,9 +27,6 @@ using Respond =
 class HttpServer {
  public:
   HttpServer(boost::asio::io_context& io, Respond respond);
-  ~HttpServer();
-  HttpServer(const HttpServer&) = delete;
-  HttpServer& operator=(const HttpServer&) = delete;
 
   /// Makes the socket: mode 0660, of this process's group. One that is there is replaced.
   Result<void> listen(const std::string& path);
@@ -39,15 +36,11 @@ class HttpServer {
  private:
   class Client;
 
-  void accept();
-  void accept_waiting();
-  void admit(boost::asio::local::stream_protocol::socket socket);
+  void admit(LocalListener::Socket socket);
 
-  boost::asio::io_context& io_;
   Respond respond_;
-  boost::asio::local::stream_protocol::acceptor acceptor_;
-  std::string path_;
   ClientSessions sessions_;
+  LocalListener listener_;
   Periodic silence_;
 };
 

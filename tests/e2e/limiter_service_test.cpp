@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 
+#include "tests/e2e/nginx.hpp"
 #include "tests/lab/daemon.hpp"
 #include "tests/lab/family.hpp"
 #include "tests/lab/process.hpp"
@@ -71,8 +72,8 @@ class LimiterService : public OverFamily {
     serve();
     std::string open_on = "error_page 400 404 500 502 503 504 = @cloudron_fw_open;";
     write_file(dir_ / "nginx.conf", nginx_conf(open_on));
-    nginx_ = std::make_unique<Process>(
-        net.host, std::vector<std::string>{"nginx", "-p", dir_.path(), "-c", dir_ / "nginx.conf"});
+    nginx_ = std::make_unique<NginxProcess>(
+        net.host, std::vector<std::string>{"-p", dir_.path(), "-c", dir_ / "nginx.conf"});
     EXPECT_TRUE(eventually([this] {
       try {
         return browser(90).status("/") == 200;
@@ -161,7 +162,7 @@ http {
 
   TempDir dir_;
   std::unique_ptr<Process> service_;
-  std::unique_ptr<Process> nginx_;
+  std::unique_ptr<NginxProcess> nginx_;
 };
 
 /// When a try was admitted: somewhen between the two.
@@ -227,7 +228,7 @@ TEST_P(LimiterService, IsOpenWhileItIsDeadAndARestartForgetsNothing) {
 
 TEST_P(LimiterService, IsClosedWhileItIsDeadIfThatIsWanted) {
   write_file(dir_ / "nginx.conf", nginx_conf(""));
-  nginx_->kill(SIGHUP);
+  nginx_->reload();
   service_->kill(SIGTERM);
   EXPECT_TRUE(service_->wait().ok());
   EXPECT_TRUE(eventually([this] { return browser(1).status("/login") == 500; }));

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <csignal>
 #include <map>
 #include <optional>
 #include <sstream>
@@ -36,6 +37,31 @@ struct SelfSigned {
   std::string key;
 };
 
+/// nginx with all of its workers: they would outlive a master that is killed, and each holds its
+/// namespace.
+class NginxProcess {
+ public:
+  /// The words behind "nginx".
+  NginxProcess(const Namespace& where, const std::vector<std::string>& words)
+      : process_(where, with_program(words)) {}
+  ~NginxProcess() { ::kill(-process_.id(), SIGKILL); }
+  NginxProcess(const NginxProcess&) = delete;
+  NginxProcess& operator=(const NginxProcess&) = delete;
+
+  void reload() const { process_.kill(SIGHUP); }
+  std::string err_so_far() const { return process_.err_so_far(); }
+
+ private:
+  /// In a process group of its own.
+  static std::vector<std::string> with_program(const std::vector<std::string>& words) {
+    std::vector<std::string> all{"setsid", "nginx"};
+    all.insert(all.end(), words.begin(), words.end());
+    return all;
+  }
+
+  Process process_;
+};
+
 /// Its folder is laid out as Debian's /etc/nginx is, where that matters.
 class Nginx {
  public:
@@ -52,7 +78,7 @@ class Nginx {
 
   const std::string& folder() const { return dir_.path(); }
   void start() {
-    process_.emplace(host_, std::vector<std::string>{"nginx", "-c", dir_ / "nginx.conf"});
+    process_.emplace(host_, std::vector<std::string>{"-c", dir_ / "nginx.conf"});
     if (!eventually([this] { return !read_pid().empty(); }))
       fail("nginx does not start: " + process_->err_so_far());
   }
@@ -66,7 +92,7 @@ class Nginx {
 
   const Namespace& host_;
   TempDir dir_;
-  std::optional<Process> process_;
+  std::optional<NginxProcess> process_;
 };
 
 /// What a server answered.

@@ -224,7 +224,7 @@ class TlsServer {
     return "listen " + number + " ssl" + more + ";\nlisten [::]:" + number + " ssl" + more + ";\n";
   }
   std::string config() const {
-    std::string text = "daemon off;\nuser root;\nworker_processes 1;\npid " + (dir_ / "pid") +
+    std::string text = "daemon off;\nmaster_process off;\nuser root;\npid " + (dir_ / "pid") +
                        ";\nerror_log stderr;\nevents {}\nhttp {\naccess_log off;\n";
     for (const char* kind : {"client_body", "proxy", "fastcgi", "uwsgi", "scgi"})
       text += std::string(kind) + "_temp_path " + dir_.path() + "/tmp;\n";
