@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <spawn.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -28,12 +29,12 @@ constexpr std::array kFolders = {"/usr/sbin/", "/usr/bin/", "/sbin/", "/bin/"};
 /// What the program starts with; owns what posix_spawn asks for.
 class Start {
  public:
-  explicit Start(int output) {
+  Start(int input, int output) {
     posix_spawn_file_actions_init(&actions_);
     // Standard input last: the pipe itself may have its number.
     posix_spawn_file_actions_adddup2(&actions_, output, 1);
     posix_spawn_file_actions_adddup2(&actions_, output, 2);
-    posix_spawn_file_actions_addopen(&actions_, 0, "/dev/null", O_RDONLY, 0);
+    posix_spawn_file_actions_adddup2(&actions_, input, 0);
     posix_spawn_file_actions_addclosefrom_np(&actions_, 3);
     posix_spawn_file_actions_addchdir_np(&actions_, "/");
     posix_spawnattr_init(&attributes_);
@@ -68,6 +69,18 @@ class Start {
   posix_spawn_file_actions_t actions_{};
   posix_spawnattr_t attributes_{};
 };
+
+/// A file in memory with the text, to be read from its beginning. Its number is above those that
+/// the program's own streams get.
+File readable(std::string_view text) {
+  const File memory(::memfd_create("input", MFD_CLOEXEC));
+  File file(::fcntl(memory.fd(), F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
+  const auto size = static_cast<::ssize_t>(text.size());
+  if (file && ::write(file.fd(), text.data(), text.size()) == size &&
+      ::lseek(file.fd(), 0, SEEK_SET) == 0)
+    return file;
+  return {};
+}
 
 /// The absolute path of a program; "" when there is none of that name.
 std::string path_of(const std::string& program) {
@@ -119,7 +132,8 @@ void follow(pid_t pid, int pidfd, const File& pipe, const ProcessBounds& bounds,
 
 }  // namespace
 
-Result<ProcessEnd> run_process(const std::vector<std::string>& words, const ProcessBounds& bounds) {
+Result<ProcessEnd> run_process(const std::vector<std::string>& words, const ProcessBounds& bounds,
+                               std::string_view input) {
   const auto holds_nul = [](const std::string& word) { return word.contains('\0'); };
   if (words.empty() || words.front().empty() || std::ranges::any_of(words, holds_nul) ||
       (!words.front().starts_with('/') && words.front().contains('/'))) {
@@ -135,13 +149,15 @@ Result<ProcessEnd> run_process(const std::vector<std::string>& words, const Proc
   const std::string path = path_of(program);
   if (path.empty()) return not_run(ENOENT);
 
+  const File given = readable(input);
+  if (!given) return not_run(errno);
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) return not_run(errno);
   const File pipe(ends[0]);
   File output(ends[1]);
   (void)::fcntl(pipe.fd(), F_SETFL, O_NONBLOCK);
   pid_t pid = -1;
-  if (const int reason = Start(output.fd()).spawn(path, words, pid); reason != 0)
+  if (const int reason = Start(given.fd(), output.fd()).spawn(path, words, pid); reason != 0)
     return not_run(reason);
   output.close();
 

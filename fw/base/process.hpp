@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstddef>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "fw/base/result.hpp"
@@ -30,11 +31,12 @@ struct ProcessEnd {
 
 /// Runs the program words[0] with words as its arguments, and waits for its end. The program is an
 /// absolute path, or a name that is looked up in /usr/sbin, /usr/bin, /sbin and /bin. It reads
-/// nothing, stands in /, inherits no other file, no signal mask, and of the environment nothing:
-/// it has PATH and LC_ALL=C. It leads a process group of its own, of which nothing is left when
-/// this returns; only what leaves that group by itself (a daemon) lives on. May be called from any
-/// thread; SIGCHLD must not be ignored. `missing` when there is no such program, `usage` for words
-/// that cannot be passed.
-Result<ProcessEnd> run_process(const std::vector<std::string>& words, const ProcessBounds& bounds);
+/// `input` and nothing else, stands in /, inherits no other file, no signal mask, and of the
+/// environment nothing: it has PATH and LC_ALL=C. It leads a process group of its own, of which
+/// nothing is left when this returns; only what leaves that group by itself (a daemon) lives on.
+/// May be called from any thread; SIGCHLD must not be ignored. `missing` when there is no such
+/// program, `usage` for words that cannot be passed.
+Result<ProcessEnd> run_process(const std::vector<std::string>& words, const ProcessBounds& bounds,
+                               std::string_view input = {});
 
 }  // namespace fw

@@ -73,7 +73,13 @@ TEST(Process, IsLookedUpInFixedFoldersOnly) {
   EXPECT_EQ(error_of({"/etc/passwd"}), ErrorCode::io) << "it is no program";
 }
 
-TEST(Process, ReadsNothing) { EXPECT_EQ(end_of({"cat"}).output, ""); }
+TEST(Process, ReadsWhatItIsGiven) {
+  EXPECT_EQ(end_of({"cat"}).output, "");
+  const std::string text(200'000, 'x');
+  const auto end = run_process({"cat"}, kWide, text);
+  ASSERT_TRUE(end);
+  EXPECT_EQ(end->output, text);
+}
 
 TEST(Process, InheritsNothing) {
   ::setenv("PROCESS_TEST", "leaks", 1);
