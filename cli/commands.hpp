@@ -26,6 +26,7 @@ void add_verify(CLI::App& program, Context& context, int& exit);
 void add_simulate(CLI::App& program, Context& context, int& exit);
 void add_activity(CLI::App& program, Context& context, int& exit);
 void add_audit(CLI::App& program, Context& context, int& exit);
+void add_certs(CLI::App& program, Context& context, int& exit);
 void add_render(CLI::App& program, Context& context, int& exit);
 void add_explain(CLI::App& program, Context& context, int& exit);
 void add_services(CLI::App& program, Context& context, int& exit);
@@ -46,9 +47,9 @@ inline constexpr std::array kCommands{
     CommandRow{add_top, "State"},        CommandRow{add_verify, "State"},
     CommandRow{add_activity, "State"},   CommandRow{add_simulate, "Analysis"},
     CommandRow{add_explain, "Analysis"}, CommandRow{add_audit, "Analysis"},
-    CommandRow{add_render, "System"},    CommandRow{add_daemon, "System"},
-    CommandRow{add_services, "System"},  CommandRow{add_reset, "System"},
-    CommandRow{add_completion, ""},
+    CommandRow{add_render, "System"},    CommandRow{add_certs, "System"},
+    CommandRow{add_daemon, "System"},    CommandRow{add_services, "System"},
+    CommandRow{add_reset, "System"},     CommandRow{add_completion, ""},
 };
 
 }  // namespace cli

@@ -23,8 +23,8 @@ Result<File> open_lock_file(const std::string& state_dir, const char* name) {
   return file;
 }
 
-Result<StateLock> StateLock::open(const std::string& state_dir) {
-  auto file = open_lock_file(state_dir, "lock");
+Result<StateLock> StateLock::open(const std::string& state_dir, const char* name) {
+  auto file = open_lock_file(state_dir, name);
   if (!file) return std::unexpected(file.error());
   return StateLock(std::move(*file));
 }
@@ -37,8 +37,9 @@ Result<StateLock> StateLock::take(const std::string& state_dir) {
   return lock;
 }
 
-Result<std::optional<StateLock>> StateLock::try_take(const std::string& state_dir) {
-  auto lock = open(state_dir);
+Result<std::optional<StateLock>> StateLock::try_take(const std::string& state_dir,
+                                                     const char* name) {
+  auto lock = open(state_dir, name);
   if (!lock) return std::unexpected(lock.error());
   while (::flock(lock->file_.fd(), LOCK_EX | LOCK_NB) != 0) {
     if (errno == EWOULDBLOCK) return std::nullopt;

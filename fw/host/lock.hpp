@@ -17,11 +17,12 @@ class StateLock {
   /// Makes `state_dir` (0700) if need be and waits for the lock in it.
   static Result<StateLock> take(const std::string& state_dir);
 
-  /// The same without waiting: nothing when another program holds it.
-  static Result<std::optional<StateLock>> try_take(const std::string& state_dir);
+  /// The same without waiting: nothing when another program holds it. `name`: of the file.
+  static Result<std::optional<StateLock>> try_take(const std::string& state_dir,
+                                                   const char* name = "lock");
 
  private:
-  static Result<StateLock> open(const std::string& state_dir);
+  static Result<StateLock> open(const std::string& state_dir, const char* name = "lock");
   explicit StateLock(File file) : file_(std::move(file)) {}
   File file_;
 };

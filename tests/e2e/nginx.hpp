@@ -22,14 +22,14 @@ namespace lab {
 /// A key and a certificate that signs itself, for these names.
 struct SelfSigned {
   SelfSigned(const Namespace& where, const std::string& folder,
-             const std::vector<std::string>& names)
+             const std::vector<std::string>& names, int days = 90)
       : certificate(folder + "/cert.pem"), key(folder + "/key.pem") {
     std::string alternatives;
     for (const std::string& name : names)
       alternatives += (alternatives.empty() ? "DNS:" : ",DNS:") + name;
     must_run(where,
              {"openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
-              "-nodes", "-days", "90", "-subj", "/CN=test", "-addext",
+              "-nodes", "-days", std::to_string(days), "-subj", "/CN=test", "-addext",
               "subjectAltName=" + alternatives, "-keyout", key, "-out", certificate});
   }
 

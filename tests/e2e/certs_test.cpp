@@ -1,0 +1,258 @@
+// Renewal with a real certbot against a real ACME server (Pebble), which refuses some requests, and
+// validates through the rendered nginx (T3).
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <chrono>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+#include <boost/json/parse.hpp>
+#include <gmock/gmock.h>
+#include <sys/stat.h>
+
+#include "tests/e2e/nginx.hpp"
+#include "tests/lab/family.hpp"
+
+namespace lab {
+namespace {
+
+namespace json = boost::json;
+using namespace std::chrono_literals;
+using std::chrono::seconds;
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+
+/// Pebble and its DNS server outside; names are the host's.
+class Certs : public OverFamily {
+ protected:
+  Certs() {
+    SelfSigned own(net.outside, dir_.path(), {"pebble.example.org"});
+    write_file(dir_ / "pebble.json", fmt::format(R"({{"pebble": {{"listenAddress": "[::]:14000",
+  "managementListenAddress": "[::]:15000", "certificate": "{}", "privateKey": "{}",
+  "httpPort": 80, "tlsPort": 443, "ocspResponderURL": "", "externalAccountBindingRequired": false,
+  "domainBlocklist": ["refused.example.org"]}}}})",
+                                                 own.certificate, own.key));
+    dns_.emplace(net.outside, dns_words());
+    ::setenv("PEBBLE_VA_NOSLEEP", "1", 1);
+    ::setenv("PEBBLE_WFE_NONCEREJECT", "5", 1);
+    pebble_.emplace(net.outside,
+                    std::vector<std::string>{"pebble", "-config", dir_ / "pebble.json", "-strict",
+                                             "-dnsserver", "127.0.0.1:8053"});
+    ::mkdir((dir_ / "letsencrypt").c_str(), 0700);
+    write_file(dir_ / "letsencrypt/cli.ini", "no-verify-ssl = True\n");
+    // It says when it reads its configuration.
+    std::string text = read_file(nginx_.folder() + "/nginx.conf");
+    text.replace(text.find("error.log;"), 10, "error.log notice;");
+    write_file(nginx_.folder() + "/nginx.conf", text);
+    nginx_.start();
+  }
+
+  std::vector<std::string> dns_words() const {
+    const bool six = family() == Family::ipv6;
+    return {"pebble-challtestsrv",
+            "-dns01",
+            ":8053",
+            "-http01",
+            "",
+            "-https01",
+            "",
+            "-tlsalpn01",
+            "",
+            "-management",
+            ":8055",
+            "-defaultIPv4",
+            six ? "" : to_string(host()),
+            "-defaultIPv6",
+            six ? to_string(host()) : ""};
+  }
+  std::string policy(const std::string& sites) const {
+    return fmt::format(
+        "[tls]\nacme_server = \"https://{}:14000/dir\"\n"
+        "acme_email = \"admin@example.org\"\nnotify_command = [\"/bin/sh\", \"-c\", "
+        "\"echo $1: $2 >>{}/told\", \"notify\"]\n{}",
+        bracketed(gateway_address(family())), dir_.path(), sites);
+  }
+  static std::string site(const std::string& name) {
+    return fmt::format("[[site]]\nname = \"{}\"\nupstream = \"http://127.0.0.1:3000\"\n", name);
+  }
+  Output renew(const std::vector<std::string>& more = {}) const {
+    std::vector<std::string> words = {"certs",         "renew",         "--nginx",
+                                      nginx_.folder(), "--letsencrypt", dir_ / "letsencrypt",
+                                      "--webroot",     dir_ / "webroot"};
+    words.insert(words.end(), more.begin(), more.end());
+    return fw.run(words);
+  }
+  void tell_dns(const std::string& what, const std::string& json) const {
+    must_run(net.outside, {"curl", "-sSf", "-d", json, "http://127.0.0.1:8055/" + what});
+  }
+  std::size_t reloads() const {
+    const std::string text = nginx_.errors();
+    std::size_t count = 0;
+    for (auto at = text.find("(SIGHUP)"); at != text.npos; at = text.find("(SIGHUP)", at + 1))
+      ++count;
+    return count;
+  }
+  Output list() const { return fw.run({"certs", "--letsencrypt", dir_ / "letsencrypt"}); }
+  /// The serial number of what nginx serves for a name; "" when it serves nothing.
+  std::string served(const std::string& name) const {
+    const Output output = lab::run(
+        net.outside,
+        {"openssl", "s_client", "-connect", bracketed(host()) + ":443", "-servername", name}, "");
+    const auto begin = output.out.find("-----BEGIN CERTIFICATE-----");
+    if (begin == std::string::npos) return {};
+    return must_run(net.outside, {"openssl", "x509", "-noout", "-serial", "-ext", "subjectAltName"},
+                    output.out.substr(begin));
+  }
+
+  TempDir dir_;
+  Nginx nginx_{net.host};
+  std::optional<Process> dns_;
+  std::optional<Process> pebble_;
+};
+BOTH_FAMILIES(Certs);
+
+TEST_P(Certs, AreHadRenewedAndUsed) {
+  fw.policy(policy(site("wiki.example.org") + site("chat.example.org")));
+  EXPECT_THAT(list().out, HasSubstr("is not there yet"));
+  const Output first = renew();
+  ASSERT_EQ(first.exit, 0) << to_string(first);
+  EXPECT_THAT(first.out,
+              AllOf(HasSubstr("renewed wiki.example.org"), HasSubstr("renewed chat.example.org")));
+  std::string serial;
+  ASSERT_TRUE(eventually([&] { return !(serial = served("wiki.example.org")).empty(); }));
+  EXPECT_THAT(serial, HasSubstr("DNS:wiki.example.org"));
+  const Output listed = list();
+  EXPECT_EQ(listed.exit, 0) << to_string(listed);
+  EXPECT_THAT(listed.out, AllOf(HasSubstr("Pebble"), HasSubstr("renewed from "),
+                                HasSubstr("publish these names")));
+
+  const Output idle = renew();
+  EXPECT_THAT(idle.out, HasSubstr("No certificate is due"));
+  const std::size_t before = reloads();
+  const Output again = renew({"--all"});
+  ASSERT_EQ(again.exit, 0) << to_string(again);
+  EXPECT_TRUE(eventually([&] { return served("wiki.example.org") != serial; }));
+  EXPECT_EQ(reloads(), before + 1) << "once for both";
+}
+
+TEST_P(Certs, AFailureTellsAndLeavesTheOthersAlone) {
+  // Of the name that the CA cannot reach.
+  tell_dns("add-a", R"({"host": "dead.example.org", "addresses": ["198.18.0.250"]})");
+  tell_dns("add-aaaa", R"({"host": "dead.example.org", "addresses": ["2001:db8:dead::1"]})");
+  fw.policy(policy(site("dead.example.org") + site("wiki.example.org")));
+  const Output mixed = renew();
+  EXPECT_EQ(mixed.exit, 3) << to_string(mixed);
+  EXPECT_THAT(mixed.out, HasSubstr("renewed wiki.example.org"));
+  EXPECT_THAT(mixed.err,
+              HasSubstr("certificate of dead.example.org not renewed: dead.example.org: "));
+  EXPECT_THAT(read_file(dir_ / "told"), HasSubstr("dead.example.org: dead.example.org: "));
+  EXPECT_THAT(list().out, HasSubstr("is not there yet"));
+  EXPECT_THAT(fw.must({"activity"}).out,
+              AllOf(HasSubstr("certificate of wiki.example.org renewed"),
+                    HasSubstr("certificate of dead.example.org not renewed")));
+  const Output soon = renew();
+  EXPECT_EQ(soon.exit, 0) << "it waits before it tries again: " << to_string(soon);
+}
+
+TEST_P(Certs, AServerThatIsDownChangesNothing) {
+  fw.policy(policy(site("wiki.example.org")));
+  ASSERT_EQ(renew().exit, 0);
+  std::string serial;
+  ASSERT_TRUE(eventually([&] { return !(serial = served("wiki.example.org")).empty(); }));
+  pebble_.reset();
+  const Output failed = renew({"--all"});
+  EXPECT_EQ(failed.exit, 3) << to_string(failed);
+  EXPECT_EQ(served("wiki.example.org"), serial);
+  EXPECT_EQ(list().exit, 3) << "it says so";
+}
+
+TEST_P(Certs, ARefusedOrderTellsTheCasReason) {
+  fw.policy(policy(site("refused.example.org")));
+  const Output refused = renew();
+  EXPECT_EQ(refused.exit, 3) << to_string(refused);
+  EXPECT_THAT(refused.err, HasSubstr("rejectedIdentifier"));
+  EXPECT_THAT(read_file(dir_ / "told"), HasSubstr("refused.example.org: rejectedIdentifier"));
+}
+
+TEST_P(Certs, AWildcardIsHadByDns) {
+  write_file(dir_ / "hook",
+             "#!/bin/sh\n[ -n \"$CERTBOT_AUTH_OUTPUT\" ] && exit 0\n"
+             "curl -sSf -d \"{\\\"host\\\": \\\"_acme-challenge.$CERTBOT_DOMAIN.\\\", "
+             "\\\"value\\\": \\\"$CERTBOT_VALIDATION\\\"}\" http://" +
+                 bracketed(gateway_address(family())) + ":8055/set-txt\n");
+  ::chmod((dir_ / "hook").c_str(), 0755);
+  fw.policy(policy("dns_hook = \"" + (dir_ / "hook") + "\"\n" + site("*.example.org")));
+  const Output had = renew();
+  ASSERT_EQ(had.exit, 0) << to_string(had);
+  EXPECT_TRUE(
+      eventually([&] { return served("chat.example.org").contains("DNS:*.example.org"); }));
+  EXPECT_THAT(list().out, Not(HasSubstr("publish these names")));
+}
+
+TEST_P(Certs, WhatNginxDoesNotUseIsTold) {
+  fw.policy(policy(site("wiki.example.org")));
+  ASSERT_EQ(renew().exit, 0);
+  std::string serial;
+  ASSERT_TRUE(eventually([&] { return !(serial = served("wiki.example.org")).empty(); }));
+  write_file(nginx_.folder() + "/conf.d/broken.conf", "nonsense;\n");
+  fw.policy(policy(site("wiki.example.org") + site("chat.example.org")));
+  const Output refused = renew();
+  EXPECT_EQ(refused.exit, 3) << to_string(refused);
+  EXPECT_THAT(refused.err, HasSubstr("nginx does not use new certificates"));
+  EXPECT_EQ(served("wiki.example.org"), serial) << "the old one stays in use";
+  std::filesystem::remove(nginx_.folder() + "/conf.d/broken.conf");
+  EXPECT_EQ(renew().exit, 0) << "the next run has it used";
+  EXPECT_TRUE(eventually([&] { return !served("chat.example.org").empty(); }));
+}
+
+/// Certificates that nobody signed, of every lifetime that is usual or will be.
+class Lifetimes : public testing::Test {
+ protected:
+  Lifetimes() { fw.set_clock(0s); }
+
+  json::object certificate() const {
+    const Output output = fw.run({"--json", "certs", "--letsencrypt", dir_.path()});
+    exit_ = output.exit;
+    return json::parse(output.out).at("certificates").at(0).as_object();
+  }
+
+  Network net;
+  Firewall fw{net.host};
+  TempDir dir_;
+  mutable int exit_ = 0;
+};
+
+TEST_F(Lifetimes, EachIsDueAndAlarmsInItsTime) {
+  const std::string live = dir_ / "live/wiki.example.org";
+  std::filesystem::create_directories(live);
+  fw.policy("[[site]]\nname = \"wiki.example.org\"\nupstream = \"http://127.0.0.1:3000\"\n");
+  for (const int days : {6, 45, 64, 90}) {
+    const SelfSigned made(net.host, dir_.path(), {"wiki.example.org"}, days);
+    std::filesystem::copy_file(made.certificate, live + "/fullchain.pem",
+                               std::filesystem::copy_options::overwrite_existing);
+    std::filesystem::copy_file(made.key, live + "/privkey.pem",
+                               std::filesystem::copy_options::overwrite_existing);
+    const seconds lifetime = std::chrono::days{days};
+    // A twentieth of the lifetime is for spreading.
+    const seconds due = days < 10 ? lifetime / 2 : lifetime * 2 / 3;
+    const auto state_at = [&](seconds age) {
+      fw.set_clock(age);
+      return certificate();
+    };
+    EXPECT_EQ(state_at(due - lifetime / 19).at("due"), false) << days;
+    EXPECT_EQ(exit_, 0) << days;
+    EXPECT_EQ(state_at(due + 1min).at("due"), true) << days;
+    EXPECT_EQ(state_at(lifetime * 5 / 6 - 1min).at("alarm"), false) << days;
+    EXPECT_EQ(exit_, 0) << days;
+    EXPECT_EQ(state_at(lifetime * 5 / 6 + 1min).at("alarm"), true) << days;
+    EXPECT_EQ(exit_, 3) << days;
+    EXPECT_EQ(state_at(lifetime + 1min).at("problem"), "has expired") << days;
+  }
+}
+
+}  // namespace
+}  // namespace lab
