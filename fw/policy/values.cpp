@@ -395,6 +395,12 @@ std::optional<std::chrono::seconds> ValueReader::duration(const Value& given) {
   return {};
 }
 
+std::optional<std::chrono::seconds> ValueReader::duration_or_zero(const Value& given) {
+  const auto* value = given.node.as_string();
+  if (value != nullptr && value->get() == "0s") return std::chrono::seconds{};
+  return duration(given);
+}
+
 std::optional<std::uint64_t> ValueReader::size(const Value& given, std::uint64_t least,
                                                std::uint64_t most) {
   const std::string* value = text(given, "256MiB");

@@ -44,6 +44,8 @@ class ValueReader {
   std::string socket(const Value& value);  ///< an absolute path
   Rate rate(const Value& value);
   std::optional<std::chrono::seconds> duration(const Value& value);
+  /// The same, or "0s".
+  std::optional<std::chrono::seconds> duration_or_zero(const Value& value);
   std::optional<std::uint64_t> size(const Value& value, std::uint64_t least, std::uint64_t most);
   /// Of one protocol, which is not written; without `only` it may be.
   std::vector<Located<PortRange>> ports(const Value& value, std::optional<Protocol> only,

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 
 #include "tests/e2e/nginx.hpp"
+#include "tests/e2e/pebble.hpp"
 #include "tests/lab/family.hpp"
 
 namespace lab {
@@ -26,55 +27,21 @@ using testing::AllOf;
 using testing::HasSubstr;
 using testing::Not;
 
-/// Pebble and its DNS server outside; names are the host's.
+/// Sites whose certificates come from Pebble.
 class Certs : public OverFamily {
  protected:
   Certs() {
-    SelfSigned own(net.outside, dir_.path(), {"pebble.example.org"});
-    write_file(dir_ / "pebble.json", fmt::format(R"({{"pebble": {{"listenAddress": "[::]:14000",
-  "managementListenAddress": "[::]:15000", "certificate": "{}", "privateKey": "{}",
-  "httpPort": 80, "tlsPort": 443, "ocspResponderURL": "", "externalAccountBindingRequired": false,
-  "domainBlocklist": ["refused.example.org"]}}}})",
-                                                 own.certificate, own.key));
-    dns_.emplace(net.outside, dns_words());
-    ::setenv("PEBBLE_VA_NOSLEEP", "1", 1);
-    ::setenv("PEBBLE_WFE_NONCEREJECT", "5", 1);
-    pebble_.emplace(net.outside,
-                    std::vector<std::string>{"pebble", "-config", dir_ / "pebble.json", "-strict",
-                                             "-dnsserver", "127.0.0.1:8053"});
     ::mkdir((dir_ / "letsencrypt").c_str(), 0700);
     write_file(dir_ / "letsencrypt/cli.ini", "no-verify-ssl = True\n");
-    // It says when it reads its configuration.
-    std::string text = read_file(nginx_.folder() + "/nginx.conf");
-    text.replace(text.find("error.log;"), 10, "error.log notice;");
-    write_file(nginx_.folder() + "/nginx.conf", text);
     nginx_.start();
   }
 
-  std::vector<std::string> dns_words() const {
-    const bool six = family() == Family::ipv6;
-    return {"pebble-challtestsrv",
-            "-dns01",
-            ":8053",
-            "-http01",
-            "",
-            "-https01",
-            "",
-            "-tlsalpn01",
-            "",
-            "-management",
-            ":8055",
-            "-defaultIPv4",
-            six ? "" : to_string(host()),
-            "-defaultIPv6",
-            six ? to_string(host()) : ""};
-  }
   std::string policy(const std::string& sites) const {
     return fmt::format(
-        "[tls]\nacme_server = \"https://{}:14000/dir\"\n"
+        "[tls]\nacme_server = \"{}\"\n"
         "acme_email = \"admin@example.org\"\nnotify_command = [\"/bin/sh\", \"-c\", "
         "\"echo $1: $2 >>{}/told\", \"notify\"]\n{}",
-        bracketed(gateway_address(family())), dir_.path(), sites);
+        pebble_->directory(), dir_.path(), sites);
   }
   static std::string site(const std::string& name) {
     return fmt::format("[[site]]\nname = \"{}\"\nupstream = \"http://127.0.0.1:3000\"\n", name);
@@ -85,16 +52,6 @@ class Certs : public OverFamily {
                                       "--webroot",     dir_ / "webroot"};
     words.insert(words.end(), more.begin(), more.end());
     return fw.run(words);
-  }
-  void tell_dns(const std::string& what, const std::string& json) const {
-    must_run(net.outside, {"curl", "-sSf", "-d", json, "http://127.0.0.1:8055/" + what});
-  }
-  std::size_t reloads() const {
-    const std::string text = nginx_.errors();
-    std::size_t count = 0;
-    for (auto at = text.find("(SIGHUP)"); at != text.npos; at = text.find("(SIGHUP)", at + 1))
-      ++count;
-    return count;
   }
   Output list() const { return fw.run({"certs", "--letsencrypt", dir_ / "letsencrypt"}); }
   /// The serial number of what nginx serves for a name; "" when it serves nothing.
@@ -109,9 +66,8 @@ class Certs : public OverFamily {
   }
 
   TempDir dir_;
-  Nginx nginx_{net.host};
-  std::optional<Process> dns_;
-  std::optional<Process> pebble_;
+  Nginx nginx_{net.host, "notice"};
+  std::optional<Pebble> pebble_{std::in_place, net.outside, family(), host()};
 };
 BOTH_FAMILIES(Certs);
 
@@ -132,17 +88,18 @@ TEST_P(Certs, AreHadRenewedAndUsed) {
 
   const Output idle = renew();
   EXPECT_THAT(idle.out, HasSubstr("No certificate is due"));
-  const std::size_t before = reloads();
+  const std::size_t before = nginx_.reloads();
   const Output again = renew({"--all"});
   ASSERT_EQ(again.exit, 0) << to_string(again);
   EXPECT_TRUE(eventually([&] { return served("wiki.example.org") != serial; }));
-  EXPECT_EQ(reloads(), before + 1) << "once for both";
+  EXPECT_EQ(nginx_.reloads(), before + 1) << "once for both";
 }
 
 TEST_P(Certs, AFailureTellsAndLeavesTheOthersAlone) {
   // Of the name that the CA cannot reach.
-  tell_dns("add-a", R"({"host": "dead.example.org", "addresses": ["198.18.0.250"]})");
-  tell_dns("add-aaaa", R"({"host": "dead.example.org", "addresses": ["2001:db8:dead::1"]})");
+  pebble_->tell_dns("add-a", R"({"host": "dead.example.org", "addresses": ["198.18.0.250"]})");
+  pebble_->tell_dns("add-aaaa",
+                    R"({"host": "dead.example.org", "addresses": ["2001:db8:dead::1"]})");
   fw.policy(policy(site("dead.example.org") + site("wiki.example.org")));
   const Output mixed = renew();
   EXPECT_EQ(mixed.exit, 3) << to_string(mixed);
@@ -188,8 +145,7 @@ TEST_P(Certs, AWildcardIsHadByDns) {
   fw.policy(policy("dns_hook = \"" + (dir_ / "hook") + "\"\n" + site("*.example.org")));
   const Output had = renew();
   ASSERT_EQ(had.exit, 0) << to_string(had);
-  EXPECT_TRUE(
-      eventually([&] { return served("chat.example.org").contains("DNS:*.example.org"); }));
+  EXPECT_TRUE(eventually([&] { return served("chat.example.org").contains("DNS:*.example.org"); }));
   EXPECT_THAT(list().out, Not(HasSubstr("publish these names")));
 }
 

@@ -65,15 +65,16 @@ class NginxProcess {
 /// Its folder is laid out as Debian's /etc/nginx is, where that matters.
 class Nginx {
  public:
-  explicit Nginx(const Namespace& host) : host_(host) {
+  /// `log_level` "notice" is needed for reloads() and settle().
+  explicit Nginx(const Namespace& host, const std::string& log_level = "error") : host_(host) {
     ::mkdir((dir_ / "conf.d").c_str(), 0755);
     write_file(dir_ / "nginx.conf",
                fmt::format("user root;\nworker_processes 1;\ndaemon off;\npid {0}/pid;\n"
-                           "error_log {0}/error.log;\nevents {{ worker_connections 4096; }}\n"
+                           "error_log {0}/error.log {1};\nevents {{ worker_connections 4096; }}\n"
                            "http {{\n  access_log off;\n  ssl_protocols TLSv1.2 TLSv1.3;\n"
                            "  ssl_prefer_server_ciphers on;\n"
                            "  include {0}/conf.d/*.conf;\n}}\n",
-                           dir_.path()));
+                           dir_.path(), log_level));
   }
 
   const std::string& folder() const { return dir_.path(); }
@@ -83,8 +84,21 @@ class Nginx {
       fail("nginx does not start: " + process_->err_so_far());
   }
   std::string errors() const { return read_file(dir_ / "error.log"); }
+  std::size_t reloads() const { return logged("(SIGHUP)"); }
+  /// Waits until nobody has a former configuration: for a tenth of a second after a reload old
+  /// workers answer, too.
+  void settle() const {
+    if (!eventually([this] { return logged("exited with code 0") == reloads(); }))
+      fail("nginx's old workers stay: " + errors());
+  }
 
  private:
+  std::size_t logged(const std::string& what) const {
+    const std::string text = errors();
+    std::size_t count = 0;
+    for (auto at = text.find(what); at != text.npos; at = text.find(what, at + 1)) ++count;
+    return count;
+  }
   std::string read_pid() const {
     struct stat status {};
     return ::stat((dir_ / "pid").c_str(), &status) == 0 ? read_file(dir_ / "pid") : "";

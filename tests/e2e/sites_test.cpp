@@ -195,6 +195,11 @@ TEST_P(Sites, HstsAndProfileAreKeys) {
   EXPECT_EQ(ask("https://wiki.example.org/", {"--tls-max", "1.2"}).exit, 35);
 }
 
+TEST_P(Sites, HstsCanBeTakenBack) {
+  serve("[tls]\nhsts = \"0s\"\n" + wiki());
+  EXPECT_EQ(ask("https://wiki.example.org/").one("strict-transport-security"), "max-age=0");
+}
+
 TEST_P(Sites, OldProtocolsAndCiphersAreRefused) {
   serve(wiki());
   const std::string url = "https://wiki.example.org/";

@@ -159,6 +159,7 @@ class Attempts {
 
 /// Has nginx use what was renewed. Where it refuses, each run tries again.
 void have_it_used(const CertificatesRequest& request, RenewalReport& report, Attempts& attempts) {
+  if (request.policy.tls.proxy == ReverseProxy::none) return attempts.succeeded(kNginx);
   if (report.renewed.empty() && !attempts.is_open(kNginx)) return;
   const auto installed = tls::install_sites(request.policy, request.places, tls::Reload::always);
   if (!installed)
@@ -172,6 +173,7 @@ void have_it_used(const CertificatesRequest& request, RenewalReport& report, Att
 /// still answer them.
 Result<void> prepare(const CertificatesRequest& request, RenewalReport& report) {
   if (auto made = make_webroot(request.places.webroot); !made) return made;
+  if (request.policy.tls.proxy == ReverseProxy::none) return {};
   if (const auto installed = tls::install_sites(request.policy, request.places); !installed)
     report.warnings.push_back(to_string(installed.error()));
   return {};

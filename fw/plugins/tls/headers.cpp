@@ -44,11 +44,9 @@ std::vector<Header> plain_headers(const Tls& tls, const Site& site) {
 
 std::vector<Header> site_headers(const Tls& tls, const Site& site) {
   std::vector<Header> headers;
-  if (tls.hsts.count() != 0) {
-    headers.emplace_back("Strict-Transport-Security",
-                         fmt::format("max-age={}{}", tls.hsts.count(),
-                                     tls.hsts_subdomains ? "; includeSubDomains" : ""));
-  }
+  headers.emplace_back("Strict-Transport-Security",
+                       fmt::format("max-age={}{}", tls.hsts.count(),
+                                   tls.hsts_subdomains ? "; includeSubDomains" : ""));
   for (const Header& header : plain_headers(tls, site)) put(header, headers);
   return headers;
 }

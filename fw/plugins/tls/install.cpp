@@ -98,6 +98,12 @@ std::set<std::string, std::less<>> without_certificate(const Policy& policy,
   return names;
 }
 
+/// Does the system's OpenSSL, which is nginx's too, have the hybrid key exchange?
+bool has_mlkem() {
+  const auto end = run_process({"openssl", "list", "-kem-algorithms"}, kNginxBounds);
+  return end && end->ok() && end->output.contains("X25519MLKEM768");
+}
+
 std::vector<std::string> differences(const Texts& before, const Texts& after,
                                      const fs::path& place) {
   std::vector<std::string> changed;
@@ -212,6 +218,7 @@ Result<InstallReport> install_sites(const Policy& policy, const InstallPlaces& p
   NginxHost host;
   host.letsencrypt = places.letsencrypt;
   host.webroot = places.webroot;
+  if (has_mlkem()) host.groups.insert(host.groups.begin(), "X25519MLKEM768");
   host.without_certificate = without_certificate(policy, places.letsencrypt);
   const auto files = nginx_files(policy, host);
   if (!files) return std::unexpected(files.error());

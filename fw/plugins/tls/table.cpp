@@ -82,9 +82,9 @@ Table tls_table() {
         [](ValueReader& in, const Value& value, Policy& policy) {
           in.choose(value, kProfiles, policy.tls.profile);
         }},
-       {{"hsts", "time", "`\"730d\"`", "how long browsers use HTTPS only (HSTS); `\"0s\"`: off"},
+       {{"hsts", "time", "`\"730d\"`", "how long browsers use HTTPS only (HSTS); `\"0s\"`: browsers forget it"},
         [](ValueReader& in, const Value& value, Policy& policy) {
-          policy.tls.hsts = in.duration(value).value_or(policy.tls.hsts);
+          policy.tls.hsts = in.duration_or_zero(value).value_or(policy.tls.hsts);
         }},
        {{"hsts_subdomains", "true or false", "`false`",
          "whether HSTS holds for all subdomains of a site's name, too"},
