@@ -22,15 +22,32 @@ namespace lab {
 /// A key and a certificate that signs itself, for these names.
 struct SelfSigned {
   SelfSigned(const Namespace& where, const std::string& folder,
-             const std::vector<std::string>& names, int days = 90)
+             const std::vector<std::string>& names, int days = 90,
+             const std::string& extension = "")
       : certificate(folder + "/cert.pem"), key(folder + "/key.pem") {
     std::string alternatives;
     for (const std::string& name : names)
       alternatives += (alternatives.empty() ? "DNS:" : ",DNS:") + name;
-    must_run(where,
-             {"openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
-              "-nodes", "-days", std::to_string(days), "-subj", "/CN=test", "-addext",
-              "subjectAltName=" + alternatives, "-keyout", key, "-out", certificate});
+    std::vector<std::string> words{"openssl",
+                                   "req",
+                                   "-x509",
+                                   "-newkey",
+                                   "ec",
+                                   "-pkeyopt",
+                                   "ec_paramgen_curve:P-256",
+                                   "-nodes",
+                                   "-days",
+                                   std::to_string(days),
+                                   "-subj",
+                                   "/CN=test",
+                                   "-addext",
+                                   "subjectAltName=" + alternatives,
+                                   "-keyout",
+                                   key,
+                                   "-out",
+                                   certificate};
+    if (!extension.empty()) words.insert(words.end(), {"-addext", extension});
+    must_run(where, words);
   }
 
   std::string certificate;

@@ -1,6 +1,7 @@
 // Sites behind a real nginx with the rendered configuration: HTTPS only, headers on every response,
 // limits of requests, and whose address counts (T1, T2, L1, L2).
 // SPDX-License-Identifier: GPL-2.0-or-later
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -316,6 +317,25 @@ TEST_P(Sites, ASiteWithoutACertificateAnswersChallenges) {
   nginx_.start();
   EXPECT_EQ(ask("http://new.example.org/.well-known/acme-challenge/x").status, 404);
   EXPECT_EQ(ask("https://new.example.org/").exit, 35);
+  EXPECT_EQ(ask("https://wiki.example.org/").status, 200);
+}
+
+TEST_P(Sites, OcspIsStapledWhereACertificateHasIt) {
+  const auto rendered = [this] {
+    return read_file(nginx_.folder() + "/cloudron-fw/sites/wiki.example.org.conf");
+  };
+  install(wiki());
+  EXPECT_THAT(rendered(), Not(HasSubstr("ssl_stapling")));
+  const TempDir dir;
+  const SelfSigned with(net.host, dir.path(), {"wiki.example.org"}, 90,
+                        "authorityInfoAccess=OCSP;URI:http://ocsp.example.org/");
+  std::filesystem::copy_file(with.certificate, certificate_.certificate,
+                             std::filesystem::copy_options::overwrite_existing);
+  std::filesystem::copy_file(with.key, certificate_.key,
+                             std::filesystem::copy_options::overwrite_existing);
+  install(wiki());
+  EXPECT_THAT(rendered(), HasSubstr("ssl_stapling on;"));
+  nginx_.start();
   EXPECT_EQ(ask("https://wiki.example.org/").status, 200);
 }
 

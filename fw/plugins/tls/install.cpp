@@ -20,9 +20,11 @@
 #include <unistd.h>
 
 #include "fw/base/file.hpp"
+#include "fw/base/limits.hpp"
 #include "fw/base/process.hpp"
 #include "fw/base/suggest.hpp"
 #include "fw/plugins/tls/nginx.hpp"
+#include "fw/plugins/tls/ocsp.hpp"
 #include "fw/plugins/tls/plugin.hpp"
 
 namespace fw::tls {
@@ -86,16 +88,17 @@ Result<void> nginx_accepts(const std::string& nginx) {
               "nginx refuses the configuration, and the former one is back: " + said);
 }
 
-/// Sites whose certificate or key is not there.
-std::set<std::string, std::less<>> without_certificate(const Policy& policy,
-                                                       const std::string& letsencrypt) {
-  std::set<std::string, std::less<>> names;
+/// What the sites' certificates are like: there, and with a server of OCSP?
+void look_at_certificates(const Policy& policy, NginxHost& host) {
   for (const Site& site : policy.sites) {
-    const CertificateFiles files = certificate_files(site, letsencrypt);
-    if (::access(files.certificate.c_str(), R_OK) != 0 || ::access(files.key.c_str(), R_OK) != 0)
-      names.insert(site.name);
+    const CertificateFiles files = certificate_files(site, host.letsencrypt);
+    const auto pem = read_text_file(files.certificate, kCertificateBytesMax);
+    if (!pem || ::access(files.key.c_str(), R_OK) != 0) {
+      host.without_certificate.insert(site.name);
+    } else if (names_ocsp(*pem)) {
+      host.with_ocsp.insert(site.name);
+    }
   }
-  return names;
 }
 
 /// Does the system's OpenSSL, which is nginx's too, have the hybrid key exchange?
@@ -219,7 +222,7 @@ Result<InstallReport> install_sites(const Policy& policy, const InstallPlaces& p
   host.letsencrypt = places.letsencrypt;
   host.webroot = places.webroot;
   if (has_mlkem()) host.groups.insert(host.groups.begin(), "X25519MLKEM768");
-  host.without_certificate = without_certificate(policy, places.letsencrypt);
+  look_at_certificates(policy, host);
   const auto files = nginx_files(policy, host);
   if (!files) return std::unexpected(files.error());
   Texts texts;

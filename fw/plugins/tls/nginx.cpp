@@ -252,6 +252,7 @@ Result<std::string> site_text(const Policy& policy, const Site& site, const Ngin
   const CertificateFiles files = certificate_files(site, host.letsencrypt);
   out.add("ssl_certificate {};", nginx_word(files.certificate));
   out.add("ssl_certificate_key {};", nginx_word(files.key));
+  if (host.with_ocsp.contains(site.name)) out.add("ssl_stapling on;");
   out.add("server_tokens off;");
   out.add("client_max_body_size {};", site.body_bytes);
   out.add("limit_req_status 429;");

@@ -24,6 +24,8 @@ struct NginxHost {
   /// Sites without a certificate yet, by name: their handshakes are rejected, so nginx starts, and
   /// the certificate can be had by HTTP.
   std::set<std::string, std::less<>> without_certificate{};
+  /// Sites whose certificate names a server of OCSP, by name: its answers are stapled.
+  std::set<std::string, std::less<>> with_ocsp{};
 };
 
 /// "http.conf", to be included in the block http, and "sites/NAME.conf" for each site. The texts

@@ -82,7 +82,8 @@ Table tls_table() {
         [](ValueReader& in, const Value& value, Policy& policy) {
           in.choose(value, kProfiles, policy.tls.profile);
         }},
-       {{"hsts", "time", "`\"730d\"`", "how long browsers use HTTPS only (HSTS); `\"0s\"`: browsers forget it"},
+       {{"hsts", "time", "`\"730d\"`",
+         "how long browsers use HTTPS only (HSTS); `\"0s\"`: browsers forget it"},
         [](ValueReader& in, const Value& value, Policy& policy) {
           policy.tls.hsts = in.duration_or_zero(value).value_or(policy.tls.hsts);
         }},
