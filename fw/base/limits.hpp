@@ -125,7 +125,7 @@ inline constexpr std::chrono::seconds kServicePatience{75};  // with a client th
                                                              // proxies give up after 60
 inline constexpr std::size_t kServiceNameMax = 256;          // bytes of an account or a site
 inline constexpr std::size_t kBucketSlots = 1'310'720;  // token buckets in debt at once: 10 MiB
-inline constexpr std::size_t kEventSlots = 1'835'008;   // requests in exact windows: 14 MiB
+inline constexpr std::size_t kEventSlots = 1'638'400;   // requests in exact windows: 12.5 MiB
 inline constexpr std::size_t kAskedSlots = 1u << 18;    // pairs of site and client: 2 MiB
 inline constexpr std::size_t kServiceSitesMax = 4096;   // with a token
 inline constexpr std::size_t kHttpSuspectsMax = 4096;   // clients whose refusals are counted
