@@ -15,6 +15,7 @@
 #include <boost/json/object.hpp>
 #include <boost/json/value_from.hpp>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include "cli/commands.hpp"
 #include "fw/base/file.hpp"
@@ -155,7 +156,8 @@ int run_list(const Context& context, const CertsOptions& options) {
 /// are kept in the log of who did what.
 void note(const Context& context, const fw::Policy& policy, const fw::certs::RenewalReport& done) {
   std::optional<fw::Messages> journal;
-  if (std::getenv("JOURNAL_STREAM") != nullptr) journal = fw::Messages("cloudron-fw");
+  if (fw::is_journal(STDERR_FILENO, std::getenv("JOURNAL_STREAM")))
+    journal = fw::Messages("cloudron-fw");
   const auto env = context.environment();
   for (const std::string& site : done.renewed)
     fw::ops::record(env, &policy, "certificate", fmt::format("certificate of {} renewed", site));

@@ -11,6 +11,7 @@
 
 #include <fmt/format.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -74,8 +75,16 @@ std::chrono::microseconds watchdog_period() {
   return std::chrono::microseconds{std::max<std::int64_t>(period, 0)};
 }
 
+bool is_journal(int fd, const char* stream) {
+  struct stat status {};
+  if (stream == nullptr || ::fstat(fd, &status) != 0) return false;
+  return fmt::format("{}:{}", status.st_dev, status.st_ino) == stream;
+}
+
 Messages::Messages(std::string service)
-    : service_(std::move(service)), socket_(datagrams_to(kJournal)) {}
+    : service_(std::move(service)),
+      socket_(is_journal(STDERR_FILENO, std::getenv("JOURNAL_STREAM")) ? datagrams_to(kJournal)
+                                                                       : File()) {}
 
 void Messages::send(Level level, const std::string& text, const std::vector<Field>& fields) {
   static constexpr auto kQuota =

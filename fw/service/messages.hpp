@@ -29,7 +29,11 @@ struct Field {
   std::string value;
 };
 
-/// Writes messages to the journal with their fields, or to stderr where there is no journal. At
+/// Does this descriptor lead to the journal? `stream`: the value of JOURNAL_STREAM, or null. Who
+/// inherits the variable and writes elsewhere is not fooled. Source: systemd.exec(5).
+bool is_journal(int fd, const char* stream);
+
+/// Writes messages to the journal with their fields where stderr leads there, else to stderr. At
 /// most kMessagesBurst at once and kMessagesRate a second; what is more is counted and said.
 class Messages {
  public:
@@ -44,7 +48,7 @@ class Messages {
   void write(Level level, const std::string& text, const std::vector<Field>& fields);
 
   std::string service_;
-  File socket_;
+  File socket_;  ///< to the journal; none without it
   limiter::Ticks budget_ = 0;
   std::uint64_t suppressed_ = 0;  ///< in all
   std::uint64_t unsaid_ = 0;      ///< of them

@@ -10,11 +10,14 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "fw/base/file.hpp"
+#include "fw/service/messages.hpp"
 #include "fw/service/service_loop.hpp"
 #include "fw/service/timers.hpp"
 
@@ -127,6 +130,17 @@ TEST(Periodic, GoesOn) {
   periodic.start();
   io.run();
   EXPECT_EQ(times, 3);
+}
+
+TEST(ServiceMessages, GoToTheJournalOnlyIfStderrLeadsThere) {
+  const File file(::memfd_create("stderr", MFD_CLOEXEC));
+  struct stat status {};
+  ASSERT_EQ(::fstat(file.fd(), &status), 0);
+  const std::string stream = std::to_string(status.st_dev) + ":" + std::to_string(status.st_ino);
+  EXPECT_TRUE(is_journal(file.fd(), stream.c_str()));
+  EXPECT_FALSE(is_journal(file.fd(), nullptr)) << "a terminal without a journal";
+  EXPECT_FALSE(is_journal(file.fd(), "1:2")) << "inherited, and led elsewhere";
+  EXPECT_FALSE(is_journal(-1, stream.c_str()));
 }
 
 }  // namespace
