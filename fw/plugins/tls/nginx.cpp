@@ -10,9 +10,9 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include "fw/base/suggest.hpp"
 #include "fw/plugins/tls/headers.hpp"
 #include "fw/plugins/tls/lines.hpp"
+#include "fw/plugins/tls/proxied.hpp"
 
 namespace fw::tls {
 namespace {
@@ -76,15 +76,6 @@ void add_real_clients(const Policy& policy, Lines& out) {
   out.add("real_ip_recursive on;");
 }
 
-constexpr const char* kPasswordLimit = "password";
-constexpr const char* kHttpLimit = "http";
-
-/// null: it is disabled.
-const HttpLimit* limit_of(const Policy& policy, std::string_view name) {
-  const auto limit = std::ranges::find(policy.http_limits, name, &HttpLimit::name);
-  return limit == policy.http_limits.end() ? nullptr : &*limit;
-}
-
 /// nginx knows whole numbers a second or a minute; what is less becomes one a minute.
 std::string nginx_rate(const Rate& rate) {
   const auto period = static_cast<std::uint64_t>(rate.period.count());
@@ -144,21 +135,6 @@ std::string http_text(const Policy& policy, const NginxHost& host) {
   return std::move(out).text();
 }
 
-/// Where a site's requests go: "http://172.18.16.2:3000".
-Result<std::string> upstream_of(const Policy& policy, const Site& site) {
-  if (!site.upstream.empty()) return site.upstream;
-  const auto app = std::ranges::find(policy.apps, site.app, &App::name);
-  if (app == policy.apps.end() || app->addresses.empty()) {
-    return fail(ErrorCode::policy,
-                fmt::format("{}:{}: site {}: the address of app {} is not known yet; start its "
-                            "container, or give [[app]] addresses",
-                            site.where.file, site.where.line, quote(site.name), quote(site.app)));
-  }
-  const Ip ip = *std::ranges::min_element(app->addresses, {}, &Ip::family);
-  const char* form = ip.family == Family::ipv6 ? "http://[{}]:{}" : "http://{}:{}";
-  return fmt::format(fmt::runtime(form), to_string(ip), site.port);
-}
-
 /// At once as many as the burst has; later ones as they become due.
 void add_limit(const Policy& policy, const char* name, Lines& out) {
   const HttpLimit* const limit = limit_of(policy, name);
@@ -192,16 +168,6 @@ void add_proxied(const Site& site, const std::string& upstream, const std::vecto
     out.add("proxy_set_header Upgrade \"\";");
     out.add("proxy_set_header Connection \"\";");
   }
-}
-
-/// Matches a path and all below it, in either case, as careless as servers are.
-std::string route_pattern(const std::string& route) {
-  std::string pattern = "^";
-  for (const char c : std::string_view(route).substr(0, route.find_last_not_of('/') + 1)) {
-    if (std::string_view(".*+()").contains(c)) pattern += '\\';
-    pattern += c;
-  }
-  return pattern + "(?:[/;]|$)";
 }
 
 void add_plain_server(const Policy& policy, const NginxHost& host, const Site& site,
@@ -273,12 +239,6 @@ Result<std::string> site_text(const Policy& policy, const Site& site, const Ngin
   return std::move(out).text();
 }
 
-/// "*.example.org" is no name for a file.
-std::string file_name(const Site& site) {
-  return fmt::format("sites/{}{}.conf", site.name.starts_with('*') ? "_wildcard" : "",
-                     std::string_view(site.name).substr(site.name.starts_with('*') ? 1 : 0));
-}
-
 }  // namespace
 
 std::string certificate_name(const Site& site) {
@@ -299,7 +259,7 @@ Result<std::vector<TextFile>> nginx_files(const Policy& policy, const NginxHost&
   for (const Site& site : policy.sites) {
     auto text = site_text(policy, site, host);
     if (!text) return std::unexpected(text.error());
-    files.push_back({site.name, file_name(site), *std::move(text)});
+    files.push_back({site.name, fmt::format("sites/{}.conf", plain_name(site)), *std::move(text)});
   }
   return files;
 }
