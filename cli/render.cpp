@@ -83,8 +83,9 @@ int run_render(const Context& context, const fw::PluginRender& render,
 }  // namespace
 
 void add_render(CLI::App& program, Context& context, int& exit) {
-  CLI::App* command = program.add_subcommand(
-      "render", "Generate configuration for other programs (nginx, AppArmor), from the policy.");
+  CLI::App* command = program.add_subcommand("render",
+                                             "Generate configuration for other programs (nginx, "
+                                             "Caddy, HAProxy, AppArmor), from the policy.");
   command->require_subcommand(1);
   command->fallthrough();
   for (const fw::Plugin& plugin : fw::plugins()) {

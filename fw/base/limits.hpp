@@ -36,6 +36,7 @@ inline constexpr std::size_t kSiteRoutesMax = 64;     // routes, or headers, of 
 inline constexpr std::size_t kSiteTextMax = 1024;     // bytes of a path or an address
 inline constexpr std::size_t kHeaderValueMax = 4096;  // bytes
 inline constexpr std::size_t kCertificateBytesMax = 1u << 20;  // of a file of PEM
+inline constexpr std::size_t kProxyHopsMax = 5;      // in front of each other, for Caddy, HAProxy
 inline constexpr std::size_t kCommandWordsMax = 32;  // of a command that is told of failures
 inline constexpr std::size_t kAppAddressesMax = 64;
 inline constexpr std::size_t kSocketPathMax = 107;  // bytes: what the kernel's address holds

@@ -22,9 +22,8 @@ constexpr Plugin with_audit(Plugin plugin, const PluginAudit& audit) {
 
 std::span<const Plugin> plugins() {
   static constexpr std::array kPlugins = {
-      sandbox::kPlugin,
-      host_audit::kPlugin,
-      with_audit(tls::kPlugin, tls::kAudit),
+      sandbox::kPlugin,  host_audit::kPlugin, with_audit(tls::kPlugin, tls::kAudit),
+      tls::kCaddyPlugin, tls::kHaproxyPlugin,
   };
   return kPlugins;
 }

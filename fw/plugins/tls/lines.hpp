@@ -12,6 +12,8 @@ namespace fw::tls {
 
 class Lines {
  public:
+  explicit Lines(std::string_view indent = "    ") : indent_(indent) {}
+
   template <class... Args>
   void add(fmt::format_string<Args...> format, Args&&... args) {
     put(fmt::format(format, std::forward<Args>(args)...));
@@ -30,10 +32,11 @@ class Lines {
 
  private:
   void put(std::string_view line) {
-    if (!line.empty()) text_.append(depth_ * 4, ' ');
+    for (std::size_t i = 0; i < depth_ && !line.empty(); ++i) text_.append(indent_);
     text_.append(line).append("\n");
   }
 
+  std::string_view indent_;
   std::string text_{};
   std::size_t depth_ = 0;
 };

@@ -1,16 +1,23 @@
-// The plugin "tls": nginx's configuration for the sites of the policy.
+// The plugin "tls": configuration of reverse proxies for the sites of the policy.
 // SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
 #include <array>
 
 #include "fw/plugins/plugin.hpp"
+#include "fw/plugins/tls/caddy.hpp"
 #include "fw/plugins/tls/nginx.hpp"
 
 namespace fw::tls {
 
 /// Files for nginx, as if every site had its certificate.
 Result<std::vector<TextFile>> render(const RenderRequest& request);
+
+/// Snippets for a Caddyfile.
+Result<std::vector<TextFile>> render_caddy(const RenderRequest& request);
+
+/// Backends for HAProxy.
+Result<std::vector<TextFile>> render_haproxy(const RenderRequest& request);
 
 /// The same for whoever knows where: see install() below.
 struct InstallPlaces {
@@ -29,6 +36,9 @@ Result<InstallReport> install(const RenderRequest& request);
 /// Why this is no folder for nginx's configuration; "" when it is one.
 std::string folder_complaint(const std::string& folder);
 
+/// Why this is no path of a socket that a configuration can name; "" when it is one.
+std::string socket_complaint(const std::string& path);
+
 inline constexpr std::array kRenderOptions = {
     PluginOption{PluginOption::Form::value, "nginx", 0,
                  "nginx's folder, for --install: files go into DIR/cloudron-fw", "DIR",
@@ -38,6 +48,10 @@ inline constexpr std::array kRenderOptions = {
     PluginOption{PluginOption::Form::value, "webroot", 0,
                  "Folder with the answers to a CA's challenges", "DIR", kWebroot,
                  folder_complaint}};
+
+inline constexpr std::array kCaddyOptions = {PluginOption{PluginOption::Form::value, "limiter", 0,
+                                                          "Socket of the limiter's service", "PATH",
+                                                          kLimiterSocket, socket_complaint}};
 
 inline constexpr Plugin kPlugin{
     .name = "tls",
@@ -49,5 +63,26 @@ inline constexpr Plugin kPlugin{
                .options = kRenderOptions,
                .run = render,
                .install = install}};
+
+inline constexpr Plugin kCaddyPlugin{
+    .name = "caddy",
+    .render = {.name = "caddy",
+               .about = "Snippets for Caddy in front of the sites: security headers, limits of "
+                        "password tries by the limiter's service, the app. For each site, "
+                        "`import cloudron_fw_NAME` in your Caddyfile.",
+               .subject_key = "site",
+               .text_key = "text",
+               .options = kCaddyOptions,
+               .run = render_caddy}};
+
+inline constexpr Plugin kHaproxyPlugin{
+    .name = "haproxy",
+    .render = {.name = "haproxy",
+               .about = "Backends for HAProxy in front of the sites: security headers, limits of "
+                        "requests, the app. Use them from frontends in a file of your own.",
+               .subject_key = "site",
+               .text_key = "text",
+               .options = {},
+               .run = render_haproxy}};
 
 }  // namespace fw::tls
