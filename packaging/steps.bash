@@ -11,7 +11,7 @@ build_packages=(
   libpcap-dev zlib1g-dev libzstd-dev libssl-dev
 )
 # What the lab takes, beside them.
-lab_packages=(iproute2 kmod nftables python3 util-linux)
+lab_packages=(iproute2 kmod nftables nginx openssl python3 util-linux)
 
 if [[ -t 1 && -z ${NO_COLOR-} ]]; then
   bold=$'\e[1m' green=$'\e[32m' red=$'\e[31m' yellow=$'\e[33m' plain=$'\e[0m'
