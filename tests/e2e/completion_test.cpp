@@ -115,7 +115,7 @@ TEST_F(Completion, ValuesAreOfferedWhereTheyAreKnown) {
   EXPECT_TRUE(holds(offered({"explain", "--via", "l"}), "lo"));
   EXPECT_EQ(offered({"panic", ""}), (Words{"on", "off"}));
   EXPECT_EQ(offered({"audit", ""}), (Words{"sandbox", "host", "tls"}));
-  EXPECT_EQ(offered({"render", ""}), (Words{"apparmor", "nginx"}));
+  EXPECT_EQ(offered({"render", ""}), (Words{"apparmor", "nginx", "caddy", "haproxy"}));
   EXPECT_EQ(offered({"--policy", ""}), (Words{"a file "}));
   EXPECT_EQ(offered({"check", ""}), (Words{"a file toml"}));
   EXPECT_EQ(offered({"simulate", ""}), (Words{"a file "}));

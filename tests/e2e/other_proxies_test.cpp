@@ -342,14 +342,16 @@ class BehindHaproxy : public BehindProxy {
     write_file(dir_ / "both.pem",
                read_file(certificate_.certificate) + read_file(certificate_.key));
     fw.must({"render", "haproxy", "--to", dir_.path()});
-    write_file(dir_ / "haproxy.cfg",
-               fmt::format("global\n    maxconn 1000\ndefaults\n    mode http\n"
-                           "    timeout connect 5s\n    timeout client 60s\n"
-                           "    timeout server 60s\nfrontend sites\n    bind :::80 v4v6\n"
-                           "    bind :::443 v4v6 ssl crt {}/both.pem strict-sni\n"
-                           "    use_backend cloudron_fw_{} if {{ req.hdr(Host),host_only,lower {} "
-                           "}}\n",
-                           dir_.path(), kName, kName));
+    write_file(
+        dir_ / "haproxy.cfg",
+        fmt::format("global\n    maxconn 1000\ndefaults\n    mode http\n"
+                    "    timeout connect 5s\n    timeout client 60s\n"
+                    "    timeout server 60s\nfrontend sites\n    bind :80\n    bind :::80 v6only\n"
+                    "    bind :443 ssl crt {0}/both.pem strict-sni\n"
+                    "    bind :::443 v6only ssl crt {0}/both.pem strict-sni\n"
+                    "    use_backend cloudron_fw_{1} if {{ req.hdr(Host),host_only,lower {1} "
+                    "}}\n",
+                    dir_.path(), kName));
     start(haproxy("-db"));
   }
   std::vector<std::string> haproxy(const std::string& how) const {

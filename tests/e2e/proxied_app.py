@@ -1,6 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """An app behind a reverse proxy: it answers with what it was asked. Arguments: a port."""
+import base64
+import hashlib
 import http.server
 import json
 import socket
@@ -27,7 +29,10 @@ class App(http.server.BaseHTTPRequestHandler):
         if path.startswith("/status/"):
             self.answer(int(path[8:]), [("Location", "/elsewhere")])
         elif self.headers.get("Upgrade") == "websocket":
-            self.answer(101, [("Upgrade", "websocket"), ("Connection", "Upgrade")])
+            key = self.headers.get("Sec-WebSocket-Key", "") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+            accept = base64.b64encode(hashlib.sha1(key.encode()).digest()).decode()
+            self.answer(101, [("Upgrade", "websocket"), ("Connection", "Upgrade"),
+                              ("Sec-WebSocket-Accept", accept)])
             self.wfile.write(b"hello by websocket")
             self.close_connection = True
         else:

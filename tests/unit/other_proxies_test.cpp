@@ -112,8 +112,6 @@ TEST(HaproxyFile, CountsAsTheLimitsSay) {
       haproxy(limit + "rate = \"3/2m\"\nprefix6 = 56\n" + kWiki + kRoutes),
       AllOf(HasSubstr("expire 240s store http_req_rate(120s)"), HasSubstr("hdr Retry-After 40 if"),
             HasSubstr("{ src,ipmask(32,56),table_"), HasSubstr(" ge 3 }")));
-  EXPECT_THAT(haproxy(limit + "rate = \"3/4w\"\n" + kWiki),
-              HasSubstr("p:1: limit \"password\": HAProxy counts in at most 12d"));
   EXPECT_THAT(haproxy(limit + "rate = \"3/m\"\nper = \"site\"\n" + kWiki),
               HasSubstr("counts by site, which HAProxy does not know"));
 }

@@ -38,6 +38,7 @@ constexpr const char* kTwoApps =
 
 TEST(Plugins, AreNamedOnceAndHaveSomethingToDo) {
   std::set<string> names;
+  std::set<string> rendered;
   for (const Plugin& each : plugins()) {
     EXPECT_TRUE(names.emplace(each.name).second) << each.name;
     EXPECT_TRUE(each.audit.run != nullptr || each.render.run != nullptr) << each.name;
@@ -45,7 +46,7 @@ TEST(Plugins, AreNamedOnceAndHaveSomethingToDo) {
       EXPECT_FALSE(each.audit.about.empty()) << each.name;
     }
     if (each.render.run != nullptr) {
-      EXPECT_TRUE(names.emplace(each.render.name).second);
+      EXPECT_TRUE(rendered.emplace(each.render.name).second) << each.render.name;
     }
   }
 }
@@ -54,6 +55,7 @@ TEST(Plugins, DeclareEachOptionOnceAndWithHelp) {
   for (const Plugin& each : plugins()) {
     for (const PluginOptions options : {each.audit.options, each.render.options}) {
       std::set<string> names;
+  std::set<string> rendered;
       for (const PluginOption& option : options) {
         EXPECT_TRUE(names.emplace(option.name).second) << each.name << " " << option.name;
         EXPECT_FALSE(option.help.empty()) << option.name;

@@ -38,9 +38,6 @@ class Sections {
   std::string text_ = "# Backends for the sites. Made by cloudron-fw; changes are lost.\n";
 };
 
-/// HAProxy's times are milliseconds in 31 bits.
-constexpr std::chrono::seconds kPeriodMax = std::chrono::days{12};
-
 constexpr std::size_t kAclWordsMax = 32;  // HAProxy takes 64 words in a line
 
 /// Networks of an acl; none: it never holds.
@@ -155,11 +152,6 @@ void add_haproxy_site(const Policy& policy, const Site& site, std::string_view u
 }
 
 Result<void> check_for_haproxy(const HttpLimit& limit) {
-  if (limit.rate.period > kPeriodMax)
-    return fail(
-        ErrorCode::policy,
-        fmt::format("{}:{}: limit {}: HAProxy counts in at most {}; use a shorter period",
-                    limit.where.file, limit.where.line, quote(limit.name), to_string(kPeriodMax)));
   return check_counts_by_client(limit, "HAProxy");
 }
 
