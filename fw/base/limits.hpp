@@ -133,6 +133,9 @@ inline constexpr std::size_t kHttpSuspectsMax = 4096;   // clients whose refusal
 inline constexpr std::size_t kServiceBlocksMax = 64;    // that wait for the daemon at once
 inline constexpr std::chrono::seconds kServiceBlockMax{30 * 86'400};  // that it may ask for
 inline constexpr int kServicePrefixMin = 48;                          // of an IPv6 client
+inline constexpr std::size_t kBlockedAskedMax = kServiceClientsMax;   // addresses of one question
+inline constexpr std::chrono::milliseconds kBlockedPatience{150};     // nginx waits for 250
+inline constexpr std::size_t kBlockedKnownMax = 4096;    // 400 KiB: whose answer is remembered
 inline constexpr std::chrono::seconds kLimitsAgain{10};  // between two questions for the limits
                                                          // that are in force
 

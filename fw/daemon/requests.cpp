@@ -14,6 +14,7 @@
 #include "fw/base/limits.hpp"
 #include "fw/base/suggest.hpp"
 #include "fw/host/actor.hpp"
+#include "fw/host/block.hpp"
 #include "fw/host/host_facts.hpp"
 #include "fw/ops/block.hpp"
 #include "fw/ops/requests.hpp"
@@ -131,6 +132,23 @@ void do_blocks(RequestContext& context, const Asker&, const ops::BlocksRequest& 
   answer_with(answer, ops::blocks_of(context.store(), request.count));
 }
 
+/// Asks the kernel's sets, not the store: an answer costs no more however much is blocked.
+void do_blocked(RequestContext& context, const Asker&, const ops::BlockedRequest& request,
+                const Answer& answer) {
+  if (request.addresses.size() > kBlockedAskedMax ||
+      !std::ranges::all_of(request.addresses, &IpRange::single)) {
+    return refuse(answer, ErrorCode::usage,
+                  fmt::format("\"addresses\" are single ones, {} at most", kBlockedAskedMax));
+  }
+  ops::BlockedReport report;
+  for (const IpRange& range : request.addresses) {
+    const auto blocked = is_blocked(context.kernel(), {range.family, range.first});
+    if (!blocked) return answer(wire::answer(blocked.error()));
+    if (*blocked) report.blocked.push_back(range);
+  }
+  answer(wire::answer(wire::to_json(report)));
+}
+
 void do_counts(RequestContext& context, const Asker&, const ops::CountsRequest& request,
                const Answer& answer) {
   const TrafficStats& traffic = context.traffic();
@@ -189,6 +207,7 @@ constexpr std::array kVerbs{
     Verb{"block", true, serve_as<ops::BlockRequest, do_block>},
     Verb{"unblock", true, serve_as<ops::UnblockRequest, do_unblock>},
     Verb{"blocks", false, serve_as<ops::BlocksRequest, do_blocks>},
+    Verb{"blocked", false, serve_as<ops::BlockedRequest, do_blocked>},
     Verb{"counts", false, serve_as<ops::CountsRequest, do_counts>},
     Verb{"limits", false, serve_as<ops::NoFields, do_limits>},
     Verb{"status", false, serve_as<ops::NoFields, do_status>},

@@ -43,9 +43,8 @@ class RequestContext {
                       const boost::json::object& details) = 0;
 };
 
-/// {"do": "applied" | "block" | "unblock" | "blocks" | "counts" | "limits" | "status" | "activity"
-/// | "hello",
-/// ...}
+/// {"do": "applied" | "block" | "unblock" | "blocks" | "blocked" | "counts" | "limits" | "status" |
+/// "activity" | "hello", ...}
 void serve(RequestContext& context, const Peer& peer, const boost::json::object& request,
            Answer answer);
 

@@ -109,6 +109,18 @@ Result<BlockOutcome> block(chains::Kernel& kernel, Store& store, chains::Admissi
   return outcome;
 }
 
+Result<bool> is_blocked(chains::Kernel& kernel, Ip source) {
+  const std::size_t first = source.family == Family::ipv4 ? 0 : 2;  // addresses, then networks
+  for (const auto* sets : {chains::kBlockSets, chains::kListedSets}) {
+    for (const std::size_t set : {first, first + 1}) {
+      const auto found = kernel.find_element(sets[set], to_bytes(source));
+      if (!found) return std::unexpected(found.error());
+      if (*found) return true;
+    }
+  }
+  return false;
+}
+
 Result<BlockOutcome> unblock(chains::Kernel& kernel, Store& store,
                              const std::vector<IpRange>& ranges, WallTime now,
                              const std::string& origin) {

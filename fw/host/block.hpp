@@ -34,4 +34,8 @@ Result<BlockOutcome> unblock(chains::Kernel& kernel, Store& store,
                              const std::vector<IpRange>& ranges, WallTime now,
                              const std::string& origin = {});
 
+/// Would packets of this source be dropped, because it is blocked or on a block list? By the
+/// kernel's sets; without a table nothing is dropped.
+Result<bool> is_blocked(chains::Kernel& kernel, Ip source);
+
 }  // namespace fw

@@ -120,6 +120,18 @@ Result<BlockReport> block_of_service(const Environment& env, const BlockRequest&
   return told<BlockReport>(env, line_of(RequestHead{"block", {}}, request));
 }
 
+Result<std::vector<Ip>> blocked_of_daemon(const Environment& env, const std::vector<Ip>& clients,
+                                          std::chrono::milliseconds patience) {
+  BlockedRequest request;
+  for (const Ip ip : clients) request.addresses.push_back({ip.family, ip.bits, ip.bits});
+  const auto report =
+      told<BlockedReport>(env, line_of(RequestHead{"blocked", {}}, request), patience);
+  if (!report) return std::unexpected(report.error());
+  std::vector<Ip> blocked;
+  for (const IpRange& range : report->blocked) blocked.push_back({range.family, range.first});
+  return blocked;
+}
+
 Result<HttpRules> limits_of_daemon(const Environment& env) {
   return told<HttpRules>(env, json::serialize(wire::to_json(RequestHead{"limits", {}})),
                          kCountsPatience);

@@ -44,6 +44,9 @@ Result<std::vector<Activity>> activity_of_daemon(const Environment& env, WallTim
                                                  const std::string& what);
 /// As a service without rights asks for it: by the daemon or not at all.
 Result<BlockReport> block_of_service(const Environment& env, const BlockRequest& request);
+/// Which of these are blocked, as far as packets go; at most kBlockedAskedMax.
+Result<std::vector<Ip>> blocked_of_daemon(const Environment& env, const std::vector<Ip>& clients,
+                                          std::chrono::milliseconds patience);
 /// What the policy in force says about requests.
 Result<HttpRules> limits_of_daemon(const Environment& env);
 /// With the busiest sources, at most so many.

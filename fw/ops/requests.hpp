@@ -41,6 +41,14 @@ struct BlocksRequest {
 };
 inline constexpr std::size_t kBlocksTold = 50'000;  ///< the most that count may be
 
+/// Which of these are blocked, as far as packets go? Each is one address.
+struct BlockedRequest {
+  std::vector<IpRange> addresses;
+};
+struct BlockedReport {
+  std::vector<IpRange> blocked;  ///< of those that were asked about, in their order
+};
+
 struct CountsRequest {
   std::size_t sources = 10;  ///< how many of the busiest
 };

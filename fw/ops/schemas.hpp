@@ -77,6 +77,16 @@ struct Schema<ops::BlocksRequest> {
 };
 
 template <>
+struct Schema<ops::BlockedRequest> {
+  static void fields(auto& io, auto& request) { io.some("addresses", request.addresses); }
+};
+
+template <>
+struct Schema<ops::BlockedReport> {
+  static void fields(auto& io, auto& report) { io.field("blocked", report.blocked); }
+};
+
+template <>
 struct Schema<ops::CountsRequest> {
   static void fields(auto& io, auto& request) {
     io.at_most("sources", request.sources, std::size_t{1000});

@@ -3,12 +3,14 @@
 #include "fw/daemon/requests.hpp"
 
 #include <stdexcept>
+#include <string>
 #include <utility>
 
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 #include <gtest/gtest.h>
 
+#include "fw/base/limits.hpp"
 #include "fw/effective/policy.hpp"
 #include "fw/wire/wire.hpp"
 
@@ -87,6 +89,20 @@ TEST(Requests, LimitsOfRequestsAreToldToWhoMayOnlyAsk) {
   EXPECT_EQ(*report, fw::http_rules(default_policy()));
 }
 
+TEST(Requests, OnlyAFewSingleAddressesAreAskedAboutAtOnce) {
+  FakeDaemon daemon;
+  // It gets as far as the kernel, which this daemon has not.
+  EXPECT_THROW(daemon.ask(R"({"do": "blocked", "addresses": ["192.0.2.1", "::1"]})", false),
+               std::logic_error);
+  std::string many = R"({"do": "blocked", "addresses": ["::1")";
+  for (std::size_t i = 0; i < kBlockedAskedMax; ++i) many += R"(, "::1")";
+  many += "]}";
+  for (const char* wrong : {R"({"do": "blocked"})", R"({"do": "blocked", "addresses": []})",
+                            R"({"do": "blocked", "addresses": ["192.0.2.0/31"]})", many.c_str()}) {
+    EXPECT_EQ(daemon.ask(wrong).at("ok"), false) << wrong;
+  }
+}
+
 TEST(Requests, AServiceBlocksOneClientAsItselfAndDoesNothingElse) {
   FakeDaemon daemon;
   const Peer service{.pid = 1, .uid = 999, .may_change = false, .is_service = true};
@@ -120,7 +136,7 @@ TEST(Requests, WhatThereIsIsToldToWhoAsksForElse) {
   FakeDaemon daemon;
   const json::object answer = daemon.ask(R"({"do": "dance"})");
   EXPECT_NE(json::serialize(answer).find("known are hello, applied, block, unblock, "
-                                         "blocks, counts, limits, status, activity"),
+                                         "blocks, blocked, counts, limits, status, activity"),
             std::string::npos)
       << answer;
 }
