@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include <CLI/CLI.hpp>
 
@@ -49,6 +50,9 @@ int run_services(const Context& context, const ServicesPaths& paths) {
     request.prefix6 = wanted.prefix6;
     const auto done = fw::ops::block_of_service(env, request);
     return done ? fw::Result<void>() : std::unexpected(done.error());
+  };
+  options.blocked = [env](const std::vector<fw::Ip>& clients) {
+    return fw::ops::blocked_of_daemon(env, clients, fw::kBlockedPatience);
   };
   options.fallback = fw::http_rules(fw::default_policy());
   const auto done = fw::services::run_services(options);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <iterator>
+#include <optional>
 #include <utility>
 
 #include <fmt/format.h>
@@ -15,16 +16,43 @@ namespace fw::services {
 namespace {
 
 constexpr std::string_view kLimitPath = "/v1/limit/";
+constexpr std::string_view kBlockedPath = "/v1/blocked";
 constexpr std::string_view kAdmitted = "HTTP/1.1 204 No Content\r\n\r\n";
+constexpr std::string_view kBlocked = "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n";
 
 void bad_request(std::string& out, std::string_view text) {
   append_response(out, "400 Bad Request", text);
 }
 
-void refuse(std::string& out, std::string_view query, std::chrono::nanoseconds wait) {
+void only_get(std::string& out) {
+  append_response(out, "405 Method Not Allowed", "only GET is supported", "Allow: GET\r\n");
+}
+
+/// The parts of a query; nothing where it has others.
+struct Wishes {
+  bool refuse_403 = false;
+  bool blocked_403 = false;
+};
+std::optional<Wishes> wishes_of(std::string_view query) {
+  Wishes wishes;
+  while (!query.empty()) {
+    const std::size_t end = std::min(query.find('&'), query.size());
+    const std::string_view part = query.substr(0, end);
+    query.remove_prefix(std::min(end + 1, query.size()));
+    if (part == "refuse=403") {
+      wishes.refuse_403 = true;
+    } else if (part == "blocked=403") {
+      wishes.blocked_403 = true;
+    } else if (part != "refuse=429") {
+      return {};
+    }
+  }
+  return wishes;
+}
+
+void refuse(std::string& out, bool forbidden, std::chrono::nanoseconds wait) {
   const auto seconds =
       std::max(std::chrono::ceil<std::chrono::seconds>(wait), std::chrono::seconds{1});
-  const bool forbidden = query == "refuse=403";
   fmt::format_to(std::back_inserter(out),
                  "HTTP/1.1 {}\r\nRetry-After: {}\r\nContent-Length: 0\r\n\r\n",
                  forbidden ? "403 Forbidden" : "429 Too Many Requests", seconds.count());
@@ -43,8 +71,8 @@ std::chrono::milliseconds time_of(limiter::Ticks now) {
 
 /// What is wrong with a question, or "".
 std::string_view fault_of(const HttpRequest& request) {
-  if (!request.query.empty() && request.query != "refuse=403" && request.query != "refuse=429")
-    return "the query may only be refuse=403 or refuse=429";
+  if (!wishes_of(request.query))
+    return "the query may only have refuse=403, refuse=429 and blocked=403";
   if (std::max(request.account.size(), request.site.size()) > kServiceNameMax)
     return "X-Account and X-Site are at most 256 bytes long";
   return {};
@@ -67,27 +95,73 @@ void Api::use(const HttpRules& rules) {
   offences_.use(rules);
 }
 
-void Api::answer(const HttpRequest& request, std::string_view body, limiter::Ticks now,
-                 std::string& out) {
-  if (request.path.starts_with(kLimitPath)) return answer_limit(request, now, out);
-  if (request.path == "/v1/offence") return answer_offence(request, body, now, out);
-  append_response(out, "404 Not Found", "only /v1/limit/NAME and /v1/offence exist");
+Responded Api::answer(const HttpRequest& request, std::string_view body, limiter::Ticks now,
+                      std::string& out, const Again& again) {
+  if (request.path.starts_with(kLimitPath)) return ask_limit(request, now, out, again);
+  if (request.path == kBlockedPath) return answer_blocked(request, now, out, again);
+  if (request.path == "/v1/offence") {
+    answer_offence(request, body, now, out);
+  } else {
+    append_response(out, "404 Not Found", "only /v1/limit/NAME, /v1/blocked and /v1/offence exist");
+  }
+  return Responded::now;
+}
+
+Responded Api::answer_blocked(const HttpRequest& request, limiter::Ticks now, std::string& out,
+                              const Again& again) {
+  const auto client = parse_ip(request.client);
+  if (request.method != Method::get) {
+    only_get(out);
+  } else if (!client) {
+    bad_request(out, "X-Client is missing, or is not an address");
+  } else if (is_direct(request, *client)) {
+    out += kAdmitted;
+  } else if (const auto blocked = blocked_.known(*client, time_of(now))) {
+    out += *blocked ? kBlocked : kAdmitted;
+  } else {
+    blocked_.wait_for(*client, again);
+    return Responded::later;
+  }
+  return Responded::now;
+}
+
+Responded Api::ask_limit(const HttpRequest& request, limiter::Ticks now, std::string& out,
+                         const Again& again) {
+  if (request.method != Method::get) {
+    only_get(out);
+    return Responded::now;
+  }
+  if (const std::string_view fault = fault_of(request); !fault.empty()) {
+    bad_request(out, fault);
+    return Responded::now;
+  }
+  const auto client = parse_ip(request.client);
+  if (client && !is_direct(request, *client) && wishes_of(request.query)->blocked_403) {
+    const auto blocked = blocked_.known(*client, time_of(now));
+    if (!blocked) {
+      blocked_.wait_for(*client, again);
+      return Responded::later;
+    }
+    if (*blocked) {
+      out += kBlocked;
+      return Responded::now;
+    }
+  }
+  answer_limit(request, now, out);
+  return Responded::now;
 }
 
 void Api::answer_limit(const HttpRequest& request, limiter::Ticks now, std::string& out) {
-  if (request.method != Method::get) {
-    return append_response(out, "405 Method Not Allowed", "only GET is supported",
-                           "Allow: GET\r\n");
-  }
-  if (const std::string_view fault = fault_of(request); !fault.empty())
-    return bad_request(out, fault);
+  const Wishes wishes = wishes_of(request.query).value_or(Wishes{});
+  // Whether a block would hit the client: the kernel's, or that of whoever asks.
+  bool can_be_blocked = false;
   Question question{request.path.substr(kLimitPath.size()), {}, request.account, request.site};
   if (!request.client.empty()) {
     const auto client = parse_ip(request.client);
     if (!client) return bad_request(out, "X-Client is not an address");
     question.client = *client;
-    if (!request.site.empty() && is_direct(request, *client))
-      asked_.note(request.site, *client, now);
+    can_be_blocked = wishes.blocked_403 || is_direct(request, *client);
+    if (!request.site.empty() && can_be_blocked) asked_.note(request.site, *client, now);
   }
   const Decision decision = core_.decide(question, now);
   switch (decision.outcome) {
@@ -95,9 +169,8 @@ void Api::answer_limit(const HttpRequest& request, limiter::Ticks now, std::stri
       out += kAdmitted;
       return;
     case Outcome::refused:
-      refuse(out, request.query, decision.retry_after);
-      if (question.client && is_direct(request, *question.client))
-        count(*question.client, question.limit, request.site, now);
+      refuse(out, wishes.refuse_403, decision.retry_after);
+      if (can_be_blocked) count(*question.client, question.limit, request.site, now);
       return;
     case Outcome::unknown:
       return append_response(out, "404 Not Found",

@@ -48,12 +48,17 @@ class HttpServer::Client final : public ClientSession {
   }
 
   void read() override {
+    if (!again_) {
+      again_ = [weak = weak_from_this()] {
+        if (const auto self = weak.lock()) static_cast<Client&>(*self).resume();
+      };
+    }
     if (used_ == input_.size()) input_.resize(std::min(input_.size() * 2, kInputMax));
     socket_.async_read_some(
         asio::buffer(input_.data() + used_, input_.size() - used_),
         [self = held()](const ErrorOf& error, std::size_t size) { self->take(error, size); });
   }
-  bool busy() const override { return !output_.empty(); }
+  bool busy() const override { return waits_ || !output_.empty(); }
 
  private:
   std::shared_ptr<Client> held() { return std::static_pointer_cast<Client>(shared_from_this()); }
@@ -66,7 +71,17 @@ class HttpServer::Client final : public ClientSession {
     if (closed()) return;
     if (error) return close();
     used_ += size;
+    go_on();
+  }
+
+  void resume() {
+    if (closed() || !std::exchange(waits_, false)) return;
+    go_on();
+  }
+
+  void go_on() {
     const bool last = !answer_all();
+    if (waits_) return;  // what is answered already goes with the rest
     if (output_.empty()) return last ? close() : read();
     write(last);
   }
@@ -86,7 +101,9 @@ class HttpServer::Client final : public ClientSession {
         goes_on = false;
         break;
       }
-      server_.respond_(head.request, rest.substr(head.size, head.request.body_size), output_);
+      waits_ = server_.respond_(head.request, rest.substr(head.size, head.request.body_size),
+                                output_, again_) == Responded::later;
+      if (waits_) break;
       rest.remove_prefix(head.size + head.request.body_size);
       goes_on = head.request.keep_alive;
     }
@@ -120,6 +137,8 @@ class HttpServer::Client final : public ClientSession {
   std::string input_;
   std::size_t used_ = 0;  ///< of input_
   std::string output_;
+  Again again_;
+  bool waits_ = false;  ///< for a response; nothing is read meanwhile
 };
 
 HttpServer::HttpServer(asio::io_context& io, Respond respond)

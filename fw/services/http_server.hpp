@@ -13,12 +13,13 @@
 #include "fw/service/sessions.hpp"
 #include "fw/service/timers.hpp"
 #include "fw/services/http_request.hpp"
+#include "fw/services/respond.hpp"
 
 namespace fw::services {
 
-/// Appends the response to a request and its body.
-using Respond =
-    std::function<void(const HttpRequest& request, std::string_view body, std::string& out)>;
+/// Appends the response to a request and its body, or keeps `again` for when it is known.
+using Respond = std::function<Responded(const HttpRequest& request, std::string_view body,
+                                        std::string& out, const Again& again)>;
 
 /// Serves at most kServiceClientsMax clients at once: a new one takes the place of who has been
 /// silent longest. A client that says nothing for kServicePatience is closed. A head of at most

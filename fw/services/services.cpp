@@ -47,7 +47,10 @@ class Services {
       : options_(options),
         api_(LimiterCore(std::move(budgets)), std::move(asked),
              [this](const WantedBlock& wanted) { block(wanted); }) {}
-  ~Services() { helper_.join(); }  // its thread uses the options
+  ~Services() {  // their threads use the options
+    helper_.join();
+    asker_.join();
+  }
   Services(const Services&) = delete;
   Services& operator=(const Services&) = delete;
 
@@ -119,6 +122,42 @@ class Services {
     });
   }
 
+  Responded respond(const HttpRequest& request, std::string_view body, std::string& out,
+                    const Again& again) {
+    const Responded responded = api_.answer(request, body, now_ticks(), out, again);
+    if (responded == Responded::later) ask_blocked();
+    return responded;
+  }
+
+  /// Has the daemon asked about the clients that are waited for, unless a question is under way.
+  void ask_blocked() {
+    std::vector<Ip> clients = api_.blocked().next_question();
+    if (clients.empty()) return;
+    asio::post(asker_, [this, clients = std::move(clients)] {
+      asio::post(loop_.io(), [this, clients, blocked = options_.blocked(clients)] {
+        api_.blocked().answered(clients, blocked ? std::optional(*blocked) : std::nullopt,
+                                std::chrono::duration_cast<BlockedClients::Time>(
+                                    std::chrono::steady_clock::now().time_since_epoch()));
+        tell_asked(blocked ? "" : to_string(blocked.error()));
+        ask_blocked();
+      });
+    });
+  }
+
+  void tell_asked(const std::string& problem) {
+    if (problem == std::exchange(not_asked_, problem)) return;
+    if (!problem.empty()) {
+      messages_.send(
+          Level::warning,
+          "blocked clients behind proxies pass, as nobody says who is blocked: " + problem);
+      return;
+    }
+    messages_.send(Level::notice,
+                   fmt::format("blocked clients behind proxies are refused; {} requests have "
+                               "passed unasked until now",
+                               api_.blocked().unanswered()));
+  }
+
   void tell(const WantedBlock& wanted, const Result<void>& done) {
     const std::string client = to_string(wanted.client);
     const std::string site = printable(wanted.site);
@@ -134,16 +173,17 @@ class Services {
   Messages messages_{"cloudron-fw-services"};
   Api api_;
   std::optional<HttpRules> in_force_;
-  std::string problem_;  ///< the last one that was said
+  std::string problem_;    ///< the last one that was said
+  std::string not_asked_;  ///< the same, of blocks
   bool asking_ = false;
   std::size_t waiting_ = 0;  ///< blocks that the daemon was asked for
   HttpServer server_{loop_.io(),
-                     [this](const HttpRequest& request, std::string_view body, std::string& out) {
-                       api_.answer(request, body, now_ticks(), out);
-                     }};
+                     [this](const HttpRequest& request, std::string_view body, std::string& out,
+                            const Again& again) { return respond(request, body, out, again); }};
   Periodic again_{loop_.io(), kLimitsAgain, [this] { ask(); }};
   Periodic sweep_{loop_.io(), std::chrono::hours{1}, [this] { api_.sweep(now_ticks()); }};
   asio::thread_pool helper_{1};
+  asio::thread_pool asker_{1};
 };
 
 }  // namespace

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "fw/base/result.hpp"
 #include "fw/policy/http_limit.hpp"
@@ -22,6 +23,9 @@ struct ServicesOptions {
   std::function<Result<HttpRules>()> rules;
   /// Asks the daemon for a block.
   std::function<Result<void>(const WantedBlock&)> block;
+  /// Which of these are blocked, by the daemon. Called by another thread of its own: proxies wait
+  /// for the answer, which takes kBlockedPatience at most.
+  std::function<Result<std::vector<Ip>>(const std::vector<Ip>& clients)> blocked;
 };
 
 /// Runs until SIGTERM or SIGINT. Errors: another process uses the folder, no room, no socket.

@@ -1,5 +1,6 @@
 // The limiter's service: reading requests, deciding, answering, and what a restart keeps.
 // SPDX-License-Identifier: GPL-2.0-or-later
+#include <atomic>
 #include <chrono>
 #include <cstring>
 #include <filesystem>
@@ -7,9 +8,11 @@
 #include <random>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -17,6 +20,8 @@
 #include <sys/un.h>
 
 #include "fw/base/file.hpp"
+#include "fw/base/limits.hpp"
+#include "fw/services/blocked_clients.hpp"
 #include "fw/services/budgets.hpp"
 #include "fw/services/http_answers.hpp"
 #include "fw/services/http_request.hpp"
@@ -382,6 +387,66 @@ TEST(AskedFor, IsKeptForTenMinutesAndNotForTwenty) {
   EXPECT_FALSE(asked.knows("wiki", ip("192.0.2.2"), kStart));
 }
 
+// ---- Blocked clients
+
+TEST(BlockedClients, AreAskedAboutTogetherAndOneQuestionAtATime) {
+  BlockedClients blocked;
+  int woken = 0;
+  const auto wait = [&](const char* client) { blocked.wait_for(ip(client), [&] { ++woken; }); };
+  EXPECT_TRUE(blocked.next_question().empty());
+  wait("192.0.2.1");
+  wait("192.0.2.1");
+  wait("2001:db8::1");
+  const auto first = blocked.next_question();
+  EXPECT_EQ(first, (std::vector<Ip>{ip("192.0.2.1"), ip("2001:db8::1")}));
+  wait("192.0.2.1");  // is told with the others
+  wait("192.0.2.2");
+  EXPECT_TRUE(blocked.next_question().empty()) << "while one is under way";
+  blocked.answered(first, std::vector<Ip>{ip("2001:db8::1")}, 0ms);
+  EXPECT_EQ(woken, 4);
+  EXPECT_EQ(blocked.known(ip("192.0.2.1"), 0ms), false);
+  EXPECT_EQ(blocked.known(ip("2001:db8::1"), 0ms), true);
+  EXPECT_EQ(blocked.known(ip("192.0.2.2"), 0ms), std::nullopt);
+  EXPECT_EQ(blocked.next_question(), std::vector<Ip>{ip("192.0.2.2")});
+  EXPECT_EQ(blocked.unanswered(), 0u);
+}
+
+TEST(BlockedClients, AnAnswerIsUsedForLessThanASecond) {
+  for (const auto at : {0ms, 399ms, 400ms, 799ms}) {
+    BlockedClients blocked;
+    EXPECT_EQ(blocked.known(ip("192.0.2.1"), 10'000ms), std::nullopt);
+    const auto told = 10'000ms + at;
+    blocked.answered({ip("192.0.2.1")}, std::vector<Ip>{ip("192.0.2.1")}, told);
+    EXPECT_EQ(blocked.known(ip("192.0.2.1"), told + 399ms), true) << at.count();
+    EXPECT_EQ(blocked.known(ip("192.0.2.1"), told + BlockedClients::kFresh + 1ms), std::nullopt);
+    EXPECT_EQ(blocked.known(ip("192.0.2.1"), told + 1h), std::nullopt);
+  }
+}
+
+TEST(BlockedClients, WithoutAnAnswerPassAndAreCounted) {
+  BlockedClients blocked;
+  int woken = 0;
+  blocked.wait_for(ip("192.0.2.1"), [&] { ++woken; });
+  blocked.answered(blocked.next_question(), std::nullopt, 0ms);
+  EXPECT_EQ(woken, 1);
+  EXPECT_EQ(blocked.known(ip("192.0.2.1"), 0ms), false);
+  EXPECT_EQ(blocked.unanswered(), 1u);
+}
+
+TEST(BlockedClients, AreRememberedWithinABound) {
+  BlockedClients blocked;
+  for (std::uint32_t n = 0; n < 3 * kBlockedKnownMax; n += 256) {
+    std::vector<Ip> clients;
+    for (std::uint32_t i = 0; i < 256; ++i) clients.push_back({Family::ipv4, n + i});
+    blocked.answered(clients, clients, 1ms);
+    EXPECT_LE(blocked.size(), kBlockedKnownMax);
+    EXPECT_EQ(blocked.known(clients.front(), 1ms), true);
+  }
+  for (std::uint32_t n = 0; n < kBlockedAskedMax + 1; ++n)
+    blocked.wait_for({Family::ipv4, n}, [] {});
+  EXPECT_EQ(blocked.next_question().size(), kBlockedAskedMax);
+}
+
 // ---- Answers
 
 /// The service without its socket.
@@ -399,7 +464,8 @@ class Answers : public ::testing::Test {
     const ReadHead read = read_head(head);
     EXPECT_EQ(read.reading, Reading::whole) << head;
     string out;
-    api_.answer(read.request, body, kStart, out);
+    const Responded responded = api_.answer(read.request, body, kStart, out, [this] { ++again_; });
+    EXPECT_EQ(responded == Responded::later, out.empty());
     return out;
   }
   void begins(const string& head, const string& with, const string& body = {}) {
@@ -413,6 +479,7 @@ class Answers : public ::testing::Test {
   }
 
   std::vector<WantedBlock> blocks_;
+  int again_ = 0;
   Api api_;
 };
 
@@ -457,6 +524,40 @@ TEST_F(Answers, AClientBehindAProxyIsRefusedAndNotBlocked) {
   const string direct = "X-Client: 2001:db8::1\r\nX-Peer: 2001:DB8:0::1\r\n";
   for (int i = 0; i < 3; ++i) answered(asking("GET /v1/limit/password", direct));
   EXPECT_EQ(blocks_.size(), 1u);
+}
+
+TEST_F(Answers, ABlockedClientBehindAProxyIsRefused) {
+  const string behind = "X-Client: 2001:db8::1\r\nX-Peer: 198.51.100.1\r\n";
+  const string limit = asking("GET /v1/limit/password?refuse=403&blocked=403", behind);
+  const string page = asking("GET /v1/blocked", behind);
+  for (const string& question : {limit, page}) EXPECT_EQ(answered(question), "") << question;
+  const auto asked = api_.blocked().next_question();
+  EXPECT_EQ(asked, std::vector<Ip>{ip("2001:db8::1")});
+  api_.blocked().answered(asked, asked, 999'999ms);
+  EXPECT_EQ(again_, 2);
+  for (const string& question : {limit, page})
+    EXPECT_EQ(answered(question), "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n");
+  // Who asks about the limit alone hears of that alone.
+  begins(asking("GET /v1/limit/password", behind), "HTTP/1.1 204 ");
+  // Packets of a direct one were dropped.
+  begins(asking("GET /v1/blocked"), "HTTP/1.1 204 ");
+  begins(asking("GET /v1/blocked", ""), "HTTP/1.1 400 ");
+  begins(asking("POST /v1/blocked"), "HTTP/1.1 405 ");
+}
+
+TEST_F(Answers, AClientBehindAProxyThatAsksForBlocksIsBlocked) {
+  const string behind = "X-Client: 2001:db8::1\r\nX-Peer: 198.51.100.1\r\nX-Site: wiki\r\n";
+  const string question = asking("GET /v1/limit/password?blocked=403", behind);
+  answered(question);
+  const auto asked = api_.blocked().next_question();
+  api_.blocked().answered(asked, std::vector<Ip>{}, 999'999ms);
+  for (int i = 0; i < 10; ++i) begins(question, "HTTP/1.1 204 ");
+  for (int i = 0; i < 2; ++i) begins(question, "HTTP/1.1 429 ");
+  EXPECT_TRUE(blocks_.empty());
+  begins(reporting("X-Site: wiki\r\nAuthorization: Bearer " + kToken + "\r\n"), "HTTP/1.1 202 ",
+         R"({"client": "2001:db8::1"})");
+  ASSERT_EQ(blocks_.size(), 1u);
+  EXPECT_EQ(blocks_[0].client, ip("2001:db8::1"));
 }
 
 TEST_F(Answers, ASiteReportsWhomItWasAskedBy) {
@@ -519,9 +620,16 @@ class HttpSocket : public ::testing::Test {
 
   boost::asio::io_context io_{1};
   fs::path path_;
-  HttpServer server_{io_, [](const HttpRequest& request, std::string_view body, string& out) {
+  HttpServer server_{io_, [this](const HttpRequest& request, std::string_view body, string& out,
+                                 const Again& again) {
+                       if (request.path == "/later" && !known_.exchange(true)) {
+                         boost::asio::post(io_, again);
+                         return Responded::later;
+                       }
                        append_response(out, "200 OK", string(request.path) + string(body));
+                       return Responded::now;
                      }};
+  std::atomic<bool> known_ = false;  // that the answer to /later is
   std::thread thread_;
 };
 
@@ -542,6 +650,21 @@ TEST_F(HttpSocket, AnswersManyRequestsOfOneConnection) {
   EXPECT_EQ(received(client, (ok("/d") + ok("/ehi")).size()), ok("/d") + ok("/ehi"));
   for (const char c : string("TP/1.1\r\nConnection: close\r\n\r\n")) send(client, string(1, c));
   EXPECT_EQ(received(client), ok("/f"));
+}
+
+TEST_F(HttpSocket, AnAnswerThatIsNotKnownYetHoldsUpItsClientAlone) {
+  const File client = connected();
+  send(client, "GET /a HTTP/1.1\r\n\r\nGET /later HTTP/1.1\r\n\r\nGET /b HTTP/1.1\r\n\r\n");
+  const string all = ok("/a") + ok("/later") + ok("/b");
+  EXPECT_EQ(received(client, all.size()), all);
+  known_ = false;
+  {
+    const File gone = connected();
+    send(gone, "GET /later HTTP/1.1\r\n\r\n");
+  }
+  const File other = connected();
+  send(other, "GET /later HTTP/1.1\r\nConnection: close\r\n\r\n");
+  EXPECT_EQ(received(other), ok("/later"));
 }
 
 TEST_F(HttpSocket, RejectsWhatIsNoRequestAndCloses) {
