@@ -17,6 +17,13 @@ enum class ReverseProxy : std::uint8_t { none, nginx };  ///< none: nothing is r
 /// Of Mozilla's guidelines for servers, version 6.0.
 enum class TlsProfile : std::uint8_t { intermediate, modern };
 
+/// Who counts requests that check a password: nginx itself in steps, or the limiter's service
+/// exactly. That also knows which clients are blocked.
+enum class RequestLimiter : std::uint8_t { nginx, services };
+
+/// What becomes of such a request while the service does not answer.
+enum class LimiterDown : std::uint8_t { open, closed };
+
 /// [tls]: what holds for all sites.
 struct Tls {
   ReverseProxy proxy = ReverseProxy::nginx;
@@ -29,6 +36,8 @@ struct Tls {
   std::string dns_hook;  ///< certbot's hook for challenges by DNS; "": there is none
   std::vector<std::string> notify_command{};  ///< program and arguments; none: no command
   std::string notify_mail;                    ///< "": no mail
+  RequestLimiter limiter = RequestLimiter::nginx;
+  LimiterDown limiter_down = LimiterDown::open;
 
   bool operator==(const Tls&) const = default;
 };

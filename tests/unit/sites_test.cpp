@@ -176,7 +176,8 @@ TEST(TlsPolicy, TakesAccountsAndNotification) {
   for (const char* line :
        {"acme_email = \"admin\"", "acme_email = \"-oQ@example.org\"", "acme_email = \"a b@c.d\"",
         "acme_server = \"http://ca/dir\"", "acme_server = \"https://ca/dir?x\"",
-        "referrer_policy = \"none\"", "profile = \"old\"", "proxy = \"apache\"", "hsts = \"2y\"",
+        "limiter = \"redis\"", "limiter_down = \"ajar\"", "referrer_policy = \"none\"",
+        "profile = \"old\"", "proxy = \"apache\"", "hsts = \"2y\"",
         "notify_command = [\"a\\u001bb\"]"})
     EXPECT_THAT(problem("[tls]\n" + string(line) + "\n"), HasSubstr("p:2:")) << line;
 }
@@ -264,6 +265,56 @@ TEST(NginxFiles, CountAsTheLimitsSay) {
       files_of("[[limit]]\nname = \"password\"\nlayer = \"http\"\nrate = \"3/2m\"\n" + site);
   EXPECT_THAT(own[0].text, HasSubstr("zone=cloudron_fw_password:10m rate=1r/m;"));
   EXPECT_THAT(own[1].text, HasSubstr("zone=cloudron_fw_password burst=2 nodelay;"));
+}
+
+TEST(NginxFiles, AskTheServiceWhereThePolicySays) {
+  const string site = kSite + kUpstream + "password_routes = [\"/login\"]\n";
+  const auto count = [](const string& text, const string& what) {
+    std::size_t n = 0;
+    for (auto at = text.find(what); at != text.npos; at = text.find(what, at + 1)) ++n;
+    return n;
+  };
+  for (const TextFile& file : files_of(site))
+    EXPECT_THAT(file.text, Not(HasSubstr("auth_request")));
+
+  const string services = "[tls]\nlimiter = \"services\"\n";
+  const auto exact = files_of(services + site);
+  EXPECT_THAT(exact[0].text,
+              HasSubstr("server \"unix:/run/cloudron-fw-services/limit.sock\" max_fails=0;"));
+  EXPECT_THAT(exact[0].text, Not(HasSubstr("zone=cloudron_fw_password")));
+  EXPECT_THAT(exact[1].text, Not(HasSubstr("zone=cloudron_fw_password")));
+  EXPECT_EQ(count(exact[1].text, "auth_request /.cloudron-fw/password;"), 1u);
+  EXPECT_EQ(count(exact[1].text, "limit_req zone=cloudron_fw_http"), 2u);
+  EXPECT_THAT(exact[1].text, Not(HasSubstr("blocked=403")));
+  EXPECT_THAT(exact[1].text, Not(HasSubstr("return 503")));
+
+  const string proxies = "[trusted]\nproxies = [\"198.51.100.0/24\"]\n";
+  const auto proxied = files_of(services + "limiter_down = \"closed\"\n" + proxies + site);
+  EXPECT_EQ(count(proxied[1].text, "auth_request /.cloudron-fw/blocked;"), 1u);
+  EXPECT_THAT(proxied[1].text, HasSubstr("/v1/limit/password?refuse=403&blocked=403;"));
+  EXPECT_THAT(proxied[1].text, HasSubstr("return 503"));
+  for (const TextFile& file : files_of(proxies + site))
+    EXPECT_THAT(file.text, Not(HasSubstr("auth_request")));
+}
+
+TEST(NginxFiles, AskOnlyByWhatNginxKnows) {
+  const string limit = "[[limit]]\nname = \"password\"\nlayer = \"http\"\nrate = \"9/s\"\n";
+  const string services = "[tls]\nlimiter = \"services\"\n" + kSite + kUpstream + limit;
+  EXPECT_THAT(problem(services + "per = \"client+account\"\n"),
+              HasSubstr("limit \"password\" counts by client+account"));
+  EXPECT_EQ(problem(services + "per = \"site\"\n"), "");
+  EXPECT_EQ(problem(kSite + kUpstream + limit + "per = \"account\"\n"), "");
+}
+
+TEST(NginxFiles, AskForNoLimitThatIsDisabledAndNoRouteThatIsNot) {
+  const auto files = files_of(
+      "[tls]\nlimiter = \"services\"\n[[limit]]\nname = \"password\"\n"
+      "enabled = false\n" +
+      kSite + kUpstream + "password_routes = [\"/login\"]\n");
+  for (const TextFile& file : files) EXPECT_THAT(file.text, Not(HasSubstr("cloudron_fw_limit ")));
+  // nginx refuses a variable that nothing sets.
+  EXPECT_THAT(files_of("[tls]\nlimiter = \"services\"\n" + kSite + kUpstream)[1].text,
+              Not(HasSubstr("cloudron_fw_wait")));
 }
 
 TEST(NginxFiles, AreNotForAnotherProxy) {

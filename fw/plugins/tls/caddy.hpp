@@ -7,10 +7,9 @@
 #include <vector>
 
 #include "fw/plugins/plugin.hpp"
+#include "fw/plugins/tls/proxied.hpp"
 
 namespace fw::tls {
-
-inline constexpr const char* kLimiterSocket = "/run/cloudron-fw-services/limit.sock";
 
 /// "cloudron-fw.caddy", with two snippets for each site: cloudron_fw_NAME, and
 /// cloudron_fw_http_NAME, which leads from HTTP to HTTPS. For Caddy 2.6. `limiter` is the socket of

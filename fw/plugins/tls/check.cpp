@@ -10,6 +10,7 @@
 #include "fw/base/limits.hpp"
 #include "fw/base/suggest.hpp"
 #include "fw/plugins/tls/contribution.hpp"
+#include "fw/plugins/tls/proxied.hpp"
 
 namespace fw::tls {
 namespace {
@@ -24,6 +25,7 @@ class Checker {
       check_app(site);
       check_wildcard(site);
     }
+    check_limiter();
     check_ports();
     return std::move(problems_);
   }
@@ -69,6 +71,19 @@ class Checker {
         (is_wildcard(site.name) || std::ranges::any_of(site.aliases, is_wildcard)))
       report(Severity::error, site,
              "a certificate for a wildcard needs [tls] dns_hook, or certificate = \"files\"");
+  }
+
+  /// nginx knows no accounts, so it could not ask by them.
+  void check_limiter() {
+    if (policy_.sites.empty() || policy_.tls.limiter != RequestLimiter::services) return;
+    const HttpLimit* const limit = limit_of(policy_, kPasswordLimit);
+    if (limit == nullptr) return;
+    if (limit->per != HttpKey::account && limit->per != HttpKey::client_account) return;
+    problems_.push_back({Severity::error,
+                         fmt::format("[tls] limiter = \"services\" asks by client or site; limit "
+                                     "\"password\" counts by {}",
+                                     to_string(limit->per)),
+                         limit->where});
   }
 
   /// Sites that nobody outside reaches.

@@ -1,6 +1,7 @@
 // Puts files where nginx looks, and has it use them: all of them, or none.
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
@@ -9,6 +10,7 @@
 #include <map>
 #include <set>
 #include <span>
+#include <sstream>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -16,7 +18,10 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <grp.h>
+#include <pwd.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "fw/base/file.hpp"
@@ -24,6 +29,7 @@
 #include "fw/base/process.hpp"
 #include "fw/base/suggest.hpp"
 #include "fw/plugins/tls/nginx.hpp"
+#include "fw/plugins/tls/nginx_limiter.hpp"
 #include "fw/plugins/tls/ocsp.hpp"
 #include "fw/plugins/tls/plugin.hpp"
 
@@ -183,6 +189,46 @@ Result<void> reload(const std::string& nginx, InstallReport& report) {
   return {};
 }
 
+/// The user that nginx's workers run as, by its configuration.
+std::string nginx_user(const std::string& nginx) {
+  const auto text = read_text_file(nginx + "/nginx.conf", kFileBytesMax);
+  std::istringstream lines(text.value_or(""));
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream words(line);
+    std::string directive, name;
+    if (words >> directive >> name && directive == "user") return name.substr(0, name.find(';'));
+  }
+  return "nobody";
+}
+
+/// Is a user in the group, by the system's lists?
+bool is_member(const std::string& user, ::gid_t group) {
+  std::array<char, 16'384> room{};
+  ::passwd entry{};
+  ::passwd* found = nullptr;
+  if (::getpwnam_r(user.c_str(), &entry, room.data(), room.size(), &found) != 0 || found == nullptr)
+    return false;
+  std::array<::gid_t, 256> groups{};
+  int count = static_cast<int>(groups.size());
+  if (::getgrouplist(user.c_str(), entry.pw_gid, groups.data(), &count) < 0) return false;
+  return std::ranges::find(groups.begin(), groups.begin() + count, group) != groups.begin() + count;
+}
+
+/// Why nginx cannot ask the limiter's service, with the remedy; "" when nothing speaks against it.
+std::string why_unreachable(const std::string& socket, const std::string& user) {
+  struct ::stat status {};
+  if (::stat(socket.c_str(), &status) != 0)
+    return fmt::format(
+        "the limiter's service does not run: there is no {} (systemctl enable --now "
+        "cloudron-fw-services)",
+        socket);
+  if (user == "root" || is_member(user, status.st_gid)) return {};
+  return fmt::format(
+      "nginx's user {} may not ask the limiter's service; add it to the group of {} "
+      "and restart nginx (adduser {} cloudron-fw-services)",
+      quote(user), socket, printable(user));
+}
+
 /// Errors of what was rendered, or of what lies in its way: then the former files are back.
 Result<InstallReport> install(const Places& places, const Texts& texts, Reload when) {
   const File lock(::open(places.nginx.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
@@ -221,6 +267,7 @@ Result<InstallReport> install_sites(const Policy& policy, const InstallPlaces& p
   NginxHost host;
   host.letsencrypt = places.letsencrypt;
   host.webroot = places.webroot;
+  host.limiter_socket = places.limiter_socket;
   if (has_mlkem()) host.groups.insert(host.groups.begin(), "X25519MLKEM768");
   look_at_certificates(policy, host);
   const auto files = nginx_files(policy, host);
@@ -234,6 +281,10 @@ Result<InstallReport> install_sites(const Policy& policy, const InstallPlaces& p
         fmt::format("site {} has no certificate yet; it answers by HTTP only until `cloudron-fw "
                     "render nginx --install` finds one",
                     quote(name)));
+  if (questions_of(policy).any()) {
+    std::string why = why_unreachable(places.limiter_socket, nginx_user(places.nginx));
+    if (!why.empty()) report->warnings.push_back(std::move(why));
+  }
   return report;
 }
 

@@ -12,6 +12,7 @@
 
 #include "fw/plugins/tls/headers.hpp"
 #include "fw/plugins/tls/lines.hpp"
+#include "fw/plugins/tls/nginx_limiter.hpp"
 #include "fw/plugins/tls/proxied.hpp"
 
 namespace fw::tls {
@@ -108,11 +109,15 @@ std::string http_text(const Policy& policy, const NginxHost& host) {
   out.add("1 $cloudron_fw_client;");
   out.add("default \"\";");
   out.close();
+  const Questions questions = questions_of(policy);
   for (const char* name : {kPasswordLimit, kHttpLimit}) {
-    if (const HttpLimit* const limit = limit_of(policy, name); limit != nullptr)
-      out.add("limit_req_zone $cloudron_fw_key zone=cloudron_fw_{}:10m rate={};", name,
-              nginx_rate(limit->rate));
+    const HttpLimit* const limit = limit_of(policy, name);
+    if (limit == nullptr || (questions.passwords && name == std::string_view(kPasswordLimit)))
+      continue;
+    out.add("limit_req_zone $cloudron_fw_key zone=cloudron_fw_{}:10m rate={};", name,
+            nginx_rate(limit->rate));
   }
+  add_limiter(questions, host.limiter_socket, out);
   out.add("");
   out.add("# Names that no site has.");
   const std::vector<Header> headers = plain_headers(policy.tls, Site{});
@@ -224,14 +229,17 @@ Result<std::string> site_text(const Policy& policy, const Site& site, const Ngin
   out.add("limit_req_status 429;");
   add_headers(headers, out);
   add_refusal(headers, out);
+  add_limiter_locations(policy, site, headers, out);
   for (const std::string& route : site.password_routes) {
     out.open("location ~* {}", nginx_word(route_pattern(route)));
-    add_limit(policy, kPasswordLimit, out);
+    add_question(policy, Route::password, out);
+    if (!questions_of(policy).passwords) add_limit(policy, kPasswordLimit, out);
     add_limit(policy, kHttpLimit, out);
     add_proxied(site, *upstream, headers, out);
     out.close();
   }
   out.open("location /");
+  add_question(policy, Route::page, out);
   add_limit(policy, kHttpLimit, out);
   add_proxied(site, *upstream, headers, out);
   out.close();

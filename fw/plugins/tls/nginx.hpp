@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "fw/plugins/plugin.hpp"
+#include "fw/plugins/tls/proxied.hpp"
 
 namespace fw::tls {
 
@@ -19,6 +20,7 @@ inline constexpr const char* kWebroot = "/var/lib/cloudron-fw-acme";
 struct NginxHost {
   std::string letsencrypt = kLetsEncrypt;
   std::string webroot = kWebroot;
+  std::string limiter_socket = kLimiterSocket;
   /// Groups of the key exchange that its OpenSSL has, the preferred one first.
   std::vector<std::string> groups{"X25519", "prime256v1", "secp384r1"};
   /// Sites without a certificate yet, by name: their handshakes are rejected, so nginx starts, and

@@ -14,6 +14,7 @@ Result<std::vector<TextFile>> render(const RenderRequest& request) {
   NginxHost host;
   host.letsencrypt = request.options.find("letsencrypt")->second;
   host.webroot = request.options.find("webroot")->second;
+  host.limiter_socket = request.options.find("limiter")->second;
   return nginx_files(request.policy, host);
 }
 
@@ -27,7 +28,8 @@ Result<std::vector<TextFile>> render_haproxy(const RenderRequest& request) {
 
 Result<InstallReport> install(const RenderRequest& request) {
   const auto option = [&request](const char* name) { return request.options.find(name)->second; };
-  return install_sites(request.policy, {option("nginx"), option("letsencrypt"), option("webroot")});
+  return install_sites(request.policy, {option("nginx"), option("letsencrypt"), option("webroot"),
+                                        option("limiter")});
 }
 
 std::string folder_complaint(const std::string& folder) {

@@ -24,6 +24,7 @@ struct InstallPlaces {
   std::string nginx = "/etc/nginx";
   std::string letsencrypt = kLetsEncrypt;
   std::string webroot = kWebroot;
+  std::string limiter_socket = kLimiterSocket;
 };
 enum class Reload : std::uint8_t { when_changed, always };
 Result<InstallReport> install_sites(const Policy& policy, const InstallPlaces& places,
@@ -46,8 +47,10 @@ inline constexpr std::array kRenderOptions = {
     PluginOption{PluginOption::Form::value, "letsencrypt", 0, "certbot's folder", "DIR",
                  kLetsEncrypt, folder_complaint},
     PluginOption{PluginOption::Form::value, "webroot", 0,
-                 "Folder with the answers to a CA's challenges", "DIR", kWebroot,
-                 folder_complaint}};
+                 "Folder with the answers to a CA's challenges", "DIR", kWebroot, folder_complaint},
+    PluginOption{PluginOption::Form::value, "limiter", 0,
+                 "Socket of the limiter's service, for [tls] limiter = \"services\"", "PATH",
+                 kLimiterSocket, socket_complaint}};
 
 inline constexpr std::array kCaddyOptions = {PluginOption{PluginOption::Form::value, "limiter", 0,
                                                           "Socket of the limiter's service", "PATH",

@@ -12,6 +12,8 @@
 
 namespace fw::tls {
 
+/// Where the limiter's service listens.
+inline constexpr const char* kLimiterSocket = "/run/cloudron-fw-services/limit.sock";
 inline constexpr const char* kPasswordLimit = "password";
 inline constexpr const char* kHttpLimit = "http";
 

@@ -16,6 +16,10 @@ constexpr std::array<std::pair<std::string_view, ReverseProxy>, 2> kProxies{
     {{"nginx", ReverseProxy::nginx}, {"none", ReverseProxy::none}}};
 constexpr std::array<std::pair<std::string_view, TlsProfile>, 2> kProfiles{
     {{"intermediate", TlsProfile::intermediate}, {"modern", TlsProfile::modern}}};
+constexpr std::array<std::pair<std::string_view, RequestLimiter>, 2> kLimiters{
+    {{"nginx", RequestLimiter::nginx}, {"services", RequestLimiter::services}}};
+constexpr std::array<std::pair<std::string_view, LimiterDown>, 2> kDown{
+    {{"open", LimiterDown::open}, {"closed", LimiterDown::closed}}};
 constexpr std::array<std::pair<std::string_view, CertificateFrom>, 2> kCertificates{
     {{"certbot", CertificateFrom::certbot}, {"files", CertificateFrom::files}}};
 
@@ -96,6 +100,18 @@ Table tls_table() {
          "the header Referrer-Policy"},
         [](ValueReader& in, const Value& value, Policy& policy) {
           policy.tls.referrer_policy = in.text(value, "same-origin", referrer_policy_complaint);
+        }},
+       {{"limiter", "`\"nginx\"` or `\"services\"`", "`\"nginx\"`",
+         "what counts the requests to `password_routes`: nginx, in steps, or the limiter's "
+         "service, "
+         "exactly"},
+        [](ValueReader& in, const Value& value, Policy& policy) {
+          in.choose(value, kLimiters, policy.tls.limiter);
+        }},
+       {{"limiter_down", "`\"open\"` or `\"closed\"`", "`\"open\"`",
+         "what these requests get while the service does not answer: they pass, or get status 503"},
+        [](ValueReader& in, const Value& value, Policy& policy) {
+          in.choose(value, kDown, policy.tls.limiter_down);
         }},
        {{"acme_email", "mail address", "none", "the contact of the account at the CA"},
         [](ValueReader& in, const Value& value, Policy& policy) {
