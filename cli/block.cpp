@@ -159,6 +159,7 @@ void print_blocked(const Context& context, const fw::ops::BlockReport& report, c
                             fw::printable(block.origin), until_text(block.until, now)));
   }
   if (report.flows_cut != 0) context.say(plural(report.flows_cut, "open connection") + " cut");
+  if (!report.behind_proxies.empty()) context.say(report.behind_proxies);
 }
 
 int run_block(const Context& context, const BlockOptions& options) {

@@ -65,6 +65,16 @@ Result<OpenedHere> open_here(const Environment& env) {
   return OpenedHere{std::move(*lock), std::move(*kernel), std::move(*store)};
 }
 
+/// A sentence for the admin: packets that come through a proxy have the proxy's address.
+std::string behind_proxies(const Policy& policy) {
+  if (policy.proxies.empty()) return {};
+  const bool asks = policy.tls.proxy == ReverseProxy::nginx &&
+                    policy.tls.limiter == RequestLimiter::services && !policy.sites.empty();
+  return asks ? "behind the proxies of [trusted], requests to the sites get status 403"
+              : "behind the proxies of [trusted] this has no effect; [tls] limiter = \"services\" "
+                "refuses requests to the sites there";
+}
+
 /// What the guard leaves of a request: `addresses` alone.
 template <class Request>
 struct Guarded {
@@ -201,7 +211,10 @@ Result<BlockReport> block(const Environment& env, const LoadedPolicy& policy,
       record(env, policy.stands_in ? nullptr : &policy.policy, "block", row.summary, row.details);
     }
   }
-  if (*report) (*report)->left_out = std::move(allowed->left_out);
+  if (*report) {
+    (*report)->left_out = std::move(allowed->left_out);
+    (*report)->behind_proxies = behind_proxies(policy.policy);
+  }
   return std::move(*report);
 }
 

@@ -58,6 +58,9 @@ struct BlockReport {
   std::size_t flows_cut = 0;
   std::vector<std::string> warnings;
   std::vector<LeftOut> left_out{};
+  /// What becomes of those that come through [trusted] proxies, whose packets are not theirs; "":
+  /// there are no proxies.
+  std::string behind_proxies{};
 };
 
 struct UnblockReport {

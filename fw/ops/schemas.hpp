@@ -111,6 +111,7 @@ struct Schema<ops::BlockReport> {
     io.field("blocked", report.blocked);
     io.field("kept_longer", report.kept_longer);
     io.field("longer_by_others", report.longer_by_others);
+    io.field("behind_proxies", report.behind_proxies);
     io.field("warnings", report.warnings);
   }
 };

@@ -47,5 +47,14 @@ TEST_P(Proxies, AreNotBlockedByAccident) {
   EXPECT_EQ(from(7).tcp(host(), 443, kShort), Outcome::timed_out);
 }
 
+TEST_P(Proxies, ABlockSaysThatItDoesNotReachBehindThem) {
+  const std::string bad = to_string(client(family(), 1));
+  const Output told = fw.must({"block", bad});
+  EXPECT_NE(told.out.find("behind the proxies of [trusted] this has no effect"), std::string::npos)
+      << told.out;
+  fw.policy("");
+  EXPECT_EQ(fw.must({"block", bad}).out.find("behind"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace lab
