@@ -187,6 +187,11 @@ inline constexpr std::size_t kTlsGreetingMax = 8192;          // bytes before ST
 inline constexpr std::chrono::milliseconds kTlsPatience{3000};        // for one connection
 inline constexpr std::chrono::milliseconds kTlsHostPatience{20'000};  // for all of one address
 
+// Files of another program's configuration, before and after.
+inline constexpr std::size_t kTextDiffCellsMax = 4u << 20;   // pairs of lines; 16 MiB of counts
+inline constexpr std::size_t kInstalledDiffLinesMax = 2000;  // shown of all files together
+inline constexpr std::size_t kInstalledLineShownMax = 1000;  // characters of one
+
 // A trial. Nobody waits longer than a day: what is unconfirmed then was forgotten.
 inline constexpr std::chrono::seconds kTrialMax{86'400};
 inline constexpr int kRollBackTries = 60;  // of a guardian, a second apart; then a command's turn
