@@ -184,6 +184,9 @@ inline constexpr std::size_t kTlsConnectionsMax = 8;          // at once
 inline constexpr std::size_t kTlsHeaderBytesMax = 64u << 10;  // of an answer of HTTP
 inline constexpr std::size_t kHttpHeadersMax = 256;           // of one answer
 inline constexpr std::size_t kTlsGreetingMax = 8192;          // bytes before STARTTLS
+inline constexpr int kNginxDepthMax = 32;                     // blocks in each other
+inline constexpr std::size_t kSharedNamesMax = 64;            // that are told
+inline constexpr std::size_t kSharedUpstreamsMax = 16;        // of one name
 inline constexpr std::chrono::milliseconds kTlsPatience{3000};        // for one connection
 inline constexpr std::chrono::milliseconds kTlsHostPatience{20'000};  // for all of one address
 

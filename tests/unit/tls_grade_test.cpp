@@ -366,8 +366,8 @@ TEST(TlsAudit, OptionsThatCannotBeMeantAreRefused) {
   EXPECT_THAT(rules_complaint("2009z"), HasSubstr("2009r or 2009q"));
   EXPECT_THAT(address_complaint("wiki"), HasSubstr("is no address"));
   EXPECT_THAT(starttls_complaint("ftp"), HasSubstr("smtp, lmtp"));
-  const OptionValues none{
-      {"HOST", ""}, {"ca", ""}, {"rules", "2009r"}, {"address", ""}, {"starttls", ""}};
+  const OptionValues none{{"HOST", ""},    {"ca", ""},       {"rules", "2009r"},
+                          {"address", ""}, {"starttls", ""}, {"nginx", ""}};
   const Policy policy;
   const auto report = audit({policy, none, {}});
   ASSERT_FALSE(report);

@@ -6,11 +6,14 @@
 #include <utility>
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include "fw/base/limits.hpp"
 #include "fw/base/suggest.hpp"
 #include "fw/plugins/tls/audit/host.hpp"
+#include "fw/plugins/tls/audit/nginx_file.hpp"
 #include "fw/plugins/tls/audit/report.hpp"
+#include "fw/plugins/tls/audit/shared_names.hpp"
 #include "fw/plugins/tls/headers.hpp"
 
 namespace fw::tls {
@@ -32,6 +35,7 @@ struct Wishes {
   Rules rules = Rules::r2009r;
   Starttls starttls = Starttls::none;
   std::optional<Ip> address;
+  std::string nginx;  ///< its folder; "": it is not looked at
 };
 
 /// The names of the policy's sites; no host is called by a wildcard.
@@ -63,7 +67,13 @@ Result<Wishes> wishes_of(const OptionValues& options, const Policy& policy) {
     if (!host) return std::unexpected(host.error());
     wishes.hosts.push_back(std::move(*host));
   }
-  if (wishes.hosts.empty()) wishes.hosts = sites_of(policy);
+  wishes.nginx = option("nginx");
+  if (wishes.hosts.empty()) {
+    wishes.hosts = sites_of(policy);
+    // The policy's sites are this host's; others' have nothing to do with its nginx.
+    if (wishes.nginx.empty() && ::access("/etc/nginx/nginx.conf", R_OK) == 0)
+      wishes.nginx = "/etc/nginx";
+  }
   if (wishes.hosts.empty()) {
     return fail(ErrorCode::usage,
                 "name a host: cloudron-fw audit tls HOST[:PORT]; the policy has no [[site]]");
@@ -150,6 +160,7 @@ class Audit {
 
   Result<AuditReport> run() {
     for (const HostName& host : wishes_.hosts) audit_host(host);
+    if (!wishes_.nginx.empty()) audit_proxy();
     if (report_.sheets.empty()) return std::unexpected(report_.unread.front());
     sort_findings(report_.findings);
     const auto audited = report_.sheets.size();
@@ -182,6 +193,14 @@ class Audit {
       facts->subject = one_of_many ? fmt::format("{} ({})", subject, to_string(ip)) : subject;
       note(*facts);
     }
+  }
+
+  void audit_proxy() {
+    const auto config = read_nginx(wishes_.nginx);
+    if (!config) return unread(config.error(), "nginx");
+    for (const Error& error : config->unread) unread(error, "nginx");
+    for (Finding& finding : findings_of(shared_names(config->directives)))
+      report_.findings.push_back(std::move(finding));
   }
 
   void note(const HostFacts& facts) {

@@ -9,6 +9,7 @@
 namespace fw::tls {
 
 /// Connects to each HOST (a line each), without one to the sites of the policy, and to nobody else.
+/// Also looks for apps that share a name in the configuration of this host's nginx.
 /// One that cannot be audited is among the report's `unread`; when none can, that is the error.
 Result<AuditReport> audit(const AuditRequest& request);
 
@@ -32,7 +33,11 @@ inline constexpr std::array kAuditOptions = {
                  "Connect to this address, and ask it for HOST", "IP", "", address_complaint},
     PluginOption{PluginOption::Form::value, "starttls", 0,
                  "Ask for TLS in the protocol smtp, lmtp, imap, pop3 or sieve first; no grade",
-                 "PROTOCOL", "", starttls_complaint}};
+                 "PROTOCOL", "", starttls_complaint},
+    PluginOption{PluginOption::Form::value, "nginx", 0,
+                 "Look in nginx's folder for apps that share a name (default: /etc/nginx, without "
+                 "HOST)",
+                 "DIR"}};
 
 inline constexpr PluginAudit kAudit{
     .about =
