@@ -96,6 +96,16 @@ struct InstallReport {
   bool operator==(const InstallReport&) const = default;
 };
 
+/// How what is installed differs from what would be.
+struct InstallDifference {
+  std::vector<std::string> changed{};   ///< paths, sorted; none: everything is in place
+  std::vector<std::string> lines{};     ///< of a unified diff; safe to print
+  std::size_t left_out = 0;             ///< further lines of it
+  std::vector<std::string> warnings{};  ///< sentences for the admin
+
+  bool operator==(const InstallDifference&) const = default;
+};
+
 /// Rendering is pure.
 struct PluginRender {
   std::string_view name;  ///< of what it renders: "apparmor"
@@ -107,6 +117,8 @@ struct PluginRender {
   /// Puts it where the other program looks, and has that use it; all or nothing. null: --install is
   /// no option.
   Result<InstallReport> (*install)(const RenderRequest&) = nullptr;
+  /// What that would change; changes nothing. null: --diff is no option.
+  Result<InstallDifference> (*compare)(const RenderRequest&) = nullptr;
 };
 
 /// What a plugin adds to a policy is elsewhere, in fw/effective: all else stands on the policy.

@@ -4,14 +4,12 @@
 #include <array>
 #include <cerrno>
 #include <chrono>
-#include <cstdio>
-#include <expected>
 #include <filesystem>
-#include <map>
+#include <optional>
 #include <set>
-#include <span>
 #include <sstream>
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -28,10 +26,12 @@
 #include "fw/base/limits.hpp"
 #include "fw/base/process.hpp"
 #include "fw/base/suggest.hpp"
+#include "fw/plugins/tls/installed.hpp"
 #include "fw/plugins/tls/nginx.hpp"
 #include "fw/plugins/tls/nginx_limiter.hpp"
 #include "fw/plugins/tls/ocsp.hpp"
 #include "fw/plugins/tls/plugin.hpp"
+#include "fw/plugins/tls/words.hpp"
 
 namespace fw::tls {
 namespace {
@@ -39,59 +39,28 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr ProcessBounds kNginxBounds{std::chrono::seconds{30}, 16 * 1024};
-constexpr std::size_t kFileBytesMax = 4u << 20;
+constexpr std::size_t kEntryBytesMax = 64u << 10;
+constexpr std::string_view kCertificatesAre = "\n# certificates: ";
+constexpr std::string_view kChallengesAre = "\n# challenges: ";
+constexpr std::string_view kLimiterIs = "\n# limiter: ";
 
-using Texts = std::map<std::string, std::string>;  // by the name below the folder
-
-std::unexpected<Error> failed_on(std::string_view what, const fs::path& path, int error) {
-  return fail_errno(ErrorCode::io, fmt::format("cannot {} {}", what, path.string()), error);
-}
-
-Result<void> write_text(const fs::path& path, const std::string& text) {
-  std::error_code wrong;
-  fs::create_directories(path.parent_path(), wrong);
-  if (wrong) return failed_on("make", path.parent_path(), wrong.value());
-  const File folder(::open(path.parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!folder) return failed_on("open", path.parent_path(), errno);
-  const auto bytes = std::as_bytes(std::span(text));
-  if (auto written = replace_file(folder, path.filename().string(), {bytes}); !written)
-    return written;
-  // Readable by whoever may look at nginx's other files: it holds no secret.
-  if (::fchmodat(folder.fd(), path.filename().c_str(), 0644, 0) != 0)
-    return failed_on("change", path, errno);
-  return sync_folder(folder);
-}
-
-/// What the folder holds now; nothing where there is no folder.
-Texts texts_in(const fs::path& folder) {
-  Texts texts;
-  std::error_code wrong;
-  for (auto it = fs::recursive_directory_iterator(folder, wrong);
-       !wrong && it != fs::recursive_directory_iterator(); it.increment(wrong)) {
-    if (!it->is_regular_file(wrong)) continue;
-    const auto text = read_text_file(it->path().string(), kFileBytesMax);
-    texts[fs::relative(it->path(), folder, wrong).string()] = text.value_or("");
-  }
-  return texts;
-}
-
-/// Swaps two folders in one step, or moves the first where there is no second.
-Result<void> swap_in(const fs::path& fresh, const fs::path& place) {
-  const unsigned how = fs::exists(place) ? RENAME_EXCHANGE : 0;
-  if (::renameat2(AT_FDCWD, fresh.c_str(), AT_FDCWD, place.c_str(), how) == 0) return {};
-  return failed_on("replace", place, errno);
-}
-
-/// What nginx says of its configuration, where it refuses it.
-Result<void> nginx_accepts(const std::string& nginx) {
+/// What nginx says of its configuration, where it refuses it; "" where it accepts it.
+Result<std::string> nginx_complaint(const std::string& nginx) {
   const auto end = run_process({"nginx", "-t", "-q", "-c", nginx + "/nginx.conf"}, kNginxBounds);
   if (!end) return std::unexpected(end.error());
-  if (end->ok()) return {};
+  if (end->ok()) return std::string();
   std::string said = printable(end->output.substr(0, end->output.find('\n')), 400);
   if (said.contains("duplicate default server"))
     said += "; remove the other default server, e.g. " + nginx + "/sites-enabled/default";
+  return said.empty() ? "no reason was given" : said;
+}
+
+Result<void> nginx_accepts(const std::string& nginx) {
+  const auto said = nginx_complaint(nginx);
+  if (!said) return std::unexpected(said.error());
+  if (said->empty()) return {};
   return fail(ErrorCode::io,
-              "nginx refuses the configuration, and the former one is back: " + said);
+              "nginx refuses the configuration, and the former one is back: " + *said);
 }
 
 /// What the sites' certificates are like: there, and with a server of OCSP?
@@ -107,74 +76,39 @@ void look_at_certificates(const Policy& policy, NginxHost& host) {
   }
 }
 
-/// Does the system's OpenSSL, which is nginx's too, have the hybrid key exchange?
-bool has_mlkem() {
-  const auto end = run_process({"openssl", "list", "-kem-algorithms"}, kNginxBounds);
-  return end && end->ok() && end->output.contains("X25519MLKEM768");
-}
-
-std::vector<std::string> differences(const Texts& before, const Texts& after,
-                                     const fs::path& place) {
-  std::vector<std::string> changed;
-  for (const auto& [name, text] : after) {
-    const auto old = before.find(name);
-    if (old == before.end() || old->second != text) changed.push_back((place / name).string());
-  }
-  for (const auto& [name, text] : before) {
-    if (!after.contains(name)) changed.push_back((place / name).string());
-  }
-  std::ranges::sort(changed);
-  return changed;
-}
-
-/// Where the files of one nginx lie.
-struct Places {
-  explicit Places(const std::string& nginx_folder) : nginx(nginx_folder) {}
-
-  std::string nginx;
-  fs::path files = fs::path(nginx) / "cloudron-fw";
-  fs::path fresh = fs::path(nginx) / ".cloudron-fw.new";
-  fs::path entry = fs::path(nginx) / "conf.d" / "cloudron-fw.conf";
-};
-
 /// Replaces the files at once; put_back() undoes that.
 class Replacement {
  public:
   explicit Replacement(const Places& places) : places_(places) {}
 
-  Result<void> put(const Texts& texts, const std::string& entry) {
-    remove(places_.fresh);
-    for (const auto& [name, text] : texts) {
+  Result<void> put(const Files& files, const Files& before) {
+    remove_tree(places_.fresh);
+    for (const auto& [name, text] : files.texts) {
       if (auto written = write_text(places_.fresh / name, text); !written) return written;
     }
     replaces_ = fs::exists(places_.files);
     if (auto swapped = swap_in(places_.fresh, places_.files); !swapped) return swapped;
     placed_ = true;
-    entry_before_ = read_text_file(places_.entry.string(), kFileBytesMax);
-    return write_text(places_.entry, entry);
+    entry_before_ = before.entry;
+    return write_text(places_.entry, *files.entry);
   }
 
   void put_back() {
-    if (!placed_) return remove(places_.fresh);
+    if (!placed_) return remove_tree(places_.fresh);
     if (entry_before_) {
       (void)write_text(places_.entry, *entry_before_);
     } else {
-      remove(places_.entry);
+      remove_tree(places_.entry);
     }
     if (replaces_) (void)swap_in(places_.fresh, places_.files);
-    remove(replaces_ ? places_.fresh : places_.files);
+    remove_tree(replaces_ ? places_.fresh : places_.files);
   }
 
-  void keep() { remove(places_.fresh); }
+  void keep() { remove_tree(places_.fresh); }
 
  private:
-  static void remove(const fs::path& path) {
-    std::error_code wrong;
-    fs::remove_all(path, wrong);
-  }
-
   const Places& places_;
-  std::expected<std::string, int> entry_before_ = std::unexpected(0);
+  std::optional<std::string> entry_before_{};
   bool replaces_ = false;
   bool placed_ = false;
 };
@@ -229,19 +163,70 @@ std::string why_unreachable(const std::string& socket, const std::string& user) 
       quote(user), socket, printable(user));
 }
 
-/// Errors of what was rendered, or of what lies in its way: then the former files are back.
-Result<InstallReport> install(const Places& places, const Texts& texts, Reload when) {
-  const File lock(::open(places.nginx.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!lock) return failed_on("open", places.nginx, errno);
-  if (::flock(lock.fd(), LOCK_EX | LOCK_NB) != 0)
-    return fail(ErrorCode::io, "another cloudron-fw changes " + places.nginx + "; try again");
+/// Does the system's OpenSSL, which is nginx's too, have the hybrid key exchange?
+bool has_mlkem() {
+  const auto end = run_process({"openssl", "list", "-kem-algorithms"}, kNginxBounds);
+  return end && end->ok() && end->output.contains("X25519MLKEM768");
+}
 
-  const std::string entry = fmt::format(
-      "# The sites of cloudron-fw.\ninclude {0}/http.conf;\ninclude {0}/sites/*.conf;\n",
-      places.files.string());
-  InstallReport report{differences(texts_in(places.files), texts, places.files), {}};
-  if (read_text_file(places.entry.string(), kFileBytesMax) != entry)
-    report.changed.push_back(places.entry.string());
+/// What is installed with the places that it was made with: a later apply goes by them.
+std::string entry_text(const Places& places, const InstallPlaces& made_with) {
+  return fmt::format(
+      "# The sites of cloudron-fw.{1}{2}{3}{4}{5}{6}\ninclude {0}/http.conf;\ninclude "
+      "{0}/sites/*.conf;\n",
+      places.files.string(), kCertificatesAre, made_with.letsencrypt, kChallengesAre,
+      made_with.webroot, kLimiterIs, made_with.limiter_socket);
+}
+
+/// The rest of the line that begins so; "" where there is none that names a folder.
+std::string folder_named(const std::string& text, std::string_view begin) {
+  const std::size_t at = text.find(begin);
+  if (at == text.npos) return {};
+  const std::size_t from = at + begin.size();
+  std::string folder = text.substr(from, text.find('\n', from) - from);
+  return path_complaint(folder).empty() ? folder : "";
+}
+
+/// The policy's files, and which sites have no certificate.
+struct Rendered {
+  Files files;
+  std::vector<std::string> warnings{};
+};
+Result<Rendered> rendered(const Policy& policy, const Places& places,
+                          const InstallPlaces& made_with) {
+  NginxHost host;
+  host.letsencrypt = made_with.letsencrypt;
+  host.webroot = made_with.webroot;
+  host.limiter_socket = made_with.limiter_socket;
+  if (has_mlkem()) host.groups.insert(host.groups.begin(), "X25519MLKEM768");
+  look_at_certificates(policy, host);
+  const auto files = nginx_files(policy, host);
+  if (!files) return std::unexpected(files.error());
+  Rendered out{{{}, entry_text(places, made_with)}};
+  for (const TextFile& file : *files) out.files.texts[file.name] = file.text;
+  for (const std::string& name : host.without_certificate)
+    out.warnings.push_back(
+        fmt::format("site {} has no certificate yet; it answers by HTTP only until `cloudron-fw "
+                    "render nginx --install` finds one",
+                    quote(name)));
+  return out;
+}
+
+/// One at a time changes nginx's folder: until the file is closed.
+enum class WhenBusy : std::uint8_t { fail, wait };
+Result<File> lock_folder(const Places& places, WhenBusy when) {
+  File lock(::open(places.nginx.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!lock) return failed_on("open", places.nginx, errno);
+  if (::flock(lock.fd(), when == WhenBusy::fail ? LOCK_EX | LOCK_NB : LOCK_EX) == 0) return lock;
+  return fail(ErrorCode::io, "another cloudron-fw changes " + places.nginx + "; try again");
+}
+
+/// Errors of what was rendered, or of what lies in its way: then the former files are back.
+Result<InstallReport> install(const Places& places, const Files& files, Reload when) {
+  const auto lock = lock_folder(places, WhenBusy::fail);
+  if (!lock) return std::unexpected(lock.error());
+  const Files before = installed_files(places);
+  InstallReport report{difference(places, before, files).changed, {}};
   if (report.changed.empty()) {
     if (when == Reload::when_changed) return report;
     if (auto told = reload(places.nginx, report); !told) return std::unexpected(told.error());
@@ -249,7 +234,7 @@ Result<InstallReport> install(const Places& places, const Texts& texts, Reload w
   }
 
   Replacement replacement(places);
-  auto done = replacement.put(texts, entry);
+  auto done = replacement.put(files, before);
   if (done) done = nginx_accepts(places.nginx);
   if (!done) {
     replacement.put_back();
@@ -260,31 +245,91 @@ Result<InstallReport> install(const Places& places, const Texts& texts, Reload w
   return report;
 }
 
+void add_all(std::vector<std::string>& to, const std::vector<std::string>& more) {
+  to.insert(to.end(), more.begin(), more.end());
+}
+
 }  // namespace
 
-Result<InstallReport> install_sites(const Policy& policy, const InstallPlaces& places,
+Result<InstallReport> install_sites(const Policy& policy, const InstallPlaces& made_with,
                                     Reload reload) {
-  NginxHost host;
-  host.letsencrypt = places.letsencrypt;
-  host.webroot = places.webroot;
-  host.limiter_socket = places.limiter_socket;
-  if (has_mlkem()) host.groups.insert(host.groups.begin(), "X25519MLKEM768");
-  look_at_certificates(policy, host);
-  const auto files = nginx_files(policy, host);
-  if (!files) return std::unexpected(files.error());
-  Texts texts;
-  for (const TextFile& file : *files) texts[file.name] = file.text;
-  auto report = install(Places(places.nginx), texts, reload);
+  const Places places(made_with.nginx);
+  const auto wanted = rendered(policy, places, made_with);
+  if (!wanted) return std::unexpected(wanted.error());
+  auto report = install(places, wanted->files, reload);
   if (!report) return report;
-  for (const std::string& name : host.without_certificate)
-    report->warnings.push_back(
-        fmt::format("site {} has no certificate yet; it answers by HTTP only until `cloudron-fw "
-                    "render nginx --install` finds one",
-                    quote(name)));
+  add_all(report->warnings, wanted->warnings);
   if (questions_of(policy).any()) {
-    std::string why = why_unreachable(places.limiter_socket, nginx_user(places.nginx));
+    std::string why = why_unreachable(made_with.limiter_socket, nginx_user(made_with.nginx));
     if (!why.empty()) report->warnings.push_back(std::move(why));
   }
+  return report;
+}
+
+Result<InstallDifference> compare_sites(const Policy& policy, const InstallPlaces& made_with) {
+  const Places places(made_with.nginx);
+  const auto wanted = rendered(policy, places, made_with);
+  if (!wanted) return std::unexpected(wanted.error());
+  InstallDifference out = difference(places, installed_files(places), wanted->files);
+  out.warnings = wanted->warnings;
+  return out;
+}
+
+std::optional<InstallPlaces> installed_sites(const std::string& nginx) {
+  const Places places(nginx);
+  const auto entry = read_text_file(places.entry.string(), kEntryBytesMax);
+  if (!entry || !fs::exists(places.files / "http.conf")) return {};
+  InstallPlaces made_with{.nginx = nginx};
+  const std::string certificates = folder_named(*entry, kCertificatesAre);
+  const std::string challenges = folder_named(*entry, kChallengesAre);
+  if (!certificates.empty()) made_with.letsencrypt = certificates;
+  if (!challenges.empty()) made_with.webroot = challenges;
+  const std::string limiter = folder_named(*entry, kLimiterIs);
+  if (!limiter.empty()) made_with.limiter_socket = limiter;
+  return made_with;
+}
+
+Result<void> keep_sites(const std::string& nginx, const std::string& trial) {
+  const Places places(nginx);
+  const auto lock = lock_folder(places, WhenBusy::fail);
+  if (!lock) return std::unexpected(lock.error());
+  return keep_files(places, trial);
+}
+
+std::optional<std::string> kept_sites(const std::string& nginx) {
+  const auto trial = read_text_file((Places(nginx).kept / "trial").string(), kEntryBytesMax);
+  if (!trial) return {};
+  return trial->substr(0, trial->find('\n'));
+}
+
+Result<void> forget_kept_sites(const std::string& nginx) {
+  const Places places(nginx);
+  remove_tree(places.kept_fresh);
+  std::error_code wrong;
+  fs::rename(places.kept, places.kept_fresh, wrong);  // gone in one step
+  if (wrong && wrong != std::errc::no_such_file_or_directory)
+    return failed_on("remove", places.kept, wrong.value());
+  remove_tree(places.kept_fresh);
+  return {};
+}
+
+Result<InstallReport> bring_back_sites(const std::string& nginx) {
+  const Places places(nginx);
+  const auto lock = lock_folder(places, WhenBusy::wait);
+  if (!lock) return std::unexpected(lock.error());
+  const Files before = installed_files(places);
+  if (auto put = put_kept_files(places); !put) return std::unexpected(put.error());
+  InstallReport report{difference(places, before, installed_files(places)).changed, {}};
+  // Files that nginx had accepted stay, whatever else it refuses now; what it runs, it keeps.
+  const auto said = nginx_complaint(nginx);
+  if (!said || !said->empty()) {
+    report.warnings.push_back(
+        "nginx was not reloaded: " +
+        (said ? "it refuses its configuration: " + *said : to_string(said.error())));
+  } else if (auto told = reload(nginx, report); !told) {
+    report.warnings.push_back("nginx was not reloaded: " + to_string(told.error()));
+  }
+  if (auto gone = forget_kept_sites(nginx); !gone) return std::unexpected(gone.error());
   return report;
 }
 

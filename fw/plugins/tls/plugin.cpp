@@ -9,6 +9,14 @@
 #include "fw/plugins/tls/words.hpp"
 
 namespace fw::tls {
+namespace {
+
+InstallPlaces places_of(const RenderRequest& request) {
+  const auto option = [&request](const char* name) { return request.options.find(name)->second; };
+  return {option("nginx"), option("letsencrypt"), option("webroot")};
+}
+
+}  // namespace
 
 Result<std::vector<TextFile>> render(const RenderRequest& request) {
   NginxHost host;
@@ -27,9 +35,17 @@ Result<std::vector<TextFile>> render_haproxy(const RenderRequest& request) {
 }
 
 Result<InstallReport> install(const RenderRequest& request) {
-  const auto option = [&request](const char* name) { return request.options.find(name)->second; };
-  return install_sites(request.policy, {option("nginx"), option("letsencrypt"), option("webroot"),
-                                        option("limiter")});
+  const InstallPlaces places = places_of(request);
+  if (kept_sites(places.nginx)) {
+    return fail(ErrorCode::usage,
+                "the sites are on trial, and nothing was changed; first keep them (cloudron-fw "
+                "confirm) or go back (cloudron-fw rollback)");
+  }
+  return install_sites(request.policy, places);
+}
+
+Result<InstallDifference> compare(const RenderRequest& request) {
+  return compare_sites(request.policy, places_of(request));
 }
 
 std::string folder_complaint(const std::string& folder) {

@@ -3,6 +3,10 @@
 #pragma once
 
 #include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
 
 #include "fw/plugins/plugin.hpp"
 #include "fw/plugins/tls/caddy.hpp"
@@ -29,10 +33,32 @@ struct InstallPlaces {
 enum class Reload : std::uint8_t { when_changed, always };
 Result<InstallReport> install_sites(const Policy& policy, const InstallPlaces& places,
                                     Reload reload = Reload::when_changed);
+/// What that would change. Errors: as nginx_files().
+Result<InstallDifference> compare_sites(const Policy& policy, const InstallPlaces& places);
+
+/// How the sites in nginx's folder were installed; nothing where they never were.
+std::optional<InstallPlaces> installed_sites(const std::string& nginx);
+
+// A trial keeps what it replaces beside the files, where root alone writes.
+
+/// Copies what is installed, or remembers that nothing is, in the name of a trial (one line). On
+/// disk when it returns. Errors: what an earlier trial kept is there.
+Result<void> keep_sites(const std::string& nginx, const std::string& trial);
+/// The trial that something is kept of.
+std::optional<std::string> kept_sites(const std::string& nginx);
+/// The trial was confirmed. That nothing is kept is no error.
+Result<void> forget_kept_sites(const std::string& nginx);
+/// Puts back what was kept, whatever nginx says of it, and reloads an nginx that accepts it. May be
+/// done again at any time until it is done.
+Result<InstallReport> bring_back_sites(const std::string& nginx);
 
 /// Puts them in --nginx DIR: all of them at once, or none when nginx refuses. Sites that lack their
 /// certificate answer by HTTP only. Reloads nginx when something changed and it runs.
+/// Errors: a trial has replaced them, and has not ended.
 Result<InstallReport> install(const RenderRequest& request);
+
+/// What that would change.
+Result<InstallDifference> compare(const RenderRequest& request);
 
 /// Why this is no folder for nginx's configuration; "" when it is one.
 std::string folder_complaint(const std::string& folder);
@@ -65,7 +91,8 @@ inline constexpr Plugin kPlugin{
                .text_key = "text",
                .options = kRenderOptions,
                .run = render,
-               .install = install}};
+               .install = install,
+               .compare = compare}};
 
 inline constexpr Plugin kCaddyPlugin{
     .name = "caddy",
