@@ -10,6 +10,7 @@
 
 #include "cli/commands.hpp"
 #include "cli/guardian.hpp"
+#include "cli/sites.hpp"
 #include "cli/trial.hpp"
 #include "fw/base/limits.hpp"
 #include "fw/base/rate.hpp"
@@ -25,6 +26,7 @@ struct ApplyOptions {
   bool boot = false;
   bool force = false;
   bool accept_lists = false;
+  fw::ops::Sites sites = fw::ops::Sites::installed;
   std::string confirm;  ///< how long the policy is on trial; "": not at all
 };
 
@@ -44,10 +46,14 @@ void print_report(const Context& context, const ApplyOptions& options,
     context.say(plural(report.connections_entered, "open connection was", "open connections were") +
                 " no longer tracked (conntrack -F?); tracked again");
   }
+  const bool sites_changed = outcome.sites && outcome.sites->changed();
   if (!report.changed) {
-    context.say(std::string(report.connections_entered != 0 ? "nothing else" : "nothing") +
-                " to do: the kernel holds " + policy +
-                (options.confirm.empty() ? "" : ", and there is nothing to confirm"));
+    std::string what = report.connections_entered != 0 ? "nothing else to do" : "nothing to do";
+    if (sites_changed) what = "the rules stay";
+    const bool unconfirmed = options.confirm.empty() || outcome.trial || sites_changed;
+    context.say(what + ": the kernel holds " + policy +
+                (unconfirmed ? "" : ", and there is nothing to confirm"));
+    if (outcome.trial) print_trial(context, name_of(*outcome.trial), outcome.trial->until_wall);
     return;
   }
   if (!closed.empty()) {
@@ -87,10 +93,12 @@ int end(const Context& context, const ApplyOptions& options,
   if (!outcome) return failed(context, outcome.error());
   print_report(context, options, *outcome);
   const fw::ApplyReport& report = outcome->report;
+  print_sites(context, outcome->sites);
   for (const std::string& warning : report.warnings) context.warn(warning);
   print_lists(context, report.lists.reports);
-  const bool partly =
-      report.lists.has_problems() || !report.warnings.empty() || outcome->without_store;
+  const bool partly = report.lists.has_problems() || !report.warnings.empty() ||
+                      outcome->without_store ||
+                      (outcome->sites && !outcome->sites->trouble.empty());
   return partly ? kPartly : kOk;
 }
 
@@ -102,7 +110,9 @@ fw::Result<std::chrono::seconds> trial_time(const std::string& text) {
 }
 
 int run_apply(const Context& context, const ApplyOptions& options) {
-  fw::ops::ApplyRequest request{context.source(), options.force, options.accept_lists};
+  if (const auto refused = refuse_sites(context, options.sites)) return *refused;
+  fw::ops::ApplyRequest request{context.source(), options.force, options.accept_lists,
+                                options.sites};
   request.source.ask_engine = true;
   const fw::ops::Environment env = context.environment();
   if (options.dry_run) return end(context, options, fw::ops::plan(env, request));
@@ -131,7 +141,7 @@ void add_apply(CLI::App& program, Context& context, int& exit) {
       "Compile the policy and load it into the kernel, in one transaction.\n"
       "The kernel holds the old rules or the new ones, never a mix; unchanged parts keep their "
       "counters, limits and timers. Connections that are open at the first apply continue. "
-      "Prints what changed, or that there is nothing to do.");
+      "Prints what changed, or that there is nothing to do. Sites that were installed follow.");
   CLI::Option* const dry_run =
       command->add_flag("--dry-run", options->dry_run, "Only print what would change");
   CLI::Option* const confirm =
@@ -147,6 +157,8 @@ void add_apply(CLI::App& program, Context& context, int& exit) {
                     "open");
   command->add_flag("--accept-lists", options->accept_lists,
                     "Accept lists as they are, even if they lost more than half of their entries");
+  add_sites_option(*command, options->sites);
+  add_nginx_option(*command, context);
   command
       ->add_flag(
           "--boot", options->boot,

@@ -79,6 +79,11 @@ fw::ops::Environment Context::environment() const {
   fw::ops::Environment env;
   env.state_dir = state_dir;
   env.socket = socket;
+  if (!nginx.empty()) {
+    env.nginx = fw::ops::absolute_path(nginx);
+  } else if (fw::ops::absolute_path(state_dir) == kDefaultStateDir) {
+    env.nginx = kDefaultNginx;
+  }
   env.caller = caller;
   env.tell = [this](const fw::Problem& problem) { problems({problem}); };
   env.working = [this](const std::string& what) { return std::make_shared<Spinner>(*this, what); };

@@ -43,10 +43,13 @@ inline constexpr const char* kDefaultStateDir = "/var/lib/cloudron-fw";
 
 inline constexpr const char* kDefaultSocket = "/run/cloudron-fw/control.sock";
 
+inline constexpr const char* kDefaultNginx = "/etc/nginx";
+
 struct Context {
   std::string policy_path;  ///< "" when not given
   std::string state_dir = kDefaultStateDir;
   std::string socket = kDefaultSocket;
+  std::string nginx;  ///< its folder; "": kDefaultNginx, but with another state folder none
   bool quiet = false;
   bool json = false;
   bool color = false;  ///< on stdout

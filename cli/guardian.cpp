@@ -20,6 +20,7 @@
 #include "fw/host/host_facts.hpp"
 #include "fw/host/lock.hpp"
 #include "fw/host/trial_record.hpp"
+#include "fw/ops/sites.hpp"
 #include "fw/ops/trial.hpp"
 
 namespace cli {
@@ -85,7 +86,8 @@ bool roll_back(const Context& context, const fw::TrialRecord& trial) {
     tell(LOG_ERR, "the trial is not rolled back: " + to_string(lock.error()));
     return false;
   }
-  if (!same(state_dir, trial)) return true;
+  // Whoever rolled back the rules before may have had no rights to the sites.
+  if (!same(state_dir, trial) && !fw::ops::sites_wait(context.environment())) return true;
   const auto done = fw::ops::roll_back_overdue(context.environment());
   if (!done) {
     tell(LOG_ERR, "the trial is not rolled back: " + to_string(done.error()));
@@ -100,7 +102,8 @@ void guard(const Context& context, int from_command) {
   if (::read(from_command, &word, 1) != 1) return;  // the command ended before it began
   ::close(from_command);
   const auto trial = fw::read_trial_record(context.state_dir);
-  if (!trial || !wait_for(context.state_dir, *trial)) return;
+  if (!trial) return;
+  if (!wait_for(context.state_dir, *trial) && !fw::ops::sites_wait(context.environment())) return;
   for (int attempt = 1; attempt <= fw::kRollBackTries; ++attempt) {
     if (roll_back(context, *trial)) return;
     const timespec second{1, 0};
@@ -113,6 +116,7 @@ void guard(const Context& context, int from_command) {
 fw::Result<std::unique_ptr<fw::ops::Guardian>> Guardian::start(const Context& context) {
   Context own = context;
   own.state_dir = fw::ops::absolute_path(context.state_dir);
+  own.nginx = context.environment().nginx;
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) {
     return fw::fail_errno(fw::ErrorCode::io,

@@ -15,6 +15,7 @@
 
 #include "cli/commands.hpp"
 #include "cli/plugin_options.hpp"
+#include "cli/sites.hpp"
 #include "fw/base/file.hpp"
 #include "fw/plugins/table/table.hpp"
 
@@ -27,6 +28,7 @@ namespace json = boost::json;
 struct Destination {
   std::string folder{};  ///< --to; "": standard output
   bool install = false;  ///< --install
+  bool compare = false;  ///< --diff
 };
 
 int run_install(const Context& context, const fw::PluginRender& render,
@@ -42,6 +44,22 @@ int run_install(const Context& context, const fw::PluginRender& render,
   if (report->changed.empty()) context.say("Everything is in place.");
   for (const std::string& path : report->changed) context.say("changed " + path);
   return kOk;
+}
+
+int run_compare(const Context& context, const fw::PluginRender& render,
+                const fw::RenderRequest& request) {
+  const auto difference = render.compare(request);
+  if (!difference) return failed(context, difference.error());
+  for (const std::string& warning : difference->warnings) context.warn(warning);
+  if (context.json) {
+    context.print(json::object{{"changed", json::value_from(difference->changed)},
+                               {"diff", json::value_from(difference->lines)},
+                               {"diff_left_out", difference->left_out},
+                               {"warnings", json::value_from(difference->warnings)}});
+  }
+  if (difference->changed.empty()) context.say("Everything is in place.");
+  print_diff(context, *difference);
+  return difference->changed.empty() ? kOk : kDifferent;
 }
 
 int write_files(const Context& context, const std::string& folder,
@@ -64,6 +82,7 @@ int run_render(const Context& context, const fw::PluginRender& render,
   const auto loaded = load_policy(context);
   if (!loaded) return kError;
   if (destination.install) return run_install(context, render, {loaded->policy, options});
+  if (destination.compare) return run_compare(context, render, {loaded->policy, options});
   const auto files = render.run({loaded->policy, options});
   if (!files) return failed(context, files.error());
   if (!destination.folder.empty()) return write_files(context, destination.folder, *files);
@@ -100,6 +119,13 @@ void add_render(CLI::App& program, Context& context, int& exit) {
       one->add_flag("--install", destination->install,
                     "Put the files where the program looks, check them, and reload it")
           ->excludes(to);
+    }
+    if (render.compare != nullptr) {
+      one->add_flag("--diff", destination->compare,
+                    "Only print how the files that --install would write differ from those in "
+                    "place. Exit code: 0 equal, 2 different")
+          ->excludes(to)
+          ->excludes(one->get_option("--install"));
     }
     one->callback([&context, &exit, &render, values, destination] {
       exit = run_render(context, render, values(), *destination);

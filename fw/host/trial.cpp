@@ -34,7 +34,7 @@ Result<std::optional<Trial>> begin_trial(Manager& manager, const std::string& st
                                          const std::function<void(const TrialRecord&)>& begun) {
   const auto now = manager.apply(policy, ApplyMode::dry_run, chains::Unused::keep);
   if (!now) return std::unexpected(now.error());
-  if (!now->changed) return std::nullopt;
+  if (!now->changed && !record.sites) return std::nullopt;
   record.begin = this_moment();
   record.before = now->first ? TrialRecord::Before::nothing : TrialRecord::Before::policy;
   set_end(record, time);
@@ -58,7 +58,8 @@ Result<std::optional<Trial>> begin_trial(Manager& manager, const std::string& st
 }
 
 Result<ApplyReport> confirm(Manager& manager, const std::string& state_dir,
-                            const TrialRecord& record) {
+                            const TrialRecord& record,
+                            const std::function<Result<void>()>& before_end) {
   if (record.phase != TrialRecord::Phase::waiting) {
     return fail(ErrorCode::usage,
                 "the apply of " + name_of(record) +
@@ -69,6 +70,7 @@ Result<ApplyReport> confirm(Manager& manager, const std::string& state_dir,
   auto kept = record.text ? save_last_good(state_dir, record.path, *record.text)
                           : forget_last_good(state_dir);
   if (kept) kept = forget_refused(state_dir);
+  if (kept) kept = before_end();
   if (kept) kept = forget_trial_record(state_dir);
   if (!kept) return std::unexpected(kept.error());
   auto report = manager.apply(*policy, ApplyMode::commit);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -12,8 +13,9 @@
 
 namespace fw {
 
-/// Puts a policy in force for so long; nothing when it changes nothing, and then nothing is done.
-/// `record` has its path and text; `begun` is called between the record of it and the kernel.
+/// Puts a policy in force for so long; nothing when it changes neither rules nor sites, and then
+/// nothing is done. `record` has its path, text and `sites`; `begun` is called between the record
+/// of it and the kernel.
 struct Trial {
   TrialRecord record;
   ApplyReport report;
@@ -24,9 +26,11 @@ Result<std::optional<Trial>> begin_trial(Manager& manager, const std::string& st
                                          const std::function<void(const TrialRecord&)>& begun);
 
 /// The policy on trial is the confirmed one from now on, and what only the earlier one used goes.
-/// Fails when it is not in force yet, for its apply did not come to an end.
+/// Fails when it is not in force yet, for its apply did not come to an end. `before_end` is called
+/// before the record of the trial goes, and its error is the error of this.
 Result<ApplyReport> confirm(Manager& manager, const std::string& state_dir,
-                            const TrialRecord& record);
+                            const TrialRecord& record,
+                            const std::function<Result<void>()>& before_end);
 
 /// The earlier rules come back, with what they had counted. May be done again at any time until it
 /// is done: the record goes last.

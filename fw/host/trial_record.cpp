@@ -75,6 +75,10 @@ milliseconds time_left(const TrialRecord& record, const Moment& now) {
   return is_due(record, now) ? milliseconds{0} : record.until - now.uptime;
 }
 
+std::string identity_of(const TrialRecord& record) {
+  return fmt::format("{} {}", record.begin.boot, record.begin.uptime.count());
+}
+
 std::string name_of(const TrialRecord& record) {
   return record.text ? record.path : "the built-in default policy";
 }
@@ -96,6 +100,7 @@ std::optional<TrialRecord> read_trial_record(const std::string& state_dir) {
       header["phase"] == "waiting" ? TrialRecord::Phase::waiting : TrialRecord::Phase::begun;
   out.before =
       header["before"] == "nothing" ? TrialRecord::Before::nothing : TrialRecord::Before::policy;
+  out.sites = header["sites"] == "yes";
   out.path = header["path"];
   if (header["policy"] == "file") out.text = std::string(rest);
   return out;
@@ -103,11 +108,12 @@ std::optional<TrialRecord> read_trial_record(const std::string& state_dir) {
 
 Result<void> save_trial_record(const std::string& state_dir, const TrialRecord& record) {
   const std::string header = fmt::format(
-      "boot {}\nbegin {}\nuntil {}\nuntil-wall {}\nphase {}\nbefore {}\npath {}\npolicy {}\n\n",
+      "boot {}\nbegin {}\nuntil {}\nuntil-wall {}\nphase {}\nbefore {}\nsites {}\npath {}\n"
+      "policy {}\n\n",
       record.begin.boot, record.begin.uptime.count(), record.until.count(),
       ms_of(record.until_wall), record.phase == TrialRecord::Phase::waiting ? "waiting" : "begun",
-      record.before == TrialRecord::Before::nothing ? "nothing" : "policy", record.path,
-      record.text ? "file" : "built-in");
+      record.before == TrialRecord::Before::nothing ? "nothing" : "policy",
+      record.sites ? "yes" : "no", record.path, record.text ? "file" : "built-in");
   return write_state_file(state_dir, kPending, header + record.text.value_or(""));
 }
 

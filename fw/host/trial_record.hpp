@@ -30,6 +30,7 @@ struct TrialRecord {
   WallTime until_wall{};               ///< the same, for people
   Phase phase = Phase::begun;
   Before before = Before::policy;
+  bool sites = false;               ///< the sites of the reverse proxy are on trial too
   std::string path;                 ///< of the policy file, absolute
   std::optional<std::string> text;  ///< of the policy file; none for the built-in default
 
@@ -40,6 +41,8 @@ struct TrialRecord {
 bool is_due(const TrialRecord& record, const Moment& now);
 /// 0 when it is due.
 std::chrono::milliseconds time_left(const TrialRecord& record, const Moment& now);
+/// One line that no other trial has.
+std::string identity_of(const TrialRecord& record);
 /// "/etc/cloudron-fw/policy.toml" or "the built-in default policy".
 std::string name_of(const TrialRecord& record);
 

@@ -92,7 +92,9 @@ Result<ApplyOutcome> apply_now(const Environment& env, const ApplyRequest& reque
   auto report = manager->apply(loaded.policy, ApplyMode::commit, loaded.unused);
   if (!report) return std::unexpected(report.error());
   remember(env, request.source, loaded);
-  return finish(env, std::move(loaded), std::move(*report));
+  ApplyOutcome out = finish(env, std::move(loaded), std::move(*report));
+  out.sites = apply_sites(env, request.sites, out.loaded.policy);
+  return out;
 }
 
 /// A change by a caller who waits for it: loaded, allowed, and under the lock.
@@ -176,6 +178,7 @@ Result<ApplyOutcome> plan(const Environment& env, const ApplyRequest& request) {
   if (out.loaded.text) {
     out.rolled_back = refused_at(env.state_dir, *out.loaded.text, this_moment());
   }
+  out.sites = plan_sites(env, request.sites, out.loaded.policy);
   return out;
 }
 
@@ -194,6 +197,8 @@ Result<ApplyOutcome> apply_on_trial(const Environment& env, const ApplyRequest& 
     TrialRecord record;
     record.path = policy_file(request.source);
     record.text = loaded.text;
+    const auto sites = plan_sites(env, request.sites, loaded.policy);
+    record.sites = sites && sites->changed();
     const auto working = env.working("applying " + loaded.name);
     trial = begin_trial(*manager, env.state_dir, loaded.policy, std::move(record), time,
                         [&](const TrialRecord&) { (*watching)->watch(); });
@@ -202,6 +207,7 @@ Result<ApplyOutcome> apply_on_trial(const Environment& env, const ApplyRequest& 
   if (!*trial) return apply_now(env, request, std::move(loaded));
   ApplyOutcome out = finish(env, std::move(loaded), std::move((*trial)->report));
   out.trial = std::move((*trial)->record);
+  out.sites = apply_sites_on_trial(env, request.sites, out.loaded.policy, *out.trial);
   return out;
 }
 
@@ -218,6 +224,7 @@ Result<ApplyOutcome> apply_at_boot(const Environment& env, const PolicySource& s
   if (loaded.unused == chains::Unused::remove) remember(env, source, loaded);
   ApplyOutcome out = finish(env, std::move(loaded), std::move(*report));
   out.without_store = without_store;
+  if (const auto sites = settle_sites(env); !sites.text.empty()) env.warn(sites.text);
   return out;
 }
 

@@ -35,6 +35,7 @@ Caller this_process();
 struct Environment {
   std::string state_dir;
   std::string socket;  ///< the daemon's
+  std::string nginx;   ///< its folder, absolute; "": this firewall has no sites
   Caller caller = this_process();
   /// Called with each warning as it comes up, and with what is wrong besides the error that an
   /// operation returns.

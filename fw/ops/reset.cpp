@@ -14,6 +14,7 @@
 #include "fw/host/remove.hpp"
 #include "fw/host/trial.hpp"
 #include "fw/ops/record.hpp"
+#include "fw/ops/sites.hpp"
 
 namespace fw::ops {
 namespace {
@@ -23,7 +24,8 @@ void end_trial(const Environment& env) {
   const auto trial = read_trial_record(env.state_dir);
   if (!trial) return;
   const auto done = abandon_trial(env.state_dir, *trial, wall_clock());
-  if (!done) env.warn("cannot end the trial: " + to_string(done.error()));
+  if (!done) return env.warn("cannot end the trial: " + to_string(done.error()));
+  if (const auto sites = settle_sites(env); !sites.text.empty()) env.warn(sites.text);
 }
 
 /// The daemon takes it away once it has heard of the reset. No other program can.

@@ -29,6 +29,7 @@ CLOUDRON_FW_WIRE(ops::ResetReport)
 CLOUDRON_FW_WIRE(ops::ExplainReport)
 
 // These hold what no JSON brings back.
+CLOUDRON_FW_WIRE_REPORT(ops::SitesReport)
 CLOUDRON_FW_WIRE_REPORT(ops::ApplyOutcome)
 CLOUDRON_FW_WIRE_REPORT(ops::TrialEnded)
 

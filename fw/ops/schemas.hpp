@@ -202,6 +202,17 @@ struct Schema<ops::VerifyReport> {
 };
 
 template <>
+struct Schema<ops::SitesReport> {
+  static void fields(auto& io, auto& sites) {
+    io.field("changed", sites.difference.changed);
+    io.field("diff", sites.difference.lines);
+    io.field("diff_left_out", sites.difference.left_out);
+    io.field("warnings", sites.difference.warnings);
+    io.field("trouble", sites.trouble);
+  }
+};
+
+template <>
 struct Schema<ops::ApplyOutcome> {
   static void fields(auto& io, auto& out) {
     io.field("policy", out.loaded.name);
@@ -219,6 +230,7 @@ struct Schema<ops::ApplyOutcome> {
     io.field("lists", out.report.lists.reports);
     io.field("warnings", out.report.warnings);
     io.field("policy_warnings", out.loaded.warnings);
+    io.field("sites", out.sites);
   }
 };
 
@@ -251,6 +263,7 @@ struct Schema<ops::TrialEnded> {
     io.field("policy", ended.policy);
     io.field("text", ended.text);
     io.field("warnings", ended.report.warnings);
+    io.field("trouble", ended.trouble);
     io.field("lists", ended.report.lists.reports);
   }
 };

@@ -8,6 +8,7 @@
 #include "fw/host/host_facts.hpp"
 #include "fw/host/lock.hpp"
 #include "fw/ops/record.hpp"
+#include "fw/ops/sites.hpp"
 #include "fw/ops/words.hpp"
 
 namespace fw::ops {
@@ -22,10 +23,13 @@ std::string rolled_back_text(const TrialRecord& trial, const RolledBack& done) {
 Result<std::string> roll_back_overdue(const Environment& env) {
   const auto overdue = roll_back_if_due(env.state_dir, this_moment(), wall_clock());
   if (!overdue) return std::unexpected(overdue.error());
-  if (!*overdue) return std::string();
-  std::string what =
-      "not confirmed in time: " + rolled_back_text((*overdue)->record, (*overdue)->done);
-  record(env, nullptr, "rollback", what);
+  std::string what;
+  if (*overdue) {
+    what = "not confirmed in time: " + rolled_back_text((*overdue)->record, (*overdue)->done);
+  }
+  const SettledSites sites = settle_sites(env);
+  if (!sites.text.empty()) what += (what.empty() ? "" : "; ") + sites.text;
+  if (*overdue || sites.done) record(env, nullptr, "rollback", what);
   return what;
 }
 
@@ -74,7 +78,7 @@ Result<TrialEnded> confirm(const Environment& env) {
   if (!trial) return fail(ErrorCode::usage, "no policy is on trial");
   auto manager = Manager::open(env.state_dir);
   if (!manager) return std::unexpected(manager.error());
-  auto report = fw::confirm(*manager, env.state_dir, *trial);
+  auto report = fw::confirm(*manager, env.state_dir, *trial, [&env] { return confirm_sites(env); });
   if (!report) return std::unexpected(report.error());
   record(env, nullptr, "confirm", name_of(*trial));
   return TrialEnded{name_of(*trial), name_of(*trial) + " is confirmed and stays in force",
@@ -85,14 +89,29 @@ Result<std::optional<TrialEnded>> rollback(const Environment& env) {
   const auto lock = StateLock::take(env.state_dir);
   if (!lock) return std::unexpected(lock.error());
   const auto trial = read_trial_record(env.state_dir);
-  if (!trial) return std::nullopt;
-  auto manager = Manager::open(env.state_dir);
-  if (!manager) return std::unexpected(manager.error());
-  auto done = roll_back(*manager, env.state_dir, *trial, wall_clock());
-  if (!done) return std::unexpected(done.error());
-  std::string text = rolled_back_text(*trial, *done);
-  record(env, nullptr, "rollback", text);
-  return TrialEnded{name_of(*trial), std::move(text), std::move(done->report)};
+  TrialEnded ended;
+  if (trial) {
+    auto manager = Manager::open(env.state_dir);
+    if (!manager) return std::unexpected(manager.error());
+    auto done = roll_back(*manager, env.state_dir, *trial, wall_clock());
+    if (!done) return std::unexpected(done.error());
+    ended = {name_of(*trial), rolled_back_text(*trial, *done), std::move(done->report), {}};
+  }
+  SettledSites sites = settle_sites(env);
+  if (!trial && sites.text.empty()) return std::nullopt;
+  if (sites.done) {
+    ended.text += (ended.text.empty() ? "" : "; ") + sites.text;
+  } else {
+    ended.trouble = std::move(sites.text);
+  }
+  if (trial || sites.done) record(env, nullptr, "rollback", ended.text);
+  return ended;
+}
+
+Result<std::string> rollback_due(const Environment& env) {
+  const auto lock = StateLock::take(env.state_dir);
+  if (!lock) return std::unexpected(lock.error());
+  return roll_back_overdue(env);
 }
 
 }  // namespace fw::ops

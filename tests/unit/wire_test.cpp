@@ -204,6 +204,7 @@ TEST(Wire, DocumentsNameEveryField) {
   is_documented<Activity>("Activity");
   is_documented<Counts>("counts");
   is_documented<ops::ApplyOutcome>("apply, plan");
+  is_documented<ops::SitesReport>("Sites");
   is_documented<ops::CheckReport>("check");
   is_documented<ops::StatusReport>("status");
   is_documented<ops::VerifyReport>("verify");
