@@ -13,7 +13,7 @@ namespace {
 
 InstallPlaces places_of(const RenderRequest& request) {
   const auto option = [&request](const char* name) { return request.options.find(name)->second; };
-  return {option("nginx"), option("letsencrypt"), option("webroot")};
+  return {option("nginx"), option("letsencrypt"), option("webroot"), option("limiter")};
 }
 
 }  // namespace
