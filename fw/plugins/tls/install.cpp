@@ -40,6 +40,7 @@ namespace fs = std::filesystem;
 
 constexpr ProcessBounds kNginxBounds{std::chrono::seconds{30}, 16 * 1024};
 constexpr std::size_t kEntryBytesMax = 64u << 10;
+constexpr std::size_t kConfigBytesMax = 4u << 20;  // of nginx.conf
 constexpr std::string_view kCertificatesAre = "\n# certificates: ";
 constexpr std::string_view kChallengesAre = "\n# challenges: ";
 constexpr std::string_view kLimiterIs = "\n# limiter: ";
@@ -125,7 +126,7 @@ Result<void> reload(const std::string& nginx, InstallReport& report) {
 
 /// The user that nginx's workers run as, by its configuration.
 std::string nginx_user(const std::string& nginx) {
-  const auto text = read_text_file(nginx + "/nginx.conf", kFileBytesMax);
+  const auto text = read_text_file(nginx + "/nginx.conf", kConfigBytesMax);
   std::istringstream lines(text.value_or(""));
   for (std::string line; std::getline(lines, line);) {
     std::istringstream words(line);
