@@ -185,14 +185,19 @@ int run_renew(const Context& context, const CertsOptions& options) {
     return kError;
   }
   const auto working = context.environment().working("renewing certificates");
-  const fw::certs::CertificatesRequest request{loaded->policy, options.places, kept(context), now(),
-                                               spread()};
+  const fw::certs::CertificatesRequest request{loaded->policy,
+                                               options.places,
+                                               kept(context),
+                                               now(),
+                                               spread(),
+                                               [&context](const std::string& records) {
+                                                 const auto written = fw::write_state_file(
+                                                     context.state_dir, kRecordsFile, records);
+                                                 if (!written)
+                                                   context.warn(to_string(written.error()));
+                                               }};
   const auto done = fw::certs::renew(request, options.all);
   if (!done) return failed(context, done.error());
-  if (done->kept != request.kept) {
-    const auto written = fw::write_state_file(context.state_dir, kRecordsFile, done->kept);
-    if (!written) context.warn(to_string(written.error()));
-  }
   note(context, loaded->policy, *done);
   for (const std::string& warning : done->warnings) context.warn(warning);
   const int exit = done->failed.empty() ? kOk : kPartly;

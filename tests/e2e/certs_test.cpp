@@ -93,6 +93,13 @@ TEST_P(Certs, AreHadRenewedAndUsed) {
   ASSERT_EQ(again.exit, 0) << to_string(again);
   EXPECT_TRUE(eventually([&] { return served("wiki.example.org") != serial; }));
   EXPECT_EQ(nginx_.reloads(), before + 1) << "once for both";
+
+  // What a run that was killed leaves: nginx was not told yet.
+  const std::string records = fw.state_dir() + "/certificates";
+  write_file(records, read_file(records) + "nginx\t0\t0\t0\t\n");
+  EXPECT_THAT(renew().out, HasSubstr("No certificate is due"));
+  EXPECT_TRUE(eventually([&] { return nginx_.reloads() == before + 2; }));
+  EXPECT_THAT(read_file(records), Not(HasSubstr("nginx\t")));
 }
 
 TEST_P(Certs, AFailureTellsAndLeavesTheOthersAlone) {
@@ -142,11 +149,16 @@ TEST_P(Certs, AWildcardIsHadByDns) {
              "\\\"value\\\": \\\"$CERTBOT_VALIDATION\\\"}\" http://" +
                  bracketed(gateway_address(family())) + ":8055/set-txt\n");
   ::chmod((dir_ / "hook").c_str(), 0755);
-  fw.policy(policy("dns_hook = \"" + (dir_ / "hook") + "\"\n" + site("*.example.org")));
+  fw.policy(policy("dns_hook = \"" + (dir_ / "hook") + "\"\n" + site("apps.example.org") +
+                   site("*.apps.example.org")));
   const Output had = renew();
   ASSERT_EQ(had.exit, 0) << to_string(had);
-  EXPECT_TRUE(eventually([&] { return served("chat.example.org").contains("DNS:*.example.org"); }));
-  EXPECT_THAT(list().out, Not(HasSubstr("publish these names")));
+  EXPECT_TRUE(eventually(
+      [&] { return served("chat.apps.example.org").contains("DNS:*.apps.example.org"); }));
+  EXPECT_TRUE(eventually([&] {
+    return served("apps.example.org").contains("DNS:apps.example.org");
+  })) << "each has its own";
+  EXPECT_THAT(list().out, Not(HasSubstr("  chat.apps.example.org")));
 }
 
 TEST_P(Certs, WhatNginxDoesNotUseIsTold) {

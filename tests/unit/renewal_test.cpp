@@ -82,20 +82,20 @@ TEST(Renewal, OfAFailureSomebodyIsToldOnceADay) {
 TEST(Renewal, RecordsAreKept) {
   const RenewalRecords records = {{"nginx", {1, kIssued, "it refuses", kIssued}},
                                   {"wiki.example.org", {12, kIssued + 1h, "a\tb", {}}}};
-  EXPECT_EQ(read_records(to_text(records)), records);
-  EXPECT_EQ(read_records(to_text({})), RenewalRecords{});
+  EXPECT_EQ(read_records(to_text(records), kIssued + 9h), records);
+  EXPECT_EQ(read_records(to_text({}), kIssued), RenewalRecords{});
 }
 
 TEST(Renewal, RecordsOfAnotherFormAreNone) {
   const std::string first = to_text({});
-  EXPECT_TRUE(read_records("").empty());
-  EXPECT_TRUE(read_records("something else\nwiki\t1\t2\t3\tx\n").empty());
-  const RenewalRecords read = read_records(first + "wiki\n-\t-5\tx\n\n");
+  EXPECT_TRUE(read_records("", kIssued).empty());
+  EXPECT_TRUE(read_records("something else\nwiki\t1\t2\t3\tx\n", kIssued).empty());
+  const RenewalRecords read = read_records(first + "wiki\n-\t-5\tx\n\n", kIssued);
   EXPECT_EQ(read.size(), 2u);
   EXPECT_EQ(read.at("-").failures, 0) << "no negative number";
   std::string many = first;
   for (std::size_t i = 0; i < 3 * kSitesMax; ++i) many += std::to_string(i) + "\t1\t1\t1\tx\n";
-  EXPECT_LE(read_records(many).size(), kSitesMax);
+  EXPECT_LE(read_records(many, kIssued).size(), kSitesMax);
 }
 
 TEST(Renewal, TheReasonIsTheCas) {
@@ -112,6 +112,17 @@ TEST(Renewal, TheReasonIsTheCas) {
   EXPECT_EQ(reason_of("", ""), "");
   EXPECT_EQ(reason_of("\x1b[31mred\n", "").find('\x1b'), std::string::npos);
   EXPECT_LE(reason_of("Detail: " + std::string(100'000, 'x'), "").size(), 420u);
+}
+
+TEST(Renewal, AClockThatWasWrongHoldsNothingUp) {
+  const RenewalRecords ahead = {{"a.b", {3, kIssued + days{3650}, "x", kIssued + days{3650}}}};
+  const RenewalRecord read = read_records(to_text(ahead), kIssued).at("a.b");
+  EXPECT_LE(next_renewal({}, read, 0), kIssued + 4h);
+  EXPECT_TRUE(is_to_be_told(read, kIssued + 24h));
+}
+
+TEST(Renewal, OneThatDoesNotHelpIsNotRepeatedAtOnce) {
+  EXPECT_EQ(next_renewal({}, {0, kIssued, {}, {}}, 0), kIssued + 24h);
 }
 
 }  // namespace

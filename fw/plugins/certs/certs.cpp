@@ -39,8 +39,8 @@ std::string problem_of(const Site& site, const tls::CertificateFacts& facts,
 }  // namespace
 
 Result<std::vector<SiteCertificate>> certificates(const CertificatesRequest& request) {
-  const RenewalRecords records = read_records(request.kept);
   const sys_seconds now = request.now;
+  const RenewalRecords records = read_records(request.kept, now);
   std::vector<SiteCertificate> all;
   for (const Site& site : request.policy.sites) {
     const tls::CertificateFiles files = tls::certificate_files(site, request.places.letsencrypt);

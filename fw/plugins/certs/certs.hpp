@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -28,9 +29,11 @@ struct SiteCertificate {
 struct CertificatesRequest {
   const Policy& policy;
   const tls::InstallPlaces& places;
-  std::string kept;  ///< what the last RenewalReport gave to be kept; "" at first
+  std::string kept;  ///< what `keep` was given last; "" at first
   sys_seconds now;
   double spread;  ///< see next_renewal()
+  /// Is given what is to be kept after each step of a renewal: it may be killed at any moment.
+  std::function<void(const std::string&)> keep{};
 };
 
 /// In the order of the sites. It is an error only that this program cannot read certificates.
@@ -49,7 +52,6 @@ struct RenewalReport {
   std::vector<std::string> renewed{};  ///< sites
   std::vector<RenewalFailure> failed{};
   std::vector<std::string> warnings{};
-  std::string kept{};  ///< to be given to the next request
 };
 
 /// Renews what is due, or `all`, and has nginx use it: one reload for all of them. A site that

@@ -68,6 +68,7 @@ std::vector<std::string> certbot_words(const Policy& policy, const Site& site,
 
 /// Why it failed; "" when it did not.
 std::string run_certbot(const Policy& policy, const Site& site, const tls::InstallPlaces& places) {
+  const auto begun = fs::file_time_type::clock::now();
   const auto end = run_process(certbot_words(policy, site, places), kCertbotBounds);
   if (!end) {
     if (end.error().code == ErrorCode::missing)
@@ -76,8 +77,11 @@ std::string run_certbot(const Policy& policy, const Site& site, const tls::Insta
   }
   if (end->ok()) return {};
   if (end->timed_out) return "certbot took longer than ten minutes";
-  const auto log = read_text_file(logs_of(places) + "/letsencrypt.log", kLogBytesMax);
-  const std::string reason = reason_of(end->output, log.value_or(""));
+  const std::string path = logs_of(places) + "/letsencrypt.log";
+  std::error_code wrong;
+  const bool is_new = fs::last_write_time(path, wrong) >= begun && !wrong;
+  const auto log = is_new ? read_text_file(path, kLogBytesMax).value_or("") : std::string();
+  const std::string reason = reason_of(end->output, log);
   return reason.empty() ? "certbot failed without a reason" : reason;
 }
 
@@ -134,24 +138,44 @@ Result<void> make_webroot(const std::string& folder) {
 class Attempts {
  public:
   Attempts(const CertificatesRequest& request, RenewalReport& report)
-      : request_(request), report_(report), records_(read_records(request.kept)) {}
+      : request_(request), report_(report), records_(read_records(request.kept, request.now)) {}
 
-  void succeeded(const std::string& site) { records_.erase(site); }
+  void succeeded(const std::string& site) {
+    records_[site] = {0, request_.now, {}, {}};
+    keep();
+  }
+  /// nginx is to be told of something new, whatever becomes of this run.
+  void begin() {
+    records_.try_emplace(kNginx);
+    keep();
+  }
+  void used() {
+    records_.erase(kNginx);
+    keep();
+  }
   void failed(const std::string& site, const std::string& reason, bool alarming) {
     RenewalRecord& record = records_[site];
     record = {record.failures + 1, request_.now, reason, record.told};
     RenewalFailure failure{site, reason, alarming, is_to_be_told(record, request_.now)};
     if (failure.told) {
-      for (std::string& problem : tell(request_.policy.tls, failure))
-        report_.warnings.push_back(std::move(problem));
-      record.told = request_.now;
+      const Tls& tls = request_.policy.tls;
+      const std::vector<std::string> problems = tell(tls, failure);
+      report_.warnings.insert(report_.warnings.end(), problems.begin(), problems.end());
+      const std::size_t ways =
+          (tls.notify_command.empty() ? 0u : 1u) + (tls.notify_mail.empty() ? 0u : 1u);
+      // Whom nothing reached is told at the next attempt.
+      if (ways == 0 || problems.size() < ways) record.told = request_.now;
     }
     report_.failed.push_back(std::move(failure));
+    keep();
   }
   bool is_open(const std::string& site) const { return records_.contains(site); }
-  std::string text() const { return to_text(records_); }
 
  private:
+  void keep() const {
+    if (request_.keep) request_.keep(to_text(records_));
+  }
+
   const CertificatesRequest& request_;
   RenewalReport& report_;
   RenewalRecords records_;
@@ -159,13 +183,13 @@ class Attempts {
 
 /// Has nginx use what was renewed. Where it refuses, each run tries again.
 void have_it_used(const CertificatesRequest& request, RenewalReport& report, Attempts& attempts) {
-  if (request.policy.tls.proxy == ReverseProxy::none) return attempts.succeeded(kNginx);
+  if (request.policy.tls.proxy == ReverseProxy::none) return attempts.used();
   if (report.renewed.empty() && !attempts.is_open(kNginx)) return;
   const auto installed = tls::install_sites(request.policy, request.places, tls::Reload::always);
   if (!installed)
     return attempts.failed(kNginx, "nginx does not use new certificates: " + installed.error().what,
                            true);
-  attempts.succeeded(kNginx);
+  attempts.used();
   for (const std::string& warning : installed->warnings) report.warnings.push_back(warning);
 }
 
@@ -191,7 +215,10 @@ Result<RenewalReport> renew(const CertificatesRequest& request, bool everything)
   for (std::size_t i = 0; i < found->size(); ++i) {
     const SiteCertificate& now = (*found)[i];
     if (!now.next || !(everything || *now.next <= request.now)) continue;
-    if (std::exchange(is_first, false)) prepared = prepare(request, report);
+    if (std::exchange(is_first, false)) {
+      prepared = prepare(request, report);
+      attempts.begin();
+    }
     const std::string reason =
         prepared ? get_certificate(request.policy, request.policy.sites[i], request.places)
                  : to_string(prepared.error());
@@ -203,7 +230,6 @@ Result<RenewalReport> renew(const CertificatesRequest& request, bool everything)
     }
   }
   have_it_used(request, report, attempts);
-  report.kept = attempts.text();
   return report;
 }
 

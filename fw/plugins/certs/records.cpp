@@ -57,7 +57,7 @@ std::string to_text(const RenewalRecords& records) {
   return text + "\n";
 }
 
-RenewalRecords read_records(std::string_view text) {
+RenewalRecords read_records(std::string_view text, sys_seconds now) {
   RenewalRecords records;
   if (!text.starts_with(kFirstLine)) return records;
   while (!text.empty() && records.size() < kSitesMax) {
@@ -67,8 +67,8 @@ RenewalRecords read_records(std::string_view text) {
     const std::string site(next_field(line));
     RenewalRecord& record = records[site];
     record.failures = static_cast<int>(std::min<std::int64_t>(next_number(line), 1'000));
-    record.last = next_time(line);
-    record.told = next_time(line);
+    record.last = std::min(next_time(line), now);
+    record.told = std::min(next_time(line), now);
     record.reason = line;
   }
   return records;

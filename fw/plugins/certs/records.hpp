@@ -15,11 +15,12 @@ using RenewalRecords = std::map<std::string, RenewalRecord, std::less<>>;
 
 /// The form that is kept. Reading takes what can be taken: a lost record only loses a pause.
 std::string to_text(const RenewalRecords& records);
-RenewalRecords read_records(std::string_view text);
+/// Times that lie ahead of now are now: the clock was wrong, and must not hold up renewals.
+RenewalRecords read_records(std::string_view text, sys_seconds now);
 
-/// Why certbot failed: the CA's words in its output, or its last refusal in the log, or the output's
-/// last line; "" when there is none of them. certbot 2.1 hides some refusals behind an error of its
-/// own, so that they are in its log only. At most 400 bytes, safe to print.
+/// Why certbot failed: the CA's words in its output, or its last refusal in the log, or the
+/// output's last line; "" when there is none of them. certbot 2.1 hides some refusals behind an
+/// error of its own, so that they are in its log only. At most 400 bytes, safe to print.
 std::string reason_of(std::string_view output, std::string_view log);
 
 }  // namespace fw::certs

@@ -16,6 +16,7 @@ constexpr seconds kToldEvery = hours{24};
 
 seconds pause_after(int failures, seconds lifetime) {
   const seconds longest = std::clamp<seconds>(lifetime / 24, hours{1}, hours{24});
+  if (failures == 0) return longest;
   return std::min<seconds>(hours{1} * (1 << std::min(failures - 1, 5)), longest);
 }
 
@@ -32,7 +33,8 @@ sys_seconds next_renewal(const std::optional<Validity>& validity, const RenewalR
                                                            20 * std::clamp(spread, 0.0, 1.0))};
     at = validity->to - left - earlier;
   }
-  if (record.failures > 0) at = std::max(at, record.last + pause_after(record.failures, lifetime));
+  if (record.last != sys_seconds{})
+    at = std::max(at, record.last + pause_after(record.failures, lifetime));
   return at;
 }
 

@@ -21,7 +21,7 @@ struct Validity {
 
 /// What came of earlier attempts to renew it.
 struct RenewalRecord {
-  int failures = 0;      ///< since it was last renewed
+  int failures = 0;      ///< since it was last renewed; 0: the last attempt was good
   sys_seconds last{};    ///< the last attempt
   std::string reason{};  ///< the CA's, or certbot's, of the last failure
   sys_seconds told{};    ///< when somebody was last told
@@ -33,7 +33,8 @@ struct RenewalRecord {
 /// days when half is: so there is time for several attempts. `spread`, 0 to 1, moves that forward
 /// by up to a twentieth of the lifetime, so that many hosts do not ask at one moment. A failed
 /// attempt is repeated after an hour, two, four ... up to a day, or a 24th of the lifetime where
-/// that is less. Gives the time of the next attempt; without a certificate that is long past.
+/// that is less, and a good one that did not help after the longest of these pauses. Gives the time
+/// of the next attempt; without a certificate that is long past.
 sys_seconds next_renewal(const std::optional<Validity>& validity, const RenewalRecord& record,
                          double spread);
 

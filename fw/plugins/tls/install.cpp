@@ -39,6 +39,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr ProcessBounds kNginxBounds{std::chrono::seconds{30}, 16 * 1024};
+constexpr ProcessBounds kWholeConfigBounds{std::chrono::seconds{30}, 64u << 20};
 constexpr std::size_t kEntryBytesMax = 64u << 10;
 constexpr std::size_t kConfigBytesMax = 4u << 20;  // of nginx.conf
 constexpr std::string_view kCertificatesAre = "\n# certificates: ";
@@ -56,25 +57,52 @@ Result<std::string> nginx_complaint(const std::string& nginx) {
   return said.empty() ? "no reason was given" : said;
 }
 
-Result<void> nginx_accepts(const std::string& nginx) {
-  const auto said = nginx_complaint(nginx);
+/// What nginx accepts and does not use is a warning: a name that another file has, too, and files
+/// that nothing includes.
+Result<void> warn_of_unused(const Places& places, InstallReport& report) {
+  const auto end =
+      run_process({"nginx", "-T", "-c", places.nginx + "/nginx.conf"}, kWholeConfigBounds);
+  if (!end) return std::unexpected(end.error());
+  if (!end->output_cut && !end->output.contains("# configuration file " + places.entry.string()))
+    report.warnings.push_back(
+        fmt::format("nginx does not use the sites; add \"include {}/*.conf;\" to the block http of "
+                    "{}/nginx.conf",
+                    places.entry.parent_path().string(), places.nginx));
+  std::istringstream lines(end->output);
+  for (std::string line; std::getline(lines, line) && line.starts_with("nginx: ");) {
+    if (line.contains("conflicting server name"))
+      report.warnings.push_back("another file has a site of this name: " + printable(line, 400));
+  }
+  return {};
+}
+
+Result<void> nginx_accepts(const Places& places, InstallReport& report) {
+  const auto said = nginx_complaint(places.nginx);
   if (!said) return std::unexpected(said.error());
-  if (said->empty()) return {};
+  if (said->empty()) return warn_of_unused(places, report);
   return fail(ErrorCode::io,
               "nginx refuses the configuration, and the former one is back: " + *said);
 }
 
-/// What the sites' certificates are like: there, and with a server of OCSP?
-void look_at_certificates(const Policy& policy, NginxHost& host) {
+/// What the sites' certificates are like: there, and with a server of OCSP? One that certbot has
+/// not got yet is no error; the admin's own must be there, or a site that works would be taken
+/// down.
+Result<void> look_at_certificates(const Policy& policy, NginxHost& host) {
   for (const Site& site : policy.sites) {
     const CertificateFiles files = certificate_files(site, host.letsencrypt);
     const auto pem = read_text_file(files.certificate, kCertificateBytesMax);
     if (!pem || ::access(files.key.c_str(), R_OK) != 0) {
+      if (site.certificate == CertificateFrom::files)
+        return fail(ErrorCode::policy,
+                    fmt::format("{}:{}: site {}: cannot read {}; name its certificate and its key",
+                                site.where.file, site.where.line, quote(site.name),
+                                pem ? files.key : files.certificate));
       host.without_certificate.insert(site.name);
     } else if (names_ocsp(*pem)) {
       host.with_ocsp.insert(site.name);
     }
   }
+  return {};
 }
 
 /// Replaces the files at once; put_back() undoes that.
@@ -200,7 +228,8 @@ Result<Rendered> rendered(const Policy& policy, const Places& places,
   host.webroot = made_with.webroot;
   host.limiter_socket = made_with.limiter_socket;
   if (has_mlkem()) host.groups.insert(host.groups.begin(), "X25519MLKEM768");
-  look_at_certificates(policy, host);
+  if (auto looked = look_at_certificates(policy, host); !looked)
+    return std::unexpected(looked.error());
   const auto files = nginx_files(policy, host);
   if (!files) return std::unexpected(files.error());
   Rendered out{{{}, entry_text(places, made_with)}};
@@ -222,27 +251,41 @@ Result<File> lock_folder(const Places& places, WhenBusy when) {
   return fail(ErrorCode::io, "another cloudron-fw changes " + places.nginx + "; try again");
 }
 
+/// Did a run end between its change and nginx's reload? What nginx refuses goes: the former files
+/// lie where the fresh ones did.
+bool recover(const Places& places) {
+  if (!fs::exists(places.untested)) return false;
+  const auto said = nginx_complaint(places.nginx);
+  if (said && !said->empty() && fs::exists(places.fresh)) (void)swap_in(places.fresh, places.files);
+  return true;
+}
+
 /// Errors of what was rendered, or of what lies in its way: then the former files are back.
 Result<InstallReport> install(const Places& places, const Files& files, Reload when) {
   const auto lock = lock_folder(places, WhenBusy::fail);
   if (!lock) return std::unexpected(lock.error());
+  const bool interrupted = recover(places);
   const Files before = installed_files(places);
   InstallReport report{difference(places, before, files).changed, {}};
-  if (report.changed.empty()) {
+  if (report.changed.empty() && !interrupted) {
     if (when == Reload::when_changed) return report;
     if (auto told = reload(places.nginx, report); !told) return std::unexpected(told.error());
     return report;
   }
 
+  if (auto marked = write_text(places.untested, ""); !marked)
+    return std::unexpected(marked.error());
   Replacement replacement(places);
   auto done = replacement.put(files, before);
-  if (done) done = nginx_accepts(places.nginx);
+  if (done) done = nginx_accepts(places, report);
   if (!done) {
     replacement.put_back();
+    if (!interrupted) remove_tree(places.untested);
     return std::unexpected(done.error());
   }
   replacement.keep();
   if (auto told = reload(places.nginx, report); !told) return std::unexpected(told.error());
+  remove_tree(places.untested);
   return report;
 }
 

@@ -21,6 +21,8 @@ struct Places {
   std::string nginx;
   std::filesystem::path files = std::filesystem::path(nginx) / "cloudron-fw";
   std::filesystem::path fresh = std::filesystem::path(nginx) / ".cloudron-fw.new";
+  /// There from before a change until nginx has been told of it: what a killed run left is tested.
+  std::filesystem::path untested = std::filesystem::path(nginx) / ".cloudron-fw.untested";
   std::filesystem::path entry = std::filesystem::path(nginx) / "conf.d" / "cloudron-fw.conf";
   /// What was there before a trial: "files", "entry" (each absent where it was), and "trial".
   std::filesystem::path kept = std::filesystem::path(nginx) / ".cloudron-fw.before";

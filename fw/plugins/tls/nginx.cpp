@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "fw/base/suggest.hpp"
 #include "fw/plugins/tls/headers.hpp"
 #include "fw/plugins/tls/lines.hpp"
 #include "fw/plugins/tls/nginx_limiter.hpp"
@@ -25,6 +26,10 @@ constexpr const char* kCiphers =
 
 /// The longest name that fits nginx's own size of a bucket of names, 64 bytes.
 constexpr std::size_t kDefaultNameMax = 46;
+
+/// A backslash, or a segment of one or two dots, plain or encoded: browsers send neither.
+constexpr const char* kOddPath =
+    R"re("~*^[^?]*(?:\\\\|%5c|(?:/|%2f)(?:\\.|%2e)(?:\\.|%2e)?(?:[/?;]|%2f|$))")re";
 
 void add_listen(int port, std::string_view words, Lines& out) {
   out.add("listen {}{};", port, words);
@@ -66,6 +71,13 @@ void add_counted(const Policy& policy, Lines& out) {
   out.close();
 }
 
+/// Of a server that no handshake leads to: a request with the name of another one comes here.
+void add_misdirected(const std::vector<Header>& headers, Lines& out) {
+  out.add("server_tokens off;");
+  add_headers(headers, out);
+  out.add("return 421;");
+}
+
 void add_real_clients(const Policy& policy, Lines& out) {
   if (policy.proxies.empty()) return;
   out.add("# The client's address, from whoever stands in front of this host.");
@@ -77,11 +89,26 @@ void add_real_clients(const Policy& policy, Lines& out) {
   out.add("real_ip_recursive on;");
 }
 
-/// nginx knows whole numbers a second or a minute; what is less becomes one a minute.
+/// nginx knows whole numbers a second or a minute.
 std::string nginx_rate(const Rate& rate) {
   const auto period = static_cast<std::uint64_t>(rate.period.count());
   if (rate.count % period == 0) return fmt::format("{}r/s", rate.count / period);
   return fmt::format("{}r/m", std::max<std::uint64_t>(rate.count * 60 / period, 1));
+}
+
+Result<void> check_rates(const Policy& policy) {
+  for (const char* name : {kPasswordLimit, kHttpLimit}) {
+    const HttpLimit* const limit = limit_of(policy, name);
+    if (limit == nullptr ||
+        (questions_of(policy).passwords && name == std::string_view(kPasswordLimit)))
+      continue;
+    if (limit->rate.count * 60 < static_cast<std::uint64_t>(limit->rate.period.count()))
+      return fail(ErrorCode::policy,
+                  fmt::format("{}:{}: limit {}: nginx counts in minutes at most; use a rate of at "
+                              "least 1/m, or [tls] limiter = \"services\" for passwords",
+                              limit->where.file, limit->where.line, quote(limit->name)));
+  }
+  return {};
 }
 
 std::string http_text(const Policy& policy, const NginxHost& host) {
@@ -95,14 +122,25 @@ std::string http_text(const Policy& policy, const NginxHost& host) {
   if (longest > kDefaultNameMax)
     out.add("server_names_hash_bucket_size {};", std::bit_ceil(longest + 32));
   add_real_clients(policy, out);
-  out.open("map $http_upgrade $cloudron_fw_connection");
+  out.add("# Websockets: another protocol, as h2c, would carry requests past every limit.");
+  out.open("map $http_upgrade $cloudron_fw_upgrade");
+  out.add("default \"\";");
+  out.add("\"~*^websocket$\" websocket;");
+  out.close();
+  out.open("map $cloudron_fw_upgrade $cloudron_fw_connection");
   out.add("default upgrade;");
   out.add("\"\" \"\";");
+  out.close();
+  out.add("# Spellings of a path that an app may read in another way than nginx does.");
+  out.open("map $request_uri $cloudron_fw_odd");
+  out.add("default 0;");
+  out.add("{} 1;", kOddPath);
   out.close();
   add_counted(policy, out);
   out.add("# Whose requests share a limit: an address of IPv4, a /64 of IPv6.");
   out.open("map $binary_remote_addr $cloudron_fw_client");
   out.add("default $binary_remote_addr;");
+  out.add("\"~(?s)^\\x00{{10}}\\xff\\xff(.{{4}})$\" $1;");
   out.add("\"~(?s)^(.{{8}}).{{8}}$\" $1;");
   out.close();
   out.open("map $cloudron_fw_counted $cloudron_fw_key");
@@ -125,6 +163,7 @@ std::string http_text(const Policy& policy, const NginxHost& host) {
   add_listen(80, " default_server", out);
   out.add("server_name _;");
   out.add("server_tokens off;");
+  add_headers(headers, out);
   add_acme(host, headers, out);
   out.open("location /");
   add_headers(headers, out);
@@ -134,6 +173,7 @@ std::string http_text(const Policy& policy, const NginxHost& host) {
   out.open("server");
   add_listen(443, " ssl http2 default_server", out);
   out.add("server_name _;");
+  add_misdirected(headers, out);
   add_protocols(policy, host, out);
   out.add("ssl_reject_handshake on;");
   out.close();
@@ -167,7 +207,7 @@ void add_proxied(const Site& site, const std::string& upstream, const std::vecto
   out.add("proxy_set_header X-Forwarded-Proto $scheme;");
   out.add("proxy_set_header Forwarded \"\";");
   if (site.websocket) {
-    out.add("proxy_set_header Upgrade $http_upgrade;");
+    out.add("proxy_set_header Upgrade $cloudron_fw_upgrade;");
     out.add("proxy_set_header Connection $cloudron_fw_connection;");
   } else {
     out.add("proxy_set_header Upgrade \"\";");
@@ -182,6 +222,7 @@ void add_plain_server(const Policy& policy, const NginxHost& host, const Site& s
   add_listen(80, "", out);
   out.add("server_name {};", names);
   out.add("server_tokens off;");
+  add_headers(headers, out);
   add_acme(host, headers, out);
   out.open("location /");
   add_headers(headers, out);
@@ -216,6 +257,7 @@ Result<std::string> site_text(const Policy& policy, const Site& site, const Ngin
   add_protocols(policy, host, out);
   if (host.without_certificate.contains(site.name)) {
     out.add("# There is no certificate yet.");
+    add_misdirected(headers, out);
     out.add("ssl_reject_handshake on;");
     out.close();
     return std::move(out).text();
@@ -228,6 +270,11 @@ Result<std::string> site_text(const Policy& policy, const Site& site, const Ngin
   out.add("client_max_body_size {};", site.body_bytes);
   out.add("limit_req_status 429;");
   add_headers(headers, out);
+  if (!site.password_routes.empty()) {
+    out.open("if ($cloudron_fw_odd)");
+    out.add("return 400;");
+    out.close();
+  }
   add_refusal(headers, out);
   add_limiter_locations(policy, site, headers, out);
   for (const std::string& route : site.password_routes) {
@@ -249,9 +296,7 @@ Result<std::string> site_text(const Policy& policy, const Site& site, const Ngin
 
 }  // namespace
 
-std::string certificate_name(const Site& site) {
-  return site.name.starts_with("*.") ? site.name.substr(2) : site.name;
-}
+std::string certificate_name(const Site& site) { return plain_name(site); }
 
 CertificateFiles certificate_files(const Site& site, const std::string& letsencrypt) {
   if (site.certificate == CertificateFrom::files) return {site.cert_file, site.key_file};
@@ -262,6 +307,7 @@ CertificateFiles certificate_files(const Site& site, const std::string& letsencr
 Result<std::vector<TextFile>> nginx_files(const Policy& policy, const NginxHost& host) {
   if (policy.tls.proxy != ReverseProxy::nginx)
     return fail(ErrorCode::policy, "[tls] proxy is \"none\"; set it to \"nginx\"");
+  if (auto counts = check_rates(policy); !counts) return std::unexpected(counts.error());
   std::vector<TextFile> files;
   files.push_back({"", "http.conf", http_text(policy, host)});
   for (const Site& site : policy.sites) {

@@ -37,9 +37,14 @@ std::string route_pattern(std::string_view route) {
     } else {
       pattern += c;
     }
-    if (c == '/') pattern += '+';
+    // Some apps strip the parameters of each segment: "/;x/login", "/api;x/v1".
+    if (c == '/') {
+      pattern.pop_back();
+      pattern += "(?:;[^/]*)?/+(?:;[^/]*/+)*";
+    }
   }
-  return pattern + "(?:[/;]|$)";
+  // What continues the word is another route; ".json", a space or a parameter is none.
+  return pattern + "(?:[^a-z0-9_-]|$)";
 }
 
 std::string plain_name(const Site& site) {

@@ -125,7 +125,8 @@ Table tls_table() {
        {{"dns_hook", "path", "none",
          "a program that certbot runs to publish a challenge by DNS, which wildcards need"},
         [](ValueReader& in, const Value& value, Policy& policy) {
-          policy.tls.dns_hook = in.text(value, "/usr/local/sbin/publish-challenge", path_complaint);
+          policy.tls.dns_hook =
+              in.text(value, "/usr/local/sbin/publish-challenge", program_complaint);
         }},
        {{"notify_command", array_of("words", kCommandWordsMax), "`[]`",
          "a program with its arguments that is run when a renewal fails"},

@@ -144,6 +144,11 @@ std::string path_complaint(std::string_view text) {
   return {};
 }
 
+std::string program_complaint(std::string_view text) {
+  if (std::string why = path_complaint(text); !why.empty()) return why;
+  return only(text, "/._+-") ? "" : "is run by a shell; use letters, digits and \"/._+-\" only";
+}
+
 std::string mail_complaint(std::string_view text) {
   const std::size_t at = text.find('@');
   if (at == 0 || at == std::string_view::npos || at > 64 || text.front() == '-' ||

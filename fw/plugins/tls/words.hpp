@@ -31,6 +31,8 @@ std::string referrer_policy_complaint(std::string_view text);
 
 /// "/etc/ssl/wiki.pem"
 std::string path_complaint(std::string_view text);
+/// The same, of a program that a shell runs.
+std::string program_complaint(std::string_view text);
 
 /// "admin@example.org"
 std::string mail_complaint(std::string_view text);
