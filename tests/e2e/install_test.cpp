@@ -53,9 +53,8 @@ TEST_P(Install, WithoutItNothingIsSaidOfFirewalld) {
   EXPECT_FALSE(says(output, "firewalld")) << to_string(output);
   const std::string completion = "/usr/share/bash-completion/completions/cloudron-fw";
   EXPECT_TRUE(machine.run({"grep", "-q", "^complete -F", completion}).ok());
-  for (const char* unit :
-       {"cloudron-fw", "cloudron-fwd", "cloudron-fw-services", "cloudron-fw-certs.timer",
-        "cloudron-fw-sites.path"}) {
+  for (const char* unit : {"cloudron-fw", "cloudron-fwd", "cloudron-fw-services",
+                           "cloudron-fw-certs.timer", "cloudron-fw-sites.path"}) {
     EXPECT_TRUE(machine.run({"systemctl", "is-active", unit}).ok()) << unit;
   }
 }
