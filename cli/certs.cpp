@@ -206,13 +206,19 @@ int run_renew(const Context& context, const CertsOptions& options) {
     for (const auto& failure : done->failed)
       failed.push_back(json::object{
           {"site", failure.site}, {"reason", failure.reason}, {"alarm", failure.alarming}});
-    context.print(json::object{{"renewed", json::value_from(done->renewed)},
+    context.print(json::object{{"installed", done->installed},
+                               {"renewed", json::value_from(done->renewed)},
                                {"failed", std::move(failed)},
                                {"warnings", json::value_from(done->warnings)}});
     return exit;
   }
   for (const std::string& site : done->renewed) context.say("renewed " + site);
-  if (done->renewed.empty() && done->failed.empty()) context.say("No certificate is due.");
+  if (!done->installed) {
+    if (!loaded->policy.sites.empty())
+      context.say("The sites are not installed; run: cloudron-fw render nginx --install");
+  } else if (done->renewed.empty() && done->failed.empty()) {
+    context.say("No certificate is due.");
+  }
   return exit;
 }
 

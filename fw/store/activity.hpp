@@ -38,9 +38,9 @@ struct Activity {
 };
 
 /// All the words for what was done.
-inline constexpr std::array<std::string_view, 12> kActivityKinds{
-    "apply",    "apps",  "block",  "clock", "confirm",  "labels",
-    "offender", "panic", "repair", "reset", "rollback", "unblock"};
+inline constexpr std::array<std::string_view, 13> kActivityKinds{
+    "apply",    "apps",  "block",  "certificate", "clock",    "confirm", "labels",
+    "offender", "panic", "repair", "reset",       "rollback", "unblock"};
 
 struct ActivityBounds {
   std::chrono::seconds keep = kActivityKeep;

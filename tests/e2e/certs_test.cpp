@@ -46,10 +46,13 @@ class Certs : public OverFamily {
   static std::string site(const std::string& name) {
     return fmt::format("[[site]]\nname = \"{}\"\nupstream = \"http://127.0.0.1:3000\"\n", name);
   }
+  void install() const {
+    fw.must({"render", "nginx", "--install", "--nginx", nginx_.folder(), "--letsencrypt",
+             dir_ / "letsencrypt", "--webroot", dir_ / "webroot"});
+  }
   Output renew(const std::vector<std::string>& more = {}) const {
-    std::vector<std::string> words = {"certs",         "renew",         "--nginx",
-                                      nginx_.folder(), "--letsencrypt", dir_ / "letsencrypt",
-                                      "--webroot",     dir_ / "webroot"};
+    if (!std::filesystem::exists(nginx_.folder() + "/conf.d/cloudron-fw.conf")) install();
+    std::vector<std::string> words = {"certs", "renew", "--nginx", nginx_.folder()};
     words.insert(words.end(), more.begin(), more.end());
     return fw.run(words);
   }
@@ -175,6 +178,14 @@ TEST_P(Certs, WhatNginxDoesNotUseIsTold) {
   std::filesystem::remove(nginx_.folder() + "/conf.d/broken.conf");
   EXPECT_EQ(renew().exit, 0) << "the next run has it used";
   EXPECT_TRUE(eventually([&] { return !served("chat.example.org").empty(); }));
+}
+
+TEST_P(Certs, SitesThatWereNeverInstalledAreLeftAlone) {
+  fw.policy(policy(site("draft.example.org")));
+  const Output renewed = fw.must({"certs", "renew", "--nginx", nginx_.folder()});
+  EXPECT_THAT(renewed.out, HasSubstr("render nginx --install"));
+  EXPECT_FALSE(std::filesystem::exists(nginx_.folder() + "/cloudron-fw"));
+  EXPECT_THAT(list().out, HasSubstr("is not there yet"));
 }
 
 /// Certificates that nobody signed, of every lifetime that is usual or will be.

@@ -48,8 +48,9 @@ class DockerSite : public OverFamily {
                     docker_.socket(), pebble_.directory()));
     fw.must({"apply"});
     nginx_.start();
-    fw.must({"certs", "renew", "--nginx", nginx_.folder(), "--letsencrypt", dir_ / "letsencrypt",
-             "--webroot", dir_ / "webroot"});
+    fw.must({"render", "nginx", "--install", "--nginx", nginx_.folder(), "--letsencrypt",
+             dir_ / "letsencrypt", "--webroot", dir_ / "webroot"});
+    fw.must({"certs", "renew", "--nginx", nginx_.folder()});
     write_file(dir_ / "root.pem", pebble_.root());
     nginx_.settle();
   }

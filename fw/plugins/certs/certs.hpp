@@ -49,6 +49,7 @@ struct RenewalFailure {
 };
 
 struct RenewalReport {
+  bool installed = true;               ///< false: nginx has no sites, so nothing was done
   std::vector<std::string> renewed{};  ///< sites
   std::vector<RenewalFailure> failed{};
   std::vector<std::string> warnings{};
@@ -56,8 +57,8 @@ struct RenewalReport {
 
 /// Renews what is due, or `all`, and has nginx use it: one reload for all of them. A site that
 /// fails keeps its certificate, and the others are renewed all the same; whom the policy names is
-/// told. That nginx does not use what was renewed is a failure of "nginx". An error: see
-/// certificates().
+/// told. That nginx does not use what was renewed is a failure of "nginx". Sites that nginx
+/// has are renewed with the folders that they were installed with. An error: see certificates().
 Result<RenewalReport> renew(const CertificatesRequest& request, bool all);
 
 }  // namespace fw::certs

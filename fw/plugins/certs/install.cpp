@@ -205,8 +205,17 @@ Result<void> prepare(const CertificatesRequest& request, RenewalReport& report) 
 
 }  // namespace
 
-Result<RenewalReport> renew(const CertificatesRequest& request, bool everything) {
+Result<RenewalReport> renew(const CertificatesRequest& asked, bool everything) {
   RenewalReport report;
+  const bool has_nginx = asked.policy.tls.proxy != ReverseProxy::none;
+  const auto installed = has_nginx ? tls::installed_sites(asked.places.nginx) : std::nullopt;
+  if (has_nginx && !installed) {
+    report.installed = false;
+    return report;
+  }
+  const CertificatesRequest request{asked.policy, installed ? *installed : asked.places,
+                                    asked.kept,   asked.now,
+                                    asked.spread, asked.keep};
   const auto found = certificates(request);
   if (!found) return std::unexpected(found.error());
   Attempts attempts(request, report);

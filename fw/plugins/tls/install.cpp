@@ -236,8 +236,8 @@ Result<Rendered> rendered(const Policy& policy, const Places& places,
   for (const TextFile& file : *files) out.files.texts[file.name] = file.text;
   for (const std::string& name : host.without_certificate)
     out.warnings.push_back(
-        fmt::format("site {} has no certificate yet; it answers by HTTP only until `cloudron-fw "
-                    "render nginx --install` finds one",
+        fmt::format("site {} has no certificate yet, so HTTPS does not answer; get it with "
+                    "`cloudron-fw certs renew`",
                     quote(name)));
   return out;
 }

@@ -41,7 +41,7 @@ inline constexpr std::array kAuditOptions = {
 
 inline constexpr PluginAudit kAudit{
     .about =
-        "Servers that speak TLS: versions, suites, certificates, headers; graded like SSL "
+        "Servers that speak TLS: versions, suites, certificates, headers; graded as SSL "
         "Labs does. ",
     .fix_label = "fix",
     .options = kAuditOptions,
