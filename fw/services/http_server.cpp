@@ -21,6 +21,7 @@ using ErrorOf = boost::system::error_code;
 
 constexpr std::size_t kInputFirst = 2048;  // bytes: a proxy's question takes 200
 constexpr std::size_t kInputMax = kServiceHeadMax + kServiceBodyMax;
+constexpr std::size_t kDrainMax = 2u << 20;  // bytes behind what is rejected
 
 /// Appends the answer to what is no request, or to one that is too long.
 void reject(const ReadHead& head, std::string& out) {
@@ -98,6 +99,7 @@ class HttpServer::Client final : public ClientSession {
       heard();
       if (!fits) {
         reject(head, output_);
+        rejected_ = true;
         goes_on = false;
         break;
       }
@@ -128,8 +130,23 @@ class HttpServer::Client final : public ClientSession {
 
   void written(bool last) {
     output_.clear();
-    if (last) return close();
-    read();
+    if (!last) return read();
+    if (!rejected_) return close();
+    // Who still sends would be told of a broken connection and not of the answer; a proxy that
+    // takes that for a dead service lets the request pass.
+    ErrorOf ignored;
+    socket_.shutdown(Local::socket::shutdown_send, ignored);
+    drain(kDrainMax);
+  }
+
+  /// Reads what is still sent, at most so many bytes; then closes.
+  void drain(std::size_t left) {
+    socket_.async_read_some(asio::buffer(input_),
+                            [self = held(), left](const ErrorOf& error, std::size_t size) {
+                              if (self->closed()) return;
+                              if (error || size >= left) return self->close();
+                              self->drain(left - size);
+                            });
   }
 
   HttpServer& server_;
@@ -138,7 +155,8 @@ class HttpServer::Client final : public ClientSession {
   std::size_t used_ = 0;  ///< of input_
   std::string output_;
   Again again_;
-  bool waits_ = false;  ///< for a response; nothing is read meanwhile
+  bool waits_ = false;     ///< for a response; nothing is read meanwhile
+  bool rejected_ = false;  ///< what came last is no request
 };
 
 HttpServer::HttpServer(asio::io_context& io, Respond respond)
