@@ -60,11 +60,13 @@ TEST(CaddyFile, HasTwoSnippetsForEachSite) {
 
 TEST(CaddyFile, AsksTheServiceAboutPasswords) {
   const string text = caddy("[trusted]\nnetworks = [\"192.0.2.0/24\"]\n" + kWiki + kRoutes);
-  EXPECT_THAT(text, AllOf(HasSubstr("path_regexp `(?i)^(?:;[^/]*)?/+(?:;[^/]*/+)*login(?:[^a-z0-9_-]|$)`\n"),
-                          HasSubstr("not remote_ip 192.0.2.0/24\n"),
-                          HasSubstr("forward_auth @cloudron_fw_password "
-                                    "unix//run/cloudron-fw-services/limit.sock {\n"),
-                          HasSubstr("header_up X-Site `wiki.example.org`\n")));
+  EXPECT_THAT(
+      text,
+      AllOf(HasSubstr("path_regexp `(?i)^(?:;[^/]*)?/+(?:;[^/]*/+)*login(?:[^a-z0-9_-]|$)`\n"),
+            HasSubstr("not remote_ip 192.0.2.0/24\n"),
+            HasSubstr("forward_auth @cloudron_fw_password "
+                      "unix//run/cloudron-fw-services/limit.sock {\n"),
+            HasSubstr("header_up X-Site `wiki.example.org`\n")));
   EXPECT_THAT(caddy("[[limit]]\nname = \"password\"\nenabled = false\n" + kWiki + kRoutes),
               Not(HasSubstr("forward_auth")));
 }

@@ -55,7 +55,7 @@ TEST(Plugins, DeclareEachOptionOnceAndWithHelp) {
   for (const Plugin& each : plugins()) {
     for (const PluginOptions options : {each.audit.options, each.render.options}) {
       std::set<string> names;
-  std::set<string> rendered;
+      std::set<string> rendered;
       for (const PluginOption& option : options) {
         EXPECT_TRUE(names.emplace(option.name).second) << each.name << " " << option.name;
         EXPECT_FALSE(option.help.empty()) << option.name;
