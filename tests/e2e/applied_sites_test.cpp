@@ -295,14 +295,15 @@ TEST_P(AppliedSites, ACommandThatIsKilledLeavesNothingHalf) {
   {
     const Process apply(net.host,
                         fw.command({"apply", "--confirm", "60s", "--nginx", nginx_.folder()}));
-    ASSERT_TRUE(eventually([this] { return has_blog(); }));
+    Fd word;
+    ASSERT_TRUE(eventually([&] {
+      word = Fd(::open(fifo.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC));
+      return word.open();
+    })) << "nginx reads";
+    EXPECT_TRUE(has_blog());
     apply.kill(SIGKILL);
   }
   write_file(nginx_.folder() + "/nginx.conf", config);
-  EXPECT_TRUE(eventually([&fifo] {
-    const Fd word(::open(fifo.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC));
-    return word.open();
-  })) << "lets nginx go on";
   change_record("until \\d+", "until 0");
   expect_both_back();
 }
