@@ -19,9 +19,11 @@
 
 #include "cli/commands.hpp"
 #include "fw/base/file.hpp"
+#include "fw/host/host_facts.hpp"
 #include "fw/host/lock.hpp"
 #include "fw/host/state_file.hpp"
 #include "fw/ops/record.hpp"
+#include "fw/ops/words.hpp"
 #include "fw/service/messages.hpp"
 #include "fw/wire/rfc3339.hpp"
 
@@ -30,7 +32,6 @@ namespace {
 
 namespace json = boost::json;
 using fw::certs::SiteCertificate;
-using Style = Context::Style;
 
 constexpr const char* kRecordsFile = "certificates";
 constexpr std::size_t kRecordsBytesMax = 4u << 20;
@@ -41,7 +42,7 @@ struct CertsOptions {
 };
 
 std::chrono::sys_seconds now() {
-  return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+  return std::chrono::floor<std::chrono::seconds>(fw::wall_clock());
 }
 
 /// 0 to 1, the same at each run on this host, so that hosts do not all ask their CA at one moment.
@@ -56,12 +57,9 @@ std::string kept(const Context& context) {
   return fw::read_state_file(context.state_dir, kRecordsFile, kRecordsBytesMax).value_or("");
 }
 
-/// "58 d", "5 h"
+/// "58d 3h"
 std::string left_text(std::chrono::seconds left) {
-  if (left.count() <= 0) return "-";
-  const auto days = std::chrono::duration_cast<std::chrono::days>(left).count();
-  if (days > 0) return fmt::format("{} d", days);
-  return fmt::format("{} h", std::chrono::duration_cast<std::chrono::hours>(left).count());
+  return left.count() > 0 ? fw::ops::rough_text(left) : "ended";
 }
 
 std::string state_text(const SiteCertificate& one, std::chrono::sys_seconds at) {
@@ -240,7 +238,8 @@ void add_certs(CLI::App& program, Context& context, int& exit) {
   add_places(*certs, *options);
   CLI::App* renew = certs->add_subcommand(
       "renew",
-      "Renew the certificates that are due with certbot, and reload nginx once. A site whose "
+      "Renew the certificates that are due with certbot, and reload nginx once. A site that was "
+      "never installed is not touched; one whose "
       "renewal fails keeps its certificate; [tls] notify_mail and notify_command get the reason. "
       "The timer cloudron-fw-certs.timer runs this. Exits with 3 if one failed.");
   add_places(*renew, *options);

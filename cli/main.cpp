@@ -29,21 +29,23 @@ Exit codes
   0   done; nothing to do; the kernel holds the policy
   1   error: nothing was changed, or the output could not be written
   2   plan, status, verify: the kernel does not hold the policy;
+      plan, render nginx --diff: the files of the sites would change;
       simulate: a limit would have refused a client;
       explain: the connection is dropped or refused
-  3   done in part: a list has bad lines, an address stays blocked, a block waits
-      for the first apply, block fell back from a broken policy, a capture is
-      damaged; apply --dry-run: apply would need --force;
-      audit: some checks failed
+  3   done in part: a list has bad lines, an address stays blocked, a block
+      waits for the first apply, block fell back from a broken policy, a capture
+      is damaged; apply: nginx refused the sites; apply --dry-run: apply would
+      need --force; audit: some checks failed; certs: one needs attention;
+      certs renew: one failed
   10  audit: the worst finding is medium
   11  the same, high
   12  the same, critical
   64  wrong usage
 
 Files
-  /etc/cloudron-fw/policy.toml   the policy; without it the built-in default is in force
-  /var/lib/cloudron-fw/          blocks, the activity log, remembered lists, the last good
-                                 policy, trials
+  /etc/cloudron-fw/policy.toml   the policy; without it the default is in force
+  /var/lib/cloudron-fw/          blocks, the activity log, remembered lists,
+                                 the last good policy, trials
 
 Examples
   sudo cloudron-fw plan                     what apply would change
@@ -51,7 +53,7 @@ Examples
   sudo cloudron-fw apply --confirm 60s      the same; undone unless you confirm
   sudo cloudron-fw block 203.0.113.7 --for 1h --reason "guessing passwords"
   cloudron-fw simulate night.pcap           what the policy would have refused
-  sudo cloudron-fw status                   what is open, counted, refused and blocked
+  sudo cloudron-fw status                   what is open, counted and blocked
 )";
 
 constexpr const char* kCommandFooter = R"(
