@@ -188,6 +188,16 @@ class BehindProxy : public OverFamily {
             "-H", "Forwarded: for=" + client,   "-H", "X-Client: " + client};
   }
 
+  void expect_no_other_protocol_to_pass() {
+    for (const char* protocol : {"h2c", "h2c, websocket"}) {
+      const Response answer =
+          ask("/", {"--http1.1", "-H", std::string("Upgrade: ") + protocol, "-H",
+                    "Connection: Upgrade, HTTP2-Settings", "-H", "HTTP2-Settings: AAMAAABk"});
+      EXPECT_THAT(answer.status, testing::AnyOf(200, 400)) << protocol;
+      EXPECT_THAT(answer.body, Not(HasSubstr("h2c"))) << protocol;
+    }
+  }
+
   void expect_no_forger_to_be_believed() {
     const Response direct = ask("/", forged("198.18.99.99"), 3);
     EXPECT_EQ(told(direct), to_string(client(family(), 3)));
@@ -414,6 +424,18 @@ TEST_P(BehindHaproxy, AWebsocketHasTheHeaders) {
                 "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "-H", "Sec-WebSocket-Version: 13"});
   EXPECT_EQ(upgraded.status, 101);
   expect_headers(upgraded, "a websocket");
+}
+
+TEST_P(BehindCaddy, NoOtherProtocolPassesAsAWebsocket) {
+  policy();
+  serve();
+  expect_no_other_protocol_to_pass();
+}
+
+TEST_P(BehindHaproxy, NoOtherProtocolPassesAsAWebsocket) {
+  policy();
+  serve();
+  expect_no_other_protocol_to_pass();
 }
 
 }  // namespace

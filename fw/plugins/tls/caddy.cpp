@@ -156,7 +156,15 @@ void add_caddy_https(const CaddySite& made, Lines& out) {
   add_caddy_headers(headers, out);
   out.open("route");
   for (const char* name : {"Forwarded", "X-Real-IP"}) out.add("request_header -{}", name);
-  if (!made.site.websocket) out.add("request_header -Upgrade");
+  if (made.site.websocket) {
+    out.add("# Another protocol, as h2c, would carry requests past every limit.");
+    out.add("@cloudron_fw_websocket header_regexp Upgrade `(?i)^websocket$`");
+    out.add("@cloudron_fw_no_websocket not header_regexp Upgrade `(?i)^websocket$`");
+    out.add("request_header @cloudron_fw_no_websocket -Upgrade");
+    out.add("request_header @cloudron_fw_websocket Upgrade websocket");
+  } else {
+    out.add("request_header -Upgrade");
+  }
   add_caddy_client(made.policy, out);
   if (limited) add_caddy_limit(made, out);
   add_caddy_app(made, "", out);

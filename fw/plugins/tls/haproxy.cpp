@@ -125,9 +125,9 @@ void add_routes(const Site& site, Sections& out) {
   for (const std::string& route : site.password_routes)
     out.add("acl cloudron_fw_route path,url_dec -m reg -i -- {}",
             haproxy_word(route_pattern(route)));
-  out.add("# Browsers send no path with dots to go up, and HAProxy does not resolve them.");
+  out.add("# Browsers send no backslash and no dots to go up, and HAProxy does not resolve them.");
   out.add("acl cloudron_fw_route path,url_dec -m reg -- {}",
-          haproxy_word("(?:^|/)[.][.]?(?:[/;]|$)"));
+          haproxy_word(R"([\\]|(?:^|/)[.][.]?(?:[/;]|$))"));
 }
 
 void add_haproxy_site(const Policy& policy, const Site& site, std::string_view upstream,
@@ -138,7 +138,14 @@ void add_haproxy_site(const Policy& policy, const Site& site, std::string_view u
   out.add("mode http");
   add_haproxy_headers(policy.tls, site, out);
   out.add("http-request redirect scheme https code 308 unless {{ ssl_fc }}");
-  if (!site.websocket) out.add("http-request del-header Upgrade");
+  if (site.websocket) {
+    out.add("# Another protocol, as h2c, would carry requests past every limit.");
+    out.add("acl cloudron_fw_websocket req.fhdr(Upgrade) -i websocket");
+    out.add("http-request set-header Upgrade websocket if cloudron_fw_websocket");
+    out.add("http-request del-header Upgrade unless cloudron_fw_websocket");
+  } else {
+    out.add("http-request del-header Upgrade");
+  }
   add_haproxy_client(policy, out);
   add_sources("cloudron_fw_trusted", networks(policy.trusted), out);
   const HttpLimit* const password = limit_of(policy, kPasswordLimit);
