@@ -14,8 +14,10 @@ void print_trial(const Context& context, const std::string& policy, fw::WallTime
   context.say(context.styled(
       Style::yellow, fmt::format("{} is on trial until {} ({}), then it is rolled back", policy,
                                  time_text(until), until_text(until, fw::wall_clock()))));
-  context.say("to keep it, log in again and run: sudo cloudron-fw confirm");
-  context.say("to go back at once: sudo cloudron-fw rollback");
+  // Without it they would not find the sites.
+  const std::string where = context.nginx.empty() ? "" : " --nginx " + context.nginx;
+  context.say("to keep it, log in again and run: sudo cloudron-fw confirm" + where);
+  context.say("to go back at once: sudo cloudron-fw rollback" + where);
 }
 
 void print_panic(const Context& context, const fw::Trouble& trouble) {

@@ -68,9 +68,11 @@ Result<OpenedHere> open_here(const Environment& env) {
 /// A sentence for the admin: packets that come through a proxy have the proxy's address.
 std::string behind_proxies(const Policy& policy) {
   if (policy.proxies.empty()) return {};
-  const bool asks = policy.tls.proxy == ReverseProxy::nginx &&
-                    policy.tls.limiter == RequestLimiter::services && !policy.sites.empty();
-  return asks ? "behind the proxies of [trusted], requests to the sites get status 403"
+  if (policy.tls.proxy != ReverseProxy::nginx)
+    return "behind the proxies of [trusted] this has no effect: only nginx asks who is blocked";
+  const bool asks = policy.tls.limiter == RequestLimiter::services && !policy.sites.empty();
+  return asks ? "behind the proxies of [trusted], requests to the sites get status 403 while "
+                "cloudron-fw-services runs"
               : "behind the proxies of [trusted] this has no effect; [tls] limiter = \"services\" "
                 "refuses requests to the sites there";
 }
