@@ -59,7 +59,8 @@ class AppliedSites : public OverFamily {
   }
   void begin_trial_of_blog(const std::string& time) {
     fw.policy(with_blog());
-    must_command({"apply", "--confirm", time});
+    EXPECT_THAT(must_command({"apply", "--confirm", time}).out,
+                HasSubstr("cloudron-fw confirm --nginx " + nginx_.folder()));
   }
 
   /// curl's exit code of a handshake for the name.
